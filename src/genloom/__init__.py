@@ -1,0 +1,28 @@
+"""genloom: train, judge and use the classic generative models on your own data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genloom.api import Request, fit, load, prepare
+    from genloom.data import load as load_data
+    from genloom.errors import InputError
+    from genloom.run import Run
+
+__all__ = ["InputError", "Request", "Run", "fit", "load", "load_data", "prepare"]
+
+_HOMES = {
+    "InputError": "errors:InputError", "Request": "api:Request", "Run": "run:Run", "fit": "api:fit",
+    "load": "api:load", "load_data": "data:load", "prepare": "api:prepare",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: `genloom --help` must not wait for torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'genloom' has no attribute {name!r}")
+    from importlib import import_module
+
+    module, _, attribute = _HOMES[name].partition(":")
+    return getattr(import_module(f"genloom.{module}"), attribute)

@@ -1,0 +1,251 @@
+"""The Python API: fit a model on data, load a run, sample."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+
+from genloom.catalogue import find_model
+from genloom.checkpoint import read_tensors, read_weights
+from genloom.data import Options, load as load_data
+from genloom.data.decode import silent
+from genloom.data.source import Progress
+from genloom.errors import InputError
+from genloom.hyper import Hyper
+from genloom.interrupt import Interrupt
+from genloom.judge.light import LightJudge
+from genloom.machine import Precision, pick_device, pick_precision, processor
+from genloom.model import Dataset, Model
+from genloom.run import Run
+from genloom.shape import Shape
+from genloom.trainer import Plan, Report, Score, play
+
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a person may say about a training; `None` leaves it to genloom."""
+
+    model: str
+    data: Any
+    out: str | os.PathLike[str]
+    preset: str = "paper"
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    examples: int | None = None
+    minutes: float | None = None
+    size: int | None = None
+    channels: Literal[1, 3, 4] | None = None
+    flip: bool = False
+    crop: bool = True
+    skip_broken: bool = False
+    batch: int | None = None
+    micro: int | None = None
+    seed: int = 0
+    threads: int | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: bool = False
+    save_every: float = 60.0
+    report_every: float = 2.0
+
+
+@dataclass
+class Session:
+    """A request with everything resolved, ready to play."""
+
+    request: Request
+    model_class: type[Model]
+    hyper: Hyper
+    data: Dataset
+    plan: Plan
+    record: dict[str, Any]
+
+    def play(self, score: Score | None = None) -> Iterator[Report]:
+        """Train, or go on where the run folder already has a checkpoint; yield reports.
+
+        Args:
+            score: what picks the best checkpoint, as `trainer.play` takes it; the light judge where None.
+        """
+        torch.manual_seed(self.plan.seed)
+        model = self.model_class(self.hyper, self.data.shape)
+        run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
+        meet()
+        score = score or LightJudge.for_model(model, self.data, self.plan.seed)
+        with Interrupt() as interrupt:
+            yield from play(model, self.data, run, self.plan, score, interrupt.asked)
+
+
+def prepare(request: Request, progress: Progress = silent) -> Session:
+    """Resolve a request: find the model and the data, settle every option, check that they fit together.
+
+    Raises:
+        InputError: anything in the request cannot be used.
+    """
+    start_processes(request)
+    model_class = find_model(request.model)
+    hyper = model_class.Hyper.preset(request.preset).with_values(request.hyper)
+    if request.threads is not None:
+        torch.set_num_threads(request.threads)
+    device = pick_device(request.device)
+    data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress)
+    budget = request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES
+    plan = Plan(
+        examples=request.examples,
+        minutes=budget,
+        batch=request.batch or getattr(hyper, "batch", 64),
+        micro=request.micro,
+        seed=request.seed,
+        device=device,
+        precision=pick_precision(request.precision, device),
+        compile=request.compile,
+        save_every=request.save_every,
+        report_every=request.report_every,
+    )
+    if hasattr(data, "to") and device.type != "cpu":
+        data = data.to(device)
+    with torch.device("meta"):
+        model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
+    return Session(request, model_class, hyper, data, plan, make_record(request, hyper, data, plan))
+
+
+def open_data(request: Request, model_class: type[Model], progress: Progress) -> Dataset:
+    """Load the request's data in a size that the model takes; the first process decodes, the others wait."""
+    options = Options(
+        size=(request.size, request.size) if request.size else None,
+        channels=request.channels,
+        crop=request.crop,
+        flip=request.flip,
+        skip_broken=request.skip_broken,
+    )
+    if not main_process():
+        meet()
+    data = load_data(request.data, options, progress)
+    height, width = data.shape.dims[1:]
+    wanted = model_class.size_for(height, width)
+    if request.size is None and wanted != (height, width):
+        options = Options(**{**options.__dict__, "size": wanted})
+        data = load_data(request.data, options, progress)
+        data.notes.append(f"resized from {height}x{width} to {wanted[0]}x{wanted[1]}, which {request.model} takes")
+    if main_process():
+        meet()
+    return data
+
+
+def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> dict[str, Any]:
+    """Return the content of `run.json`."""
+    return {
+        "model": request.model,
+        "preset": request.preset,
+        "hyper": hyper.to_json(),
+        "shape": data.shape.to_json(),
+        "data": {
+            "source": getattr(data, "source", "python"),
+            "fingerprint": getattr(data, "fingerprint", None),
+            "examples": len(data),
+            "options": {"flip": request.flip},
+        },
+        "plan": {
+            "examples": plan.examples,
+            "minutes": plan.minutes,
+            "batch": plan.batch,
+            "micro": plan.micro,
+            "seed": plan.seed,
+            "precision": plan.precision,
+            "threads": torch.get_num_threads(),
+            "processes": dist.get_world_size() if dist.is_initialized() else 1,
+        },
+        "versions": versions(),
+        "processor": processor(),
+        "command": shlex.join(sys.argv),
+        "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a figure depends on."""
+    return {
+        "genloom": importlib.metadata.version("genloom"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> Run:
+    """Train a model on data into the run folder `out`; the same call goes on with an existing run.
+
+    Args:
+        model: a name from `genloom models`.
+        data: a source (folder, zip, idx, npy, `hf:owner/name`, `digits`), or an object with `shape`,
+            `__len__` and `batch(index, generator)`.
+        options: the fields of `Request`: preset, hyper, examples, minutes, size, batch, seed, ...
+
+    Raises:
+        InputError: something in the request cannot be used; nothing has been written.
+
+    Example:
+        >>> run = fit("dcgan", "digits", "runs/digits", preset="tiny", examples=20_000)  # doctest: +SKIP
+        >>> load("runs/digits").sample(16).shape  # doctest: +SKIP
+        torch.Size([16, 1, 8, 8])
+    """
+    for report in prepare(Request(model, data, out, **options)).play():
+        if report.fatal:
+            raise RuntimeError(report.health[0].text)
+    return Run.open(out)
+
+
+def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: str = "cpu") -> Model:
+    """Return the trained model of a run, in evaluation mode, with its averaged weights where it has them.
+
+    Args:
+        checkpoint: `last`, `best`, or the name of a folder in `checkpoints/`.
+
+    Raises:
+        InputError: there is no such run or checkpoint, or it is cut short or another model's.
+    """
+    run = run if isinstance(run, Run) else Run.open(run)
+    named = {"last": run.last_checkpoint, "best": run.best_checkpoint}
+    folder = named[checkpoint]() if checkpoint in named else run.folder / "checkpoints" / checkpoint
+    if folder is None or not folder.is_dir():
+        raise InputError(f"{run.folder} has no {checkpoint} checkpoint yet; give its `genloom fit` command again")
+    record = run.record
+    model_class = find_model(record["model"])
+    model = model_class(model_class.Hyper.from_json(record["hyper"]), Shape.from_json(record["shape"]))
+    path = folder / "shadow.safetensors"
+    path = path if path.exists() else folder / "model.safetensors"
+    read_weights(model, read_tensors(path), path)
+    return model.to(pick_device(device)).eval()
+
+
+# -- several processes -----------------------------------------------------------------------------
+
+
+def start_processes(request: Request) -> None:
+    """Join the group where torchrun has started several processes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        cuda = torch.cuda.is_available() and request.device != "cpu"
+        if cuda:
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        dist.init_process_group("nccl" if cuda else "gloo")
+
+
+def main_process() -> bool:
+    """Whether this is the process that writes."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def meet() -> None:
+    """Wait for the other processes, where there are any."""
+    if dist.is_initialized():
+        dist.barrier()

@@ -1,0 +1,59 @@
+"""What a model can do, as small abstract classes that a model inherits.
+
+Command line, judge and studio ask `isinstance`, never a model's name.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+
+class Samples(ABC):
+    """Draws new examples."""
+
+    @abstractmethod
+    def sample(
+        self,
+        n: int,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw `n` examples `[n, *dims]`; pictures lie in [0, 1].
+
+        Args:
+            given: class indices `[n]`, for a model that takes labels; None draws them evenly.
+            temperature: scale of the noise; 1 is the model's own.
+            generator: the source of randomness, on the CPU; None takes the global one.
+        """
+
+
+class Latent(Samples):
+    """Draws examples from a latent code z, so that one can walk between them."""
+
+    law: str  # "uniform" or "gaussian": decides how to walk
+
+    @abstractmethod
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw `n` codes `[n, z]`."""
+
+    @abstractmethod
+    def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the examples `[n, *dims]` of codes `[n, z]`, and of class indices `[n]` where the model takes labels."""
+
+    @property
+    @abstractmethod
+    def conditional(self) -> bool:
+        """Whether the model takes labels."""
+
+    def sample(
+        self,
+        n: int,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        return self.generate(self.prior(n, generator) * temperature, given)

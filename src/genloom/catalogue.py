@@ -1,0 +1,23 @@
+"""Every model by name, imported only when asked for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from genloom.errors import InputError, nearest
+from genloom.model import Model
+
+MODELS = {
+    "gan": ("genloom.models.gan:GAN", "Generative Adversarial Nets, Goodfellow et al. 2014"),
+    "cgan": ("genloom.models.cgan:CGAN", "Conditional Generative Adversarial Nets, Mirza & Osindero 2014"),
+    "dcgan": ("genloom.models.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
+    "line": ("genloom.models.line:Line", "the one-dimensional game of the GAN paper's first figure"),
+}
+
+
+def find_model(name: str) -> type[Model]:
+    """Return the class of a model by name, or raise InputError with the nearest name."""
+    if name not in MODELS:
+        raise InputError(f"no model {name!r}{nearest(name, MODELS)}; `genloom models` lists them")
+    module, _, attribute = MODELS[name][0].partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,5 @@
+"""Sources of data: what a person names becomes a data set with a shape. Knows `Shape` and nothing above it."""
+
+from genloom.data.source import Options, load
+
+__all__ = ["Options", "load"]

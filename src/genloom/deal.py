@@ -1,0 +1,82 @@
+"""Dealing batches: the order of examples, and the randomness of a round, as pure functions of the seed.
+
+Nothing here has state that a checkpoint would have to hold: position in, batch out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from genloom.model import Batch, Clock, Dataset, Phase
+
+MASK = (1 << 64) - 1
+
+
+def mix(*numbers: int) -> int:
+    """Mix integers into one 63-bit seed (splitmix64), so that neighbouring seeds give unrelated streams."""
+    state = 0x9E3779B97F4A7C15
+    for number in numbers:
+        state = (state ^ (number & MASK)) * 0xBF58476D1CE4E5B9 & MASK
+        state = (state ^ state >> 30) * 0x94D049BB133111EB & MASK
+        state ^= state >> 31
+    return state >> 1
+
+
+@dataclass
+class Order:
+    """The endless order of `n` examples: a new permutation each epoch, a pure function of (seed, epoch)."""
+
+    n: int
+    seed: int
+    _epoch: int = -1
+    _permutation: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.long))
+
+    def take(self, start: int, count: int) -> Tensor:
+        """Return the indices at positions `start ... start + count - 1`."""
+        parts = []
+        while count:
+            epoch, offset = divmod(start, self.n)
+            part = self.permutation(epoch)[offset : offset + count]
+            parts.append(part)
+            start, count = start + len(part), count - len(part)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def permutation(self, epoch: int) -> Tensor:
+        """Return the order of one epoch; the last one asked for is kept."""
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+            self._permutation, self._epoch = torch.randperm(self.n, generator=generator), epoch
+        return self._permutation
+
+
+@dataclass
+class Hand(Iterator[Batch]):
+    """One micro-batch stream of one rank: the m-th batch is its slice of the m-th whole batch.
+
+    With `k` hands on each of `w` ranks a whole batch is cut into `k * w` slices.
+    """
+
+    data: Dataset
+    order: Order
+    clock: Clock
+    phase: Phase
+    whole: int
+    slice_index: int
+    slices: int
+    device: torch.device
+    position: int = 0
+
+    def __next__(self) -> Batch:
+        size = self.whole // self.slices
+        start = self.position + self.slice_index * size
+        index = self.order.take(start, size)
+        generator = torch.Generator().manual_seed(mix(self.order.seed, start, 1))
+        batch = self.data.batch(index, generator)
+        batch = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+        self.position += self.whole
+        self.clock.examples = max(self.clock.examples, self.position)  # every hand deals the same number of batches
+        return self.phase.view(batch, self.clock) if self.phase.view else batch

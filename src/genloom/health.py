@@ -1,0 +1,123 @@
+"""The referee: plain-word verdicts on a training from cheap statistics, written with every report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genloom.capabilities import Samples
+from genloom.deal import mix
+from genloom.model import Clock, Dataset, Model
+from genloom.run import fixed_samples
+from genloom.seat import Seat
+
+LOOK = 64  # fakes and reals compared
+PATIENCE = 4  # reports in a row before a verdict is spoken
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is wrong, since when, and what helps."""
+
+    name: str
+    text: str
+    since: int
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A condition on the figures of one report, and the verdict once it has held `patience` times."""
+
+    name: str
+    text: str
+    patience: int = PATIENCE
+    fatal: bool = False
+
+
+RULES = {
+    "not-a-number": Rule("not-a-number", "numbers have gone bad (not-a-number or infinite): nothing learnt from here "
+                         "on; go back to the last checkpoint with a smaller learning rate or --precision fp32", 1, True),
+    "discriminator-won": Rule("discriminator-won", "the discriminator has won: it tells real from fake every time and "
+                              "teaches the generator nothing; weaken it (smaller rate, dropout, --preset modern)"),
+    "collapse": Rule("collapse", "the generator has collapsed: its samples differ from each other far less than real "
+                     "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern"),
+    "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
+}  # fmt: skip
+
+
+class Referee:
+    """Looks at each report and remembers for how long each condition has held."""
+
+    def __init__(self, model: Model, data: Dataset, history: Sequence[Mapping[str, Any]]) -> None:
+        self.samples = isinstance(model, Samples)
+        self.fatal = False
+        self.spread = float("nan")
+        if self.samples and len(data) > 1:
+            index = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(4)))[:LOOK]
+            self.spread = mean_distance(data.batch(index)["x"])
+        self.weights: dict[str, list[Tensor]] = {}
+        self.held: dict[str, int] = {}
+        self.since: dict[str, int] = {}
+        self.names: dict[str, list[str]] = {}
+        for line in history:  # a resumed run goes on counting
+            self.count({verdict["name"] for verdict in line["health"]}, line["examples"])
+
+    def look(
+        self, model: Model, seats: Mapping[str, Seat], clock: Clock, notes: Mapping[str, float]
+    ) -> tuple[list[Verdict], dict[str, float]]:
+        """Return the verdicts that hold now, and the figures they rest on."""
+        figures: dict[str, float] = {}
+        if self.samples:
+            x = fixed_samples(model, LOOK)
+            figures["diversity"] = mean_distance(x) / self.spread if self.spread else float("nan")
+        moved = {name: self.movement(name, seat) for name, seat in seats.items()}
+        figures |= {f"moved_{name}": value for name, value in moved.items() if value is not None}
+        signs = {name for name, holds in self.signs(clock, {**notes, **figures}, moved).items() if holds}
+        still = [name for name, value in moved.items() if value == 0]
+        self.count(signs, clock.examples)
+        verdicts = [
+            Verdict(name, rule.text.format(players=" and ".join(still)), self.since[name], rule.fatal)
+            for name, rule in RULES.items()
+            if self.held.get(name, 0) >= rule.patience
+        ]
+        self.fatal = any(verdict.fatal for verdict in verdicts)
+        return verdicts, {name: value for name, value in figures.items() if math.isfinite(value)}
+
+    def signs(self, clock: Clock, figures: Mapping[str, float], moved: Mapping[str, float | None]) -> dict[str, bool]:
+        """Return which conditions hold in this report."""
+        playing = clock.rounds > 0
+        return {
+            "not-a-number": any(not math.isfinite(value) for value in figures.values()),
+            "discriminator-won": min(figures.get("d_real", 0), figures.get("d_fake", 0)) > 0.995,
+            "collapse": playing and figures.get("diversity", 1) < 0.25,
+            "stalled": playing and any(value == 0 for value in moved.values()),
+        }
+
+    def count(self, signs: set[str], examples: int) -> None:
+        """Count the reports in a row for which each sign has held."""
+        for name in RULES:
+            self.held[name] = self.held.get(name, 0) + 1 if name in signs else 0
+            if self.held[name] == 1:
+                self.since[name] = examples
+
+    def movement(self, name: str, seat: Seat) -> float | None:
+        """Return how far the player's weights moved since the last report, relative to their size."""
+        now = [p.detach().clone() for p in seat.parameters]
+        before, self.weights[name] = self.weights.get(name), now
+        if before is None:
+            return None
+        gap = torch.stack(torch._foreach_norm(torch._foreach_sub(now, before))).norm()
+        return float(gap / torch.stack(torch._foreach_norm(now)).norm().clamp_min(1e-12))
+
+
+def mean_distance(x: Tensor) -> float:
+    """Mean Euclidean distance between different examples of a batch `[n, ...]`."""
+    flat = x.flatten(1).float()
+    n = len(flat)
+    return float(torch.cdist(flat, flat).sum() / (n * (n - 1))) if n > 1 else float("nan")

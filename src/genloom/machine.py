@@ -1,0 +1,73 @@
+"""The processor: which precision it is good at, how many threads, and how memory is handed out."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from genloom.errors import InputError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device of that name; `auto` takes CUDA, then Apple's, then the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise InputError(f"--device {name} is not to be had on this machine; leave it out, or say --device cpu") from None
+    return device
+
+
+def pick_precision(name: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
+    """Return `bf16` where asked for or, for `auto`, where the device has units for it."""
+    if name != "auto":
+        return name
+    return "bf16" if has_bf16_units(device) else "fp32"
+
+
+def has_bf16_units(device: torch.device) -> bool:
+    """Whether bf16 products run faster than fp32 ones: AVX512-BF16 or AMX, or CUDA from Ampere on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+        return any(getattr(torch.cpu, name, bool)() for name in names)
+    return False
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory instead of returning it to the kernel after each step.
+
+    Large activations are freed and allocated anew each step; without this every step pays for
+    thousands of page faults. Elsewhere than on glibc nothing happens.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    libc = ctypes.CDLL(None)
+    libc.mallopt(mmap_threshold, 1 << 30)
+    libc.mallopt(trim_threshold, 1 << 30)
+
+
+def processor() -> str:
+    """Return the processor's name and the vector units that matter, for evidence and `doctor`."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = info.read_text().splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    if torch.cuda.is_available():
+        name = f"{torch.cuda.get_device_name()}, {name}"
+    units = [word for word, probe in (("amx", "_is_amx_tile_supported"), ("avx512_bf16", "_is_avx512_bf16_supported"))
+             if getattr(torch.cpu, probe, bool)()]  # fmt: skip
+    return f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{''.join(f' {unit}' for unit in units)}"

@@ -1,0 +1,63 @@
+"""Strided convolutions for images, and the spectral norm of their weights."""
+
+# B batch, C channels
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+
+def down(inputs: int, outputs: int, kernel: int, bias: bool = False) -> nn.Conv2d:
+    """A convolution that halves height and width, for kernels of 4 or 5."""
+    return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, bias=bias)
+
+
+def up(inputs: int, outputs: int, kernel: int, bias: bool = False) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles height and width, for kernels of 4 or 5."""
+    return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
+
+
+def normal_weights(module: nn.Module, deviation: float = 0.02) -> None:
+    """Draw weights from N(0, deviation), batch-norm gains from N(1, deviation), biases zero (Radford et al. 2015)."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(part.weight, 0.0, deviation)
+        elif isinstance(part, nn.BatchNorm2d):
+            nn.init.normal_(part.weight, 1.0, deviation)
+        else:
+            continue
+        if part.bias is not None:
+            nn.init.zeros_(part.bias)
+
+
+class SpectralNorm(nn.Module):
+    """Divide a weight by its largest singular value, by one power iteration a forward in training.
+
+    Miyato et al. 2018 (arXiv 1802.05957), Algorithm 1. In fp32 also under autocast: bf16 would
+    round the singular value by up to half a per cent, differently at every step.
+    """
+
+    u: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("u", F.normalize(torch.randn(len(weight)), dim=0))
+
+    def forward(self, weight: Tensor) -> Tensor:
+        with torch.autocast(weight.device.type, enabled=False):
+            matrix = weight.float().flatten(1)
+            with torch.no_grad():
+                v = F.normalize(self.u @ matrix, dim=0)
+                u = F.normalize(matrix @ v, dim=0)
+                if self.training:
+                    self.u.copy_(u)
+            return weight / (u @ matrix @ v)
+
+
+def spectral(layer: nn.Module) -> nn.Module:
+    """Return the layer with its weight divided by its spectral norm."""
+    parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))  # type: ignore[arg-type]
+    return layer
