@@ -59,6 +59,8 @@ class Request:
     compile: bool = False
     save_every: float = 60.0
     report_every: float = 2.0
+    save_examples: int | None = None
+    report_examples: int | None = None
 
 
 @dataclass
@@ -112,6 +114,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         compile=request.compile,
         save_every=request.save_every,
         report_every=request.report_every,
+        save_examples=request.save_examples,
+        report_examples=request.report_examples,
     )
     if hasattr(data, "to") and device.type != "cpu":
         data = data.to(device)

@@ -17,6 +17,8 @@ from genloom.run import fixed_samples
 from genloom.seat import Seat
 
 LOOK = 64  # fakes and reals compared
+LEAST_DIVERSITY = 0.25
+ROUNDS_TO_PART = 1000  # a generator that starts with equal samples is given so many rounds
 PATIENCE = 4  # reports in a row before a verdict is spoken
 
 
@@ -57,6 +59,7 @@ class Referee:
     def __init__(self, model: Model, data: Dataset, history: Sequence[Mapping[str, Any]]) -> None:
         self.samples = isinstance(model, Samples)
         self.fatal = False
+        self.widest = 0.0
         self.spread = float("nan")
         if self.samples and len(data) > 1:
             index = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(4)))[:LOOK]
@@ -95,9 +98,14 @@ class Referee:
         return {
             "not-a-number": any(not math.isfinite(value) for value in figures.values()),
             "discriminator-won": min(figures.get("d_real", 0), figures.get("d_fake", 0)) > 0.995,
-            "collapse": playing and figures.get("diversity", 1) < 0.25,
+            "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
             "stalled": playing and any(value == 0 for value in moved.values()),
         }
+
+    def collapsed(self, clock: Clock, diversity: float) -> bool:
+        """Whether samples are too alike: they were not before, or have had time to part."""
+        self.widest = max(self.widest, diversity)  # comparisons with not-a-number are false
+        return diversity < LEAST_DIVERSITY and (self.widest > 2 * LEAST_DIVERSITY or clock.rounds >= ROUNDS_TO_PART)
 
     def count(self, signs: set[str], examples: int) -> None:
         """Count the reports in a row for which each sign has held."""

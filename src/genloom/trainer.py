@@ -43,6 +43,7 @@ class Plan:
         precision: of matrix products and convolutions.
         compile: compile the networks with torch.compile.
         save_every, report_every: seconds between checkpoints and between reports.
+        save_examples, report_examples: the same in examples, in place of seconds, or None.
     """
 
     examples: int | None = None
@@ -55,6 +56,8 @@ class Plan:
     compile: bool = False
     save_every: float = 60.0
     report_every: float = 2.0
+    save_examples: int | None = None
+    report_examples: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ class Table:
         self.counts: dict[str, int] = {}
         self.began, self.began_cpu = time.monotonic(), time.process_time()
         self.saved_at = self.reported_at = self.began
-        self.reported_examples = self.clock.examples
+        self.saved_examples = self.reported_examples = self.clock.examples
         self.report_cost = 0.0
 
     def close(self) -> None:
@@ -153,18 +156,22 @@ class Table:
             yield self.report(save=False)
         while not (self.spent() or self.agreed(stop())):
             self.play_round()
-            now = time.monotonic()
-            if now - self.saved_at >= self.plan.save_every:
-                yield self.report(save=True)
-            elif now - self.reported_at >= max(self.plan.report_every, 30 * self.report_cost):
-                yield self.report(save=False)
-            else:
+            save = self.due(self.saved_at, self.saved_examples, self.plan.save_every, self.plan.save_examples)
+            patience = max(self.plan.report_every, 30 * self.report_cost)
+            if not (save or self.due(self.reported_at, self.reported_examples, patience, self.plan.report_examples)):
                 continue
+            yield self.report(save)
             if self.referee.fatal:
                 return
         last = self.run.last_checkpoint()
         if last is None or int(last.name) != self.clock.examples:
             yield self.report(save=True)
+
+    def due(self, since: float, since_examples: int, seconds: float, examples: int | None) -> bool:
+        """Whether it is time again, by examples where these are given, else by the clock on the wall as rank 0 sees it."""
+        if examples is not None:
+            return self.clock.examples - since_examples >= examples
+        return self.agreed(time.monotonic() - since >= seconds)
 
     def play_round(self) -> None:
         """Play one round: all hands in lock-step from move to move."""
@@ -292,7 +299,7 @@ class Table:
         if self.rank == 0:
             report = self.write(report, save and not report.fatal)
         if save:
-            self.saved_at = time.monotonic()
+            self.saved_at, self.saved_examples = time.monotonic(), self.clock.examples
         self.reported_at, self.reported_examples = time.monotonic(), self.clock.examples
         self.report_cost = self.reported_at - started
         return report

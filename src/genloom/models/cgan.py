@@ -5,12 +5,17 @@ Mirza, Osindero. 2014. arXiv 1411.1784. Section 4.1, the MNIST experiment.
 Labels enter both players as one-hot vectors: the generator maps noise and label to hidden layers of
 their own before a joint one; the discriminator does the same with maxout layers.
 
+Dropout in the generator, which the paper applies to both nets, is most of its randomness: nets trained
+so draw one digit a class, over and over, once it is switched off (Parzen -36 nats against 154 with it).
+So its masks are part of the code: a code is z and one number a hidden unit, which keeps the unit where
+it is below `keep`. The same code gives the same picture.
+
 What differs from the paper: the paper prints no initialisation; the one of Goodfellow et al. 2014,
 whose code it builds on, is taken. Everything is computed on logits; on processors with fast bf16 the
 hidden layers run in bf16 by autocast.
 """
 
-# B batch, z latent width, K classes
+# B batch, z latent width, H hidden units under dropout, K classes
 
 from __future__ import annotations
 
@@ -69,7 +74,7 @@ class Hyper(Base):
 
 
 class Generator(nn.Module):
-    """z `[B, z]` and one-hot y `[B, K]` to x `[B, D]` in (0, 1)."""
+    """Code `[B, z + H]`, z and the dropout masks, and one-hot y `[B, K]` to x `[B, D]` in (0, 1)."""
 
     def __init__(self, hyper: Hyper, classes: int, outputs: int) -> None:
         super().__init__()
@@ -77,12 +82,18 @@ class Generator(nn.Module):
         self.y = dense(classes, hyper.y_hidden, 0.05)
         self.joint = dense(hyper.z_hidden + hyper.y_hidden, hyper.joint, 0.05)
         self.x = dense(hyper.joint, outputs, 0.05)
-        self.drop = nn.Dropout(1 - hyper.keep)
+        self.parts = [hyper.z, hyper.z_hidden + hyper.y_hidden, hyper.joint]
+        self.keep = hyper.keep
 
-    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+    def forward(self, code: Tensor, y: Tensor) -> Tensor:
+        z, first, second = code.split(self.parts, 1)
         h = torch.cat([F.relu(self.z(z)), F.relu(self.y(y))], 1)
-        h = self.drop(F.relu(self.joint(self.drop(h))))
-        return torch.sigmoid(exactly(self.x, h))
+        h = F.relu(self.joint(self.drop(h, first)))
+        return torch.sigmoid(exactly(self.x, self.drop(h, second)))
+
+    def drop(self, h: Tensor, mask: Tensor) -> Tensor:
+        """Keep the units whose number in `mask`, uniform on [0, 1], is below `keep`."""
+        return h * (mask < self.keep) / self.keep
 
 
 class Discriminator(nn.Module):
@@ -147,8 +158,8 @@ class CGAN(Model, Latent):
         yield Move("generator", objectives.non_saturating(self.discriminator(x_fake, y)))
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        z = torch.rand(n, self.hyper.z, generator=generator, device="cpu" if generator else self.device)
-        return z.to(self.device)
+        width = sum(self.generator.parts)
+        return torch.rand(n, width, generator=generator, device="cpu" if generator else self.device).to(self.device)
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         y = even_labels(len(z), self.classes, z.device) if given is None else given.to(z.device)

@@ -38,7 +38,7 @@ from genloom.hyper import hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.augment import augment
 from genloom.nn.conv import down, normal_weights, spectral, up
-from genloom.nn.dense import even_labels, exactly, one_hot
+from genloom.nn.dense import even_labels, exactly, full_precision, one_hot
 from genloom.shape import ImageShape, Shape
 
 
@@ -173,7 +173,7 @@ class DCGAN(Model, Latent):
 
     def r1(self, x: Tensor) -> Tensor:
         """R1 penalty in fp32; `forward` goes past torch.compile, which cannot differentiate twice."""
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x):
             return objectives.gradient_penalty(self.discriminator.forward, x)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:

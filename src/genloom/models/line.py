@@ -35,9 +35,9 @@ class Hyper(Base):
 
     hidden: int = hp(32, "units of each of the two hidden layers", low=1)
     critic_moves: int = hp(3, "discriminator moves a round: k of Algorithm 1", low=1)
-    penalty: float = hp(0.05, "gamma of the R1 penalty", low=0)
-    rate: float = hp(4e-3, "learning rate at the start", low=0)
-    halving: float = hp(150_000.0, "examples after which the rate has halved", low=1)
+    penalty: float = hp(0.01, "gamma of the R1 penalty", low=0)
+    rate: float = hp(5e-3, "learning rate at the start", low=0)
+    halving: float = hp(300_000.0, "examples after which the rate has halved", low=1)
     batch: int = hp(256, "examples a batch", low=1)
 
     @classmethod
@@ -47,7 +47,7 @@ class Hyper(Base):
 
 
 class Line(Model, Latent):
-    """Numbers `[B, 1]` from z uniform on [0, 1]."""
+    """Numbers `[B, 1]` from z uniform on [-1, 1]."""
 
     Hyper = Hyper
     hyper: Hyper
@@ -59,6 +59,8 @@ class Line(Model, Latent):
         if shape.width != 1:
             raise InputError(f"line plays with single numbers, this data is {shape.describe()}")
         self.generator = tanh_net(hyper.hidden)
+        with torch.no_grad():
+            self.generator[0].weight.mul_(3)  # bends enough for a uniform z to become a bell
         self.discriminator = tanh_net(hyper.hidden)
 
     def players(self) -> Sequence[Player]:
@@ -83,11 +85,11 @@ class Line(Model, Latent):
         yield Move("generator", objectives.non_saturating(self.discriminator(self.generator(self.code(len(x))))))
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.rand(n, 1, generator=generator).to(self.device)
+        return torch.rand(n, 1, generator=generator).mul(2).sub(1).to(self.device)
 
     def code(self, n: int) -> Tensor:
-        """Codes spread evenly: one in each n-th of [0, 1], which steadies the small batches."""
-        return (torch.arange(n, device=self.device)[:, None] + torch.rand(n, 1, device=self.device)) / n
+        """Codes spread evenly: one in each n-th of [-1, 1], which steadies the small batches."""
+        return (torch.arange(n, device=self.device)[:, None] + torch.rand(n, 1, device=self.device)) * 2 / n - 1
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         return self.generator(z)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from genloom.nn.dense import full_precision
+
 
 def down(inputs: int, outputs: int, kernel: int, bias: bool = False) -> nn.Conv2d:
     """A convolution that halves height and width, for kernels of 4 or 5."""
@@ -47,7 +49,7 @@ class SpectralNorm(nn.Module):
         self.register_buffer("u", F.normalize(torch.randn(len(weight)), dim=0))
 
     def forward(self, weight: Tensor) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):
+        with full_precision(weight):
             matrix = weight.float().flatten(1)
             with torch.no_grad():
                 v = F.normalize(self.u @ matrix, dim=0)

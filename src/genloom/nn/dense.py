@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -33,8 +35,13 @@ def dense(inputs: int, outputs: int, spread: float) -> nn.Linear:
 
 def exactly(layer: nn.Linear, x: Tensor) -> Tensor:
     """Apply a last layer in fp32, also under bf16 autocast: eight bits of a logit or a pixel are too few."""
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         return F.linear(x.float(), layer.weight, layer.bias)
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[None]:
+    """Leave autocast for computations on `x`; the meta device, on which fit is checked, has none to leave."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def one_hot(y: Tensor, classes: int) -> Tensor:

@@ -1,0 +1,256 @@
+"""The command line: parse, call, draw. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from cyclopts.config import Yaml
+
+from genloom.errors import InputError
+
+app = App(
+    name="genloom",
+    help="Train, judge and use the classic generative models on your own data.",
+    version_flags=["--version"],
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",
+)
+Data = Annotated[str, Parameter(help="folder, zip, idx, npy, npz, hf:owner/name, or digits; `[:500]` takes a part")]
+RunFolder = Annotated[str, Parameter(help="the run folder")]
+Out = Annotated[str, Parameter(name=["-o", "--out"])]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; exit 0 done, 1 our fault, 2 the person's input, 130 interrupted and saved."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    from genloom.cli.trouble import out_of_memory
+
+    try:
+        app.config, arguments = take_config(arguments)
+        result = app(arguments, exit_on_error=False, print_error=False)
+        return result if isinstance(result, int) else 0
+    except (InputError, CycloptsError) as error:
+        return complain(sentence(error))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 0
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        return complain("out of memory: hold fewer examples at once with --micro 16 (same result, slower) or a smaller --batch")
+
+
+def complain(text: str) -> int:
+    """Print the one sentence that says what is wrong and what to do."""
+    print(f"genloom: {text}", file=sys.stderr)
+    return 2
+
+
+def sentence(error: Exception) -> str:
+    """Return an error's text in one line."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{text.rstrip('.')}; `genloom --help` lists what there is"
+
+
+def take_config(arguments: list[str]) -> tuple[list[Yaml], list[str]]:
+    """Take `--config FILE` out of the arguments; what the command line says stands over the file."""
+    if "--config" not in arguments:
+        return [], arguments
+    i = arguments.index("--config")
+    if i + 1 == len(arguments):
+        raise InputError("--config needs a YAML file")
+    path = arguments[i + 1]
+    check_yaml(path)
+    config = Yaml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
+    return [config], arguments[:i] + arguments[i + 2 :]
+
+
+def check_yaml(path: str) -> None:
+    """Raise InputError where a file is missing or is no YAML mapping."""
+    import yaml
+
+    try:
+        with open(path) as file:
+            content = yaml.safe_load(file)
+    except OSError as error:
+        raise InputError(f"--config {path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"--config {path} is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"--config {path} holds no options; write one a line, such as `batch: 64`")
+
+
+@app.command
+def fit(
+    model: Annotated[str, Parameter(help="a name from `genloom models`")],
+    data: Data,
+    out: Out,
+    *,
+    preset: Annotated[str, Parameter(help="paper, modern or tiny")] = "paper",
+    hyper: Annotated[dict[str, str] | None, Parameter(help="--hyper.NAME V; `genloom models MODEL` lists them")] = None,
+    conditional: Annotated[bool, Parameter(help="the same as --hyper.conditional true")] = False,
+    examples: Annotated[str | None, Parameter(help="stop after so many examples: 50000, 500k, 2M")] = None,
+    minutes: Annotated[float | None, Parameter(help="stop after so many minutes (10 where nothing is said)")] = None,
+    size: Annotated[int | None, Parameter(help="height and width to crop and resize to")] = None,
+    channels: Annotated[Literal[1, 3, 4] | None, Parameter(help="1 grey, 3 colour, 4 with transparency")] = None,
+    flip: Annotated[bool, Parameter(help="mirror half of the pictures")] = False,
+    squeeze: Annotated[bool, Parameter(help="resize without cutting the middle out")] = False,
+    skip_broken: Annotated[bool, Parameter(help="leave out pictures that cannot be read")] = False,
+    batch: int | None = None,
+    micro: Annotated[int | None, Parameter(help="most examples held at once; the rest is accumulated")] = None,
+    seed: int = 0,
+    threads: int | None = None,
+    device: Annotated[str, Parameter(help="auto, cpu, cuda, mps")] = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    compile: Annotated[bool, Parameter(help="torch.compile the networks")] = False,
+    processes: Annotated[int, Parameter(help="processes on this machine, which share every batch")] = 1,
+    save_every: Annotated[float, Parameter(help="seconds between checkpoints")] = 60.0,
+    dry_run: Annotated[bool, Parameter(help="print the resolved options and stop")] = False,
+    quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
+) -> int:
+    """Train a model on data into a run folder; the same command goes on with it."""
+    from genloom.api import Request
+    from genloom.cli.fit import fit_command, run_processes
+
+    if processes > 1:
+        return run_processes(processes)
+    request = Request(
+        model, data, out, preset=preset, hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
+        examples=count(examples), minutes=minutes, size=size, channels=channels, flip=flip, crop=not squeeze,
+        skip_broken=skip_broken, batch=batch, micro=micro, seed=seed, threads=threads, device=device,
+        precision=precision, compile=compile, save_every=save_every,
+    )  # fmt: skip
+    return fit_command(request, dry_run=dry_run, quiet=quiet)
+
+
+def count(text: str | None) -> int | None:
+    """Read `50000`, `500k` or `2M`."""
+    if text is None:
+        return None
+    scale = {"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6}.get(text[-1:], 1)
+    try:
+        value = int(float(text.rstrip("kKmM").replace("_", "").replace(",", "")) * scale)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise InputError(f"--examples takes a number such as 50000, 500k or 2M, got {text!r}")
+    return value
+
+
+@app.command
+def sample(
+    run: RunFolder,
+    *,
+    n: Annotated[int, Parameter(name=["-n", "--n"], help="how many")] = 64,
+    out: Annotated[str | None, Parameter(name=["-o", "--out"], help=".png one grid, .npy an array, a/ one PNG each")] = None,
+    each: Annotated[str | None, Parameter(help="a folder for one PNG each")] = None,
+    seed: int = 0,
+    label: Annotated[str | None, Parameter(help="a class, by name or number")] = None,
+    checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
+    temperature: Annotated[float, Parameter(help="scale of the noise")] = 1.0,
+) -> None:
+    """Draw samples from a run."""
+    from genloom.api import load
+    from genloom.tools.draw import draw, write
+
+    targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
+    if not targets:
+        raise InputError("sample needs -o FILE.png, FILE.npy or FOLDER/, or --each FOLDER")
+    model = load(run, checkpoint)
+    samples = draw(model, n, seed, label, temperature)
+    for target in targets:
+        print(f"{n} samples in {write(model, samples, target)}")
+
+
+@app.command
+def walk(
+    run: RunFolder,
+    out: Out,
+    *,
+    seeds: Annotated[str, Parameter(help="where to walk, in a circle: seeds with commas")] = "1,2,3,4",
+    frames: Annotated[int, Parameter(help="pictures between two seeds")] = 24,
+    label: str | None = None,
+    arithmetic: Annotated[str | None, Parameter(help="'3 - 8 + 12' or '(1,2,3) - (4,5,6) + (7,8,9)'")] = None,
+    checkpoint: str = "last",
+) -> None:
+    """Walk through the latent space into a GIF, or add and subtract codes into a PNG."""
+    from genloom.cli.draw import walk_command
+
+    walk_command(run, out, seeds, frames, label, arithmetic, checkpoint)
+
+
+@app.command
+def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a PNG")] = None) -> None:
+    """Show a run: where it stands, its curves and its grids."""
+    from genloom.cli.draw import show_command
+
+    show_command(run, out)
+
+
+@app.command
+def check(
+    data: Data,
+    *,
+    out: Annotated[str, Parameter(name=["-o", "--out"], help="the contact sheet")] = "check.png",
+    size: int | None = None,
+    channels: Literal[1, 3, 4] | None = None,
+    squeeze: bool = False,
+    split: Literal["train", "test"] = "train",
+) -> None:
+    """Examine a data set: counts, sizes, classes, broken files, copies, which models fit; and a contact sheet."""
+    from genloom.cli.draw import check_command
+
+    check_command(data, out, size, channels, squeeze, split)
+
+
+@app.command
+def models(model: Annotated[str | None, Parameter(help="show its hyper-parameters")] = None) -> None:
+    """List the models, or the hyper-parameters of one."""
+    from genloom.cli.draw import models_command
+
+    models_command(model)
+
+
+@app.command
+def lesson(
+    name: Annotated[Literal["line"], Parameter(help="line: the GAN paper's first figure")],
+    out: Out = "line.gif",
+    *,
+    examples: str = "1500k",
+    frames: int = 60,
+    seed: int = 0,
+) -> None:
+    """Draw a small game while it is learnt."""
+    from genloom.cli.draw import lesson_command
+
+    lesson_command(out, count(examples) or 1, frames, seed)
+
+
+@app.command
+def demo(
+    out: Annotated[str, Parameter(name=["-o", "--out"])] = "runs/demo",
+    *,
+    seconds: Annotated[float, Parameter(help="how long to train")] = 40.0,
+    seed: int = 0,
+) -> int:
+    """Train on real handwritten digits for less than a minute, with no download, and look at the result."""
+    from genloom.cli.demo import demo_command
+
+    return demo_command(out, seconds, seed)
+
+
+@app.command
+def doctor() -> None:
+    """Examine this machine: versions, processor, precision, cache, optional packages."""
+    from genloom.cli.draw import doctor_command
+
+    doctor_command()
+

@@ -1,0 +1,156 @@
+"""`genloom fit`: the resolved options, the live line, and how to go on."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from genloom.api import Request, Session, main_process, prepare
+from genloom.errors import InputError
+from genloom.run import Run
+from genloom.trainer import Report
+
+
+def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
+    """Resolve, print, train; return the exit status."""
+    console = Console(quiet=quiet or not main_process())
+    session = prepare(request, progress_on(console))
+    console.print(options_table(session))
+    if dry_run:
+        return 0
+    try:
+        report = train(session, console)
+    except KeyboardInterrupt:
+        last = Run(Run.open(request.out).folder).last_checkpoint()
+        where = f"at {int(last.name):,} examples" if last else "before its first checkpoint"
+        console.print(f"stopped {where}; the same command goes on from there")
+        return 130
+    if report is None:
+        console.print(f"{request.out} has reached its budget already; a larger --examples or --minutes goes on")
+        return 0
+    if report.fatal:
+        print(f"genloom: {report.health[0].text}", file=sys.stderr)
+        return 1
+    if report.trouble:
+        raise InputError(report.trouble)
+    console.print(f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time")
+    console.print(f"  genloom sample {request.out} -n 64 -o grid.png\n  genloom show {request.out} -o show.png", highlight=False)
+    return 0
+
+
+def train(session: Session, console: Console) -> Report | None:
+    """Play to the end under a live line; return the last report."""
+    report, grid = None, ""
+    with live(console) as draw:
+        for report in session.play():
+            grid = str(report.grid or grid)
+            draw(session, report, grid)
+    return report
+
+
+@contextlib.contextmanager
+def live(console: Console) -> Iterator[Any]:
+    """Give a function that draws a report: in place on a terminal, a line each in a file."""
+    if console.quiet:
+        yield lambda *_: None
+    elif not console.is_terminal:
+        yield lambda session, report, grid: console.print(line(session, report), soft_wrap=True)
+    else:
+        with Live(console=console, auto_refresh=False) as screen:
+            yield lambda session, report, grid: screen.update(panel(session, report, grid), refresh=True)
+
+
+def line(session: Session, report: Report) -> Text:
+    """Return a report as one line of text."""
+    parts = [f"{report.examples:>11,} examples", f"{report.examples_per_second:7,.0f}/s", f"{left(session, report)} left"]
+    losses = [name for name in report.notes if name in ("generator", "discriminator", "critic", "encoder", "d_real", "d_fake")]
+    parts += [f"{name} {report.notes[name]:.3f}" for name in losses]
+    if "diversity" in report.notes:
+        parts.append(f"diversity {report.notes['diversity']:.2f}")
+    text = Text("  ".join(parts))
+    for verdict in report.health:
+        text.append(f"\n  since {verdict.since:,}: {verdict.text}", style="yellow")
+    if report.trouble:
+        text.append(f"\n  {report.trouble}", style="red")
+    return text
+
+
+def panel(session: Session, report: Report, grid: str) -> Text:
+    """Return the live picture of a training."""
+    text = line(session, report)
+    text.append("\n  healthy" if not report.health else "", style="green")
+    text.append(f"  newest grid {grid}" if grid else "", style="dim")
+    return text
+
+
+def left(session: Session, report: Report) -> str:
+    """Say how much time remains of the budget."""
+    plan, ways = session.plan, []
+    if plan.examples and report.examples_per_second > 0:
+        ways.append((plan.examples - report.examples) / report.examples_per_second)
+    if plan.minutes is not None:
+        ways.append(60 * plan.minutes - report.seconds)
+    return clock(max(min(ways), 0)) if ways else "?"
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def options_table(session: Session) -> Table:
+    """Return everything that was resolved."""
+    record, data = session.record, session.data
+    plan = record["plan"]
+    table = Table(show_header=False, box=None, pad_edge=False)
+    rows = {
+        "model": f"{record['model']}, preset {record['preset']}",
+        "data": f"{len(data):,} {data.shape.describe()} from {record['data']['source']}",
+        **{"": note for note in getattr(data, "notes", [])[:1]},
+        "hyper": "  ".join(f"{name} {value}" for name, value in record["hyper"].items()),
+        "batch": f"{plan['batch']}" + (f", at most {plan['micro']} at once" if plan["micro"] else ""),
+        "budget": ", ".join([f"{plan['examples']:,} examples"] * bool(plan["examples"])
+                            + [f"{plan['minutes']:g} minutes"] * (plan["minutes"] is not None)),
+        "machine": f"{session.plan.device}, {plan['precision']}, {plan['threads']} threads, {plan['processes']} processes",
+        "seed": str(plan["seed"]),
+        "run": str(session.request.out),
+    }  # fmt: skip
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
+def progress_on(console: Console) -> Any:
+    """Return a progress bar for work on many pictures, shown on a terminal alone."""
+
+    def show(rows: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+        hidden = console.quiet or not console.is_terminal
+        return track(rows, description=what, total=total, console=console, transient=True, disable=hidden)
+
+    return show
+
+
+def run_processes(processes: int) -> int:
+    """Start this very command in several processes of this machine, which share every batch."""
+    arguments = []
+    words = iter(sys.argv[1:])
+    for word in words:
+        if word == "--processes":
+            next(words, None)
+        elif not word.startswith("--processes="):
+            arguments.append(word)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
+               "-m", "genloom", *arguments]  # fmt: skip
+    status = subprocess.call(command)
+    return status if status in (0, 2, 130) else 1

@@ -1,0 +1,169 @@
+"""The data set's doctor: what is there, what is wrong, what will be done to it, which models fit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from genloom.catalogue import MODELS, find_model
+from genloom.data.arrays import ImageData
+from genloom.data.decode import Look, common_size, look_over, natural_channels, silent
+from genloom.data.pictures import Arrays, Pictures
+from genloom.data.source import Options, Progress, find_pictures, load
+from genloom.errors import InputError
+from genloom.model import Model
+from genloom.shape import ImageShape
+from genloom.tools.draw import contact_sheet
+
+
+@dataclass
+class Findings:
+    """What the doctor found. Lines are sentences to print."""
+
+    source: str
+    count: int
+    sizes: Counter[tuple[int, int]]
+    modes: Counter[str]
+    classes: Counter[str]
+    broken: list[str]
+    duplicates: list[tuple[str, str]]
+    plan: list[str] = field(default_factory=list)
+    fits: list[str] = field(default_factory=list)
+    megabytes: float = 0.0
+    data: ImageData | None = None
+
+
+def check(source: str, options: Options, progress: Progress = silent) -> Findings:
+    """Look at every picture of a source and say what was found. Broken pictures are named, not refused."""
+    pictures = find_pictures(source, options.split)
+    looks = look_over(pictures, progress)
+    findings = Findings(
+        source=source,
+        count=len(pictures),
+        sizes=Counter(look.size for look in looks if not look.error),
+        modes=Counter(look.mode for look in looks if not look.error),
+        classes=count_classes(pictures),
+        broken=[f"{pictures.names[i]}: {look.error}" for i, look in enumerate(looks) if look.error],
+        duplicates=find_duplicates(pictures),
+    )
+    if len(findings.broken) == len(pictures):
+        return findings
+    findings.plan, size = what_will_be_done(looks, options)
+    settled = Options(**{**options.__dict__, "size": size, "skip_broken": True})
+    findings.data = load(source, settled, progress)
+    known = {line.split(":")[0] for line in findings.broken}
+    late = [note.removeprefix("left out ") for note in findings.data.notes]
+    findings.broken += [line for line in late if line.split(":")[0] not in known]
+    findings.megabytes = findings.data.pixels.nbytes / 1e6
+    findings.fits = [f"{name}: {why}" for name in MODELS if (why := how_it_fits(find_model(name), findings.data))]
+    return findings
+
+
+def count_classes(pictures: Pictures) -> Counter[str]:
+    """Count the pictures of each class."""
+    if pictures.labels is None:
+        return Counter()
+    return Counter(pictures.classes[int(label)] for label in pictures.labels)
+
+
+def find_duplicates(pictures: Pictures) -> list[tuple[str, str]]:
+    """Return pairs of names whose bytes are equal."""
+    first: dict[bytes, str] = {}
+    pairs = []
+    for i, name in enumerate(pictures.names):
+        content = raw_bytes(pictures, i)
+        if content is None:
+            continue
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        if digest in first:
+            pairs.append((first[digest], name))
+        else:
+            first[digest] = name
+    return pairs
+
+
+def raw_bytes(pictures: Pictures, i: int) -> bytes | None:
+    """Return the bytes of one picture as stored, or None where it cannot be read."""
+    if isinstance(pictures, Arrays):
+        return pictures.array[i].tobytes()
+    if hasattr(pictures, "members"):
+        return pictures.archive.read(pictures.members[i])  # type: ignore[attr-defined]
+    if len(pictures.files) == len(pictures):
+        return pictures.files[i].read_bytes()
+    return pictures.open(i).tobytes()
+
+
+def what_will_be_done(looks: list[Look], options: Options) -> tuple[list[str], tuple[int, int]]:
+    """Say what the options do to these pictures, and the size they get."""
+    lines = []
+    try:
+        natural = common_size(looks)
+        size = options.size or natural
+    except InputError:
+        natural = None
+        smallest = min(min(look.size) for look in looks if not look.error)
+        size = options.size or (2 ** int(math.log2(max(smallest, 8))),) * 2
+        if options.size is None:
+            lines.append(f"sizes differ: `fit` will ask for --size; {size[0]} was taken for this look")
+    if size != natural:
+        cut = "the middle cut to shape and " if options.crop else ""
+        lines.append(f"{cut}resized to {size[0]}x{size[1]} with an antialiased bicubic filter")
+    channels = options.channels or natural_channels(looks)
+    modes = {look.mode for look in looks if not look.error}
+    target = {1: "grey", 3: "RGB", 4: "RGBA"}[channels]
+    if modes - {{1: "L", 3: "RGB", 4: "RGBA"}[channels]}:
+        lines.append(f"converted from {', '.join(sorted(modes))} to {target}; transparent parts on white"
+                     if channels != 4 else f"converted from {', '.join(sorted(modes))} to RGBA")  # fmt: skip
+    return lines or ["nothing: they are used as they are"], size
+
+
+def how_it_fits(model: type[Model], data: ImageData) -> str:
+    """Say how a model takes these pictures, or return '' where it cannot."""
+    height, width = model.size_for(data.shape.height, data.shape.width_px)
+    shape = ImageShape(data.shape.classes, data.shape.channels, height, width)
+    try:
+        with torch.device("meta"):
+            built = model(model.Hyper(), shape)
+    except InputError:
+        return ""
+    parameters = sum(p.numel() for p in built.parameters())
+    resized = "" if (height, width) == data.shape.dims[1:] else f" resized to {height}x{width},"
+    return f"{resized} {parameters / 1e6:.1f} million weights".strip()
+
+
+def write_sheet(data: ImageData, path: Path) -> None:
+    """Write a contact sheet of up to 128 pictures drawn evenly from the data."""
+    from genloom.shape import to_picture
+
+    index = torch.linspace(0, len(data) - 1, min(128, len(data))).round().long()
+    to_picture(contact_sheet(data.batch(index)["x"])).save(path)
+
+
+def describe(findings: Findings) -> list[str]:
+    """Return the findings as sentences."""
+    sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in findings.sizes.most_common(4))
+    more = f" and {len(findings.sizes) - 4} other sizes" if len(findings.sizes) > 4 else ""
+    modes = ", ".join(f"{mode} ({n})" for mode, n in findings.modes.most_common())
+    lines = [f"{findings.count:,} pictures in {findings.source}", f"sizes (height x width): {sizes}{more}", f"modes: {modes}"]
+    if findings.classes:
+        few = findings.classes.most_common()
+        lines.append(f"{len(few)} classes: " + ", ".join(f"{name} ({n})" for name, n in few[:12]) + (" ..." if few[12:] else ""))
+    else:
+        lines.append("no classes: for labels, put each class into a sub-folder")
+    if findings.count == 1:
+        lines.append("only one picture: a generative model needs many")
+    for what, rows in (
+        ("cannot be read", findings.broken),
+        ("are copies of another", [f"{b} = {a}" for a, b in findings.duplicates]),
+    ):
+        lines.append(f"{len(rows)} {what}" + (": " + "; ".join(rows[:5]) + (" ..." if rows[5:] else "") if rows else ""))
+    lines += [f"will be done: {line}" for line in findings.plan]
+    if findings.data:
+        lines.append(f"memory: {findings.megabytes:,.1f} MB as bytes, mapped from the cache")
+    lines += [f"fits {line}" for line in findings.fits]
+    return lines

@@ -1,0 +1,89 @@
+"""Pictures of a run: its curves and its grids on one page. Needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genloom.errors import InputError
+from genloom.run import Run
+
+PANELS = (  # title, the notes drawn in it by the end of their names, limits
+    ("losses", ("generator", "discriminator", "critic", "encoder", "decoder"), None),
+    ("share called rightly by the discriminator", ("d_real", "d_fake"), (0, 1)),
+    ("diversity of samples against real examples", ("diversity",), (0, 1.3)),
+    ("gradient norms", ("grad_generator", "grad_discriminator"), None),
+)
+
+
+def figure(columns: int, rows: int, width: float = 5.2, height: float = 2.6) -> tuple[Any, Any]:
+    """Return an empty figure and its axes, without touching the person's display."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
+    page = Figure(figsize=(columns * width, rows * height), layout="constrained", dpi=110)
+    return page, page.subplots(rows, columns, squeeze=False)
+
+
+def plot_run(run: Run, path: Path) -> None:
+    """Write curves and up to four grids of a run as one PNG."""
+    history = [line for line in run.history() if line["rounds"] > 0]
+    if not history:
+        raise InputError(f"{run.folder} has nothing to show yet: its first report comes a few seconds after the start")
+    grids = sorted((run.folder / "samples").glob("*.png"))
+    chosen = [grids[round(i)] for i in np.linspace(0, len(grids) - 1, min(4, len(grids)))] if grids else []
+    page, axes = figure(2, 2 + (len(chosen) + 1) // 2)
+    examples = [line["examples"] for line in history]
+    for ax, (title, names, limits) in zip(axes.flat, PANELS, strict=False):
+        for name in names:
+            values = [line["notes"].get(name, np.nan) for line in history]
+            if not np.isnan(values).all():
+                ax.plot(examples, values, label=name, linewidth=1)
+        ax.set(title=title, xlabel="examples dealt", ylim=limits)
+        ax.legend(frameon=False, loc="best") if ax.lines else ax.set_axis_off()
+    mark_verdicts(axes.flat[2], history)
+    draw_grids(axes.flat[4:], chosen)
+    record = run.record
+    page.suptitle(f"{run.folder.name}: {record['model']} ({record['preset']}) on {record['data']['source']}")
+    try:
+        page.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {error}") from None
+
+
+def mark_verdicts(ax: Any, history: Sequence[dict[str, Any]]) -> None:
+    """Shade the stretches in which the referee had something to say."""
+    for line in history:
+        for verdict in line["health"]:
+            ax.axvspan(verdict["since"], line["examples"], color="tab:red", alpha=0.04, linewidth=0)
+
+
+def draw_grids(axes: Any, paths: Sequence[Path]) -> None:
+    """Draw sample grids, each under the examples at which it was made."""
+    from PIL import Image
+
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, path in zip(axes, paths, strict=False):
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.set_title(f"after {int(path.stem):,} examples")
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int = 48) -> str:
+    """Return a curve as one line of text."""
+    numbers = np.array([v for v in values if np.isfinite(v)])
+    if not len(numbers):
+        return ""
+    numbers = np.array([part.mean() for part in np.array_split(numbers, min(width, len(numbers)))])
+    span = numbers.max() - numbers.min()
+    levels = (numbers - numbers.min()) / (span or 1) * (len(BARS) - 1)
+    return "".join(BARS[int(level)] for level in levels)
