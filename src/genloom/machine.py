@@ -55,7 +55,7 @@ def keep_freed_memory() -> None:
         return
     trim_threshold, mmap_threshold = -1, -3
     libc = ctypes.CDLL(None)
-    libc.mallopt(mmap_threshold, 1 << 30)
+    libc.mallopt(mmap_threshold, 1 << 25)  # the largest that glibc takes; a larger one is ignored
     libc.mallopt(trim_threshold, 1 << 30)
 
 

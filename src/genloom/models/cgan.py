@@ -64,7 +64,7 @@ class Hyper(Base):
     @classmethod
     def modern(cls) -> Self:
         """Dropout in the discriminator only matters to training; samples come from averaged weights."""
-        return cls(shadow=200_000.0)
+        return cls(shadow=500_000.0)
 
     @classmethod
     def tiny(cls) -> Self:

@@ -56,7 +56,7 @@ class Hyper(Base):
     @classmethod
     def modern(cls) -> Self:
         """Averaged weights for sampling: the same training, steadier samples."""
-        return cls(shadow=200_000.0)
+        return cls(shadow=500_000.0)
 
     @classmethod
     def tiny(cls) -> Self:

@@ -1,0 +1,174 @@
+"""Training speed of DCGAN 64x64 on one thread, in process CPU seconds, all loops in one run.
+
+    python -m benchmarks.training_speed --record
+
+The plain loop is the one most people copy: fp32, contiguous layout, BCE on sigmoids, the
+discriminator's weight gradients computed and thrown away in the generator's turn. The bare loop makes
+the same moves as genloom's trainer without it. The peak is that of a bf16 matrix product.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from benchmarks.evidence import record
+from genloom.data.arrays import ImageData
+from genloom.deal import mix
+from genloom.machine import keep_freed_memory, pick_precision
+from genloom.models.dcgan import DCGAN, Hyper
+from genloom.run import Run
+from genloom.shape import ImageShape
+from genloom.trainer import Plan, Table
+
+BATCH = 64
+GFLOP = 2.48  # an image: both players' moves with a fresh fake each, counted over the convolutions
+
+
+def pictures(n: int = 1024) -> ImageData:
+    """Random pictures: speed does not depend on what they show."""
+    pixels = torch.randint(0, 256, (n, 64, 64, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return ImageData(pixels, None, ImageShape(channels=3, height=64, width_px=64), "random", "random")
+
+
+def plain_loop() -> Callable[[], None]:
+    """Return one step of the loop most people copy."""
+
+    def block(a: int, b: int, conv: type, norm: bool, last: nn.Module) -> list[nn.Module]:
+        return [conv(a, b, 4, 2, 1, bias=False), *([nn.BatchNorm2d(b)] if norm else []), last]
+
+    up, down = nn.ConvTranspose2d, nn.Conv2d
+    generator = nn.Sequential(
+        nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False), nn.BatchNorm2d(512), nn.ReLU(True),
+        *block(512, 256, up, True, nn.ReLU(True)), *block(256, 128, up, True, nn.ReLU(True)),
+        *block(128, 64, up, True, nn.ReLU(True)), *block(64, 3, up, False, nn.Tanh()),
+    )  # fmt: skip
+    discriminator = nn.Sequential(
+        *block(3, 64, down, False, nn.LeakyReLU(0.2, True)), *block(64, 128, down, True, nn.LeakyReLU(0.2, True)),
+        *block(128, 256, down, True, nn.LeakyReLU(0.2, True)), *block(256, 512, down, True, nn.LeakyReLU(0.2, True)),
+        nn.Conv2d(512, 1, 4, 1, 0, bias=False), nn.Sigmoid(),
+    )  # fmt: skip
+    to_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    to_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
+    bce, ones, zeros = nn.BCELoss(), torch.ones(BATCH), torch.zeros(BATCH)
+    x = pictures(BATCH).batch(torch.arange(BATCH))["x"].contiguous() * 2 - 1
+
+    def step() -> None:
+        discriminator.zero_grad()
+        bce(discriminator(x).view(-1), ones).backward()
+        fake = generator(torch.randn(BATCH, 100, 1, 1))
+        bce(discriminator(fake.detach()).view(-1), zeros).backward()
+        to_d.step()
+        generator.zero_grad()
+        bce(discriminator(fake).view(-1), ones).backward()
+        to_g.step()
+
+    return step
+
+
+def hyper() -> Hyper:
+    """The architecture of the plain loop."""
+    return Hyper(width=64, kernel=4, batch=BATCH)
+
+
+def trainer_loop(folder: Path) -> Callable[[], None]:
+    """Return one round of genloom's trainer."""
+    data = pictures()
+    torch.manual_seed(0)
+    model = DCGAN(hyper(), data.shape)
+    plan = Plan(examples=10**9, batch=BATCH, precision=pick_precision("auto", torch.device("cpu")))
+    return Table(model, data, Run.begin(folder / "run", {"model": "dcgan"}), plan, None).play_round
+
+
+def bare_loop() -> Callable[[], None]:
+    """Return the same moves without the trainer."""
+    data = pictures()
+    torch.manual_seed(0)
+    model = DCGAN(hyper(), data.shape).to(memory_format=torch.channels_last).train()
+    players = {p.name: (p.parameters(), p.optimizer(p.parameters())) for p in model.players()}
+    bf16 = pick_precision("auto", torch.device("cpu")) == "bf16"
+
+    class Deal:
+        def __next__(self):
+            return data.batch(torch.randint(len(data), (BATCH,)))
+
+    def step() -> None:
+        moves = model.round(Deal(), None)
+        while True:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+                move = next(moves, None)
+            if move is None:
+                return
+            parameters, optimizer = players[move.player]
+            move.loss.backward(inputs=parameters)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    return step
+
+
+def matrix_peak(n: int = 1024) -> float:
+    """Return the GFLOP/s of a bf16 matrix product in process CPU time."""
+    a, b = torch.randn(n, n).bfloat16(), torch.randn(n, n).bfloat16()
+    return 2 * n**3 / seconds(lambda: a @ b, 10) / 1e9
+
+
+def seconds(step: Callable[[], object], times: int) -> float:
+    """Return the process CPU seconds of one step."""
+    step()
+    began = time.process_time()
+    for _ in range(times):
+        step()
+    return (time.process_time() - began) / times
+
+
+def main() -> None:
+    """Interleave the loops, take medians."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--rounds", type=int, default=7)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(mix(0))
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        plain = plain_loop()
+        costs: dict[str, list[float]] = {"plain": [], "peak": [], "trainer": [], "bare": []}
+        costs["plain_before_malloc"] = [seconds(plain, 3)]
+        keep_freed_memory()  # kinder to the plain loop than its users have it
+        trainer, bare = trainer_loop(Path(folder)), bare_loop()
+        for i in range(arguments.rounds):
+            costs["plain"].append(seconds(plain, 2))
+            pair = [("trainer", trainer), ("bare", bare)]
+            for name, loop in pair if i % 2 else pair[::-1]:
+                costs[name].append(seconds(loop, 5))
+            costs["peak"].append(matrix_peak())
+    middle = {name: statistics.median(values) for name, values in costs.items()}
+    share = GFLOP * BATCH / middle["trainer"] / middle["peak"]
+    overhead = statistics.median(t / b for t, b in zip(costs["trainer"], costs["bare"], strict=True)) - 1
+    ratios = sorted(p / t for p, t in zip(costs["plain"], costs["trainer"], strict=True))
+    figures = {
+        "plain_ratio": [round(v, 3) for v in (statistics.median(ratios), ratios[0], ratios[-1])],
+        "peak_share": round(share, 3),
+        "trainer_overhead": round(overhead, 4),
+        "plain_ms_per_image": round(middle["plain"] / BATCH * 1e3, 2),
+        "plain_ms_per_image_default_malloc": round(middle["plain_before_malloc"] / BATCH * 1e3, 2),
+        "genloom_ms_per_image": round(middle["trainer"] / BATCH * 1e3, 2),
+        "bf16_peak_gflops": round(middle["peak"]),
+    }
+    if arguments.record:
+        record("training-speed", figures, seed=0, cpu_seconds=time.process_time() - began,
+               notes="medians; [median, least, most] where three; one thread")  # fmt: skip
+    else:
+        print(figures)
+
+
+if __name__ == "__main__":
+    main()
