@@ -32,6 +32,7 @@ from genloom.shape import Shape
 from genloom.trainer import Plan, Report, Score, play
 
 DEFAULT_MINUTES = 10.0
+SMALL = 300_000  # weights up to which one thread is faster than two
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,6 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     start_processes(request)
     model_class = find_model(request.model)
     hyper = model_class.Hyper.preset(request.preset).with_values(request.hyper)
-    if request.threads is not None:
-        torch.set_num_threads(request.threads)
     device = pick_device(request.device)
     data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress)
     budget = request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES
@@ -120,8 +119,19 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     if hasattr(data, "to") and device.type != "cpu":
         data = data.to(device)
     with torch.device("meta"):
-        model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
+        model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
+    set_threads(request.threads, model)
     return Session(request, model_class, hyper, data, plan, make_record(request, hyper, data, plan))
+
+
+def set_threads(threads: int | None, model: Model) -> None:
+    """Set torch's threads: as asked, or one for a small model, whose steps are shorter than threads take to meet."""
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads takes a number from 1 on, got {threads}")
+    if threads is None and sum(p.numel() for p in model.parameters()) < SMALL:
+        threads = 1
+    if threads is not None:
+        torch.set_num_threads(threads)
 
 
 def open_data(request: Request, model_class: type[Model], progress: Progress) -> Dataset:

@@ -91,27 +91,20 @@ def read_value(name: str, hint: Any, value: Any) -> Any:
         parts = value.split(",") if isinstance(value, str) else list(value)
         return tuple(read_value(name, get_args(hint)[0], part) for part in parts)
     if get_origin(hint) is Literal:
-        return value
+        return next((choice for choice in get_args(hint) if str(choice) == str(value)), value)
     try:
         return read_plain(hint, value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, KeyError):
         raise InputError(f"--hyper.{name} takes {hint.__name__}, got {value!r}") from None
 
 
 def read_plain(hint: Any, value: Any) -> Any:
-    """Read a bool, int, float or str; raises ValueError where the text is none."""
-    if hint is bool and isinstance(value, str):
-        return {"true": True, "false": False, "yes": True, "no": False}[value.lower()] if value.lower() in (
-            "true", "false", "yes", "no") else _refuse(value)
-    if hint is bool and not isinstance(value, bool):
-        return _refuse(value)
-    if hint is int and not isinstance(value, bool) and float(value) == int(float(value)):
-        return int(float(value))
-    return _refuse(value) if hint is int else hint(value)
-
-
-def _refuse(value: Any) -> Any:
-    raise ValueError(value)
+    """Read a bool, int, float or str; raises ValueError, TypeError or KeyError where it is none."""
+    if hint is bool:
+        return value if isinstance(value, bool) else {"true": True, "yes": True, "false": False, "no": False}[str(value).lower()]
+    if hint is int and int(float(value)) != float(value):
+        raise ValueError(value)
+    return int(float(value)) if hint is int else hint(value)
 
 
 def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:

@@ -69,14 +69,17 @@ class Run:
                 write_json(run.folder / "run.json", record)
             except OSError as error:
                 raise InputError(run.explain(error)) from None
-        run.lock()
-        for part in run.folder.glob("checkpoints/.*.part"):
-            shutil.rmtree(part, ignore_errors=True)
-        run.forget_future()
         return run
 
+    def take(self) -> None:
+        """Hold the run for this process, so that two do not write into one folder, and clear what a kill left behind."""
+        self.lock()
+        for part in self.folder.glob("checkpoints/.*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+        self.forget_future()
+
     def lock(self) -> None:
-        """Hold the run for this process, so that two do not write into one folder."""
+        """Lock the folder until `release`; the kernel unlocks it when the process dies."""
         try:
             import fcntl
         except ImportError:  # no such lock on Windows
@@ -85,7 +88,14 @@ class Run:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self.release()
             raise InputError(f"{self.folder} is being trained by another process; wait for it or name another folder") from None
+
+    def release(self) -> None:
+        """Let other processes train this run."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     def refuse_differences(self, record: Mapping[str, Any]) -> None:
         """Raise InputError naming the first option in which this run differs from `record`."""

@@ -101,11 +101,14 @@ def play(
         InputError: the batch is larger than the data or cannot be cut as asked.
         RuntimeError: the model's round breaks a rule of play, with the rule.
     """
-    table = Table(model, data, run, plan, score)
+    writes = not dist.is_initialized() or dist.get_rank() == 0
+    if writes:
+        run.take()
     try:
-        yield from table.play(stop)
+        yield from Table(model, data, run, plan, score).play(stop)
     finally:
-        table.close()
+        model.eval()
+        run.release()
 
 
 class Table:
@@ -137,15 +140,12 @@ class Table:
         self.order = Order(len(data), mix(plan.seed, 0))
         self.referee = Referee(model, data, run.history())
         self.sums: dict[str, Tensor] = {}
+        self.means: dict[str, float] = {}
         self.counts: dict[str, int] = {}
         self.began, self.began_cpu = time.monotonic(), time.process_time()
         self.saved_at = self.reported_at = self.began
         self.saved_examples = self.reported_examples = self.clock.examples
         self.report_cost = 0.0
-
-    def close(self) -> None:
-        """Leave the model as it was given, but trained."""
-        self.model.train(False)
 
     # -- playing -----------------------------------------------------------------------------------
 
@@ -287,7 +287,9 @@ class Table:
     def report(self, save: bool) -> Report:
         """Judge the health, write the statistics, the grid and, with `save`, a checkpoint."""
         started = time.monotonic()
-        notes = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        if self.sums:  # else the last report was a moment ago, and what it noted still holds
+            self.means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        notes = dict(self.means)
         notes |= {f"grad_{name}": seat.norm for name, seat in self.seats.items() if seat.norm == seat.norm}
         self.sums, self.counts = {}, {}
         with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():

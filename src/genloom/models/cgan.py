@@ -52,6 +52,8 @@ class Hyper(Base):
     pieces: int = hp(5, "linear pieces of the first maxout layers", low=1)
     joint_pieces: int = hp(4, "linear pieces of the joint maxout layer", low=1)
     keep: float = hp(0.5, "share of hidden units that dropout keeps, in both nets", low=0.01, high=1)
+    spread_g: float = hp(0.05, "the generator's weights start uniform in [-spread_g, spread_g]", low=0)
+    spread_d: float = hp(0.005, "the discriminator's weights start uniform in [-spread_d, spread_d]", low=0)
     rate: float = hp(0.1, "learning rate at the start", low=0)
     decay: float = hp(1.00004, "the rate is divided by this at every update", low=1)
     floor: float = hp(1e-6, "least learning rate", low=0)
@@ -68,9 +70,9 @@ class Hyper(Base):
 
     @classmethod
     def tiny(cls) -> Self:
-        """Small layers."""
-        return cls(z=16, z_hidden=64, y_hidden=64, joint=128, x_maxout=48, y_maxout=16, joint_maxout=48, pieces=2,
-                   joint_pieces=2, momentum_examples=2e5, shadow=5_000.0)  # fmt: skip
+        """Small layers with larger weights at the start, so that learning begins at once."""
+        return cls(z=16, z_hidden=64, y_hidden=64, joint=128, x_maxout=64, y_maxout=16, joint_maxout=64, pieces=2,
+                   joint_pieces=2, keep=0.9, spread_g=0.1, spread_d=0.1, momentum=0.7, shadow=5_000.0)  # fmt: skip
 
 
 class Generator(nn.Module):
@@ -78,10 +80,10 @@ class Generator(nn.Module):
 
     def __init__(self, hyper: Hyper, classes: int, outputs: int) -> None:
         super().__init__()
-        self.z = dense(hyper.z, hyper.z_hidden, 0.05)
-        self.y = dense(classes, hyper.y_hidden, 0.05)
-        self.joint = dense(hyper.z_hidden + hyper.y_hidden, hyper.joint, 0.05)
-        self.x = dense(hyper.joint, outputs, 0.05)
+        self.z = dense(hyper.z, hyper.z_hidden, hyper.spread_g)
+        self.y = dense(classes, hyper.y_hidden, hyper.spread_g)
+        self.joint = dense(hyper.z_hidden + hyper.y_hidden, hyper.joint, hyper.spread_g)
+        self.x = dense(hyper.joint, outputs, hyper.spread_g)
         self.parts = [hyper.z, hyper.z_hidden + hyper.y_hidden, hyper.joint]
         self.keep = hyper.keep
 
@@ -101,10 +103,10 @@ class Discriminator(nn.Module):
 
     def __init__(self, hyper: Hyper, classes: int, inputs: int) -> None:
         super().__init__()
-        self.x = Maxout(inputs, hyper.x_maxout, hyper.pieces, 0.005)
-        self.y = Maxout(classes, hyper.y_maxout, hyper.pieces, 0.005)
-        self.joint = Maxout(hyper.x_maxout + hyper.y_maxout, hyper.joint_maxout, hyper.joint_pieces, 0.005)
-        self.out = dense(hyper.joint_maxout, 1, 0.005)
+        self.x = Maxout(inputs, hyper.x_maxout, hyper.pieces, hyper.spread_d)
+        self.y = Maxout(classes, hyper.y_maxout, hyper.pieces, hyper.spread_d)
+        self.joint = Maxout(hyper.x_maxout + hyper.y_maxout, hyper.joint_maxout, hyper.joint_pieces, hyper.spread_d)
+        self.out = dense(hyper.joint_maxout, 1, hyper.spread_d)
         self.drop = nn.Dropout(1 - hyper.keep)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:

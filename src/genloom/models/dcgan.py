@@ -37,8 +37,9 @@ from genloom.hyper import Hyper as Base
 from genloom.hyper import hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.augment import augment
-from genloom.nn.conv import down, normal_weights, spectral, up
+from genloom.nn.conv import normal_weights, spectral
 from genloom.nn.dense import even_labels, exactly, full_precision, one_hot
+from genloom.nn.strided import Down, Up
 from genloom.shape import ImageShape, Shape
 
 
@@ -83,8 +84,8 @@ class Generator(nn.Module):
         maps = widths(size, hyper.width)[::-1]
         self.project = nn.Linear(inputs, 4 * 4 * maps[0], bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
-        self.convs = nn.ModuleList(up(a, b, hyper.kernel) for a, b in zip(maps, maps[1:], strict=False))
-        self.out = up(maps[-1], channels, hyper.kernel, bias=True)
+        self.convs = nn.ModuleList(Up(a, b, hyper.kernel) for a, b in zip(maps, maps[1:], strict=False))
+        self.out = Up(maps[-1], channels, hyper.kernel, bias=True)
         normal_weights(self, hyper.deviation)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -104,8 +105,8 @@ class Discriminator(nn.Module):
         maps = widths(size, hyper.width)
         wrap = spectral if hyper.norm == "spectral" else nn.Identity()
         with_bias = hyper.norm == "spectral"  # batch norm brings its own
-        self.first = down(channels, maps[0], hyper.kernel, bias=True)
-        self.convs = nn.ModuleList(down(a, b, hyper.kernel, with_bias) for a, b in zip(maps, maps[1:], strict=False))
+        self.first = Down(channels, maps[0], hyper.kernel, bias=True)
+        self.convs = nn.ModuleList(Down(a, b, hyper.kernel, with_bias) for a, b in zip(maps, maps[1:], strict=False))
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) if hyper.norm == "batch" else nn.Identity() for c in maps[1:])
         self.out = nn.Linear(4 * 4 * maps[-1], 1)
         normal_weights(self, hyper.deviation)

@@ -44,6 +44,8 @@ class Hyper(Base):
     pieces: int = hp(5, "linear pieces of a maxout unit", low=1)
     keep_input: float = hp(0.8, "share of the discriminator's inputs that dropout keeps", low=0.01, high=1)
     keep_hidden: float = hp(0.5, "share of its hidden units that dropout keeps", low=0.01, high=1)
+    spread_g: float = hp(0.05, "the generator's weights start uniform in [-spread_g, spread_g]", low=0)
+    spread_d: float = hp(0.005, "the discriminator's weights start uniform in [-spread_d, spread_d]", low=0)
     rate: float = hp(0.1, "learning rate at the start", low=0)
     decay: float = hp(1.000004, "the rate is divided by this at every update", low=1)
     floor: float = hp(1e-6, "least learning rate", low=0)
@@ -56,12 +58,13 @@ class Hyper(Base):
     @classmethod
     def modern(cls) -> Self:
         """Averaged weights for sampling: the same training, steadier samples."""
-        return cls(shadow=500_000.0)
+        return cls(shadow=1_000_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
-        """Small layers and a faster start."""
-        return cls(z=16, generator=128, maxout=48, pieces=2, momentum_examples=2e5, shadow=5_000.0)
+        """Small layers with larger weights at the start, so that learning begins at once."""
+        return cls(z=16, generator=128, maxout=64, pieces=2, spread_g=0.1, spread_d=0.1, keep_input=0.9, keep_hidden=0.8,
+                   momentum=0.7, shadow=5_000.0)  # fmt: skip
 
 
 class Generator(nn.Module):
@@ -69,9 +72,9 @@ class Generator(nn.Module):
 
     def __init__(self, hyper: Hyper, outputs: int) -> None:
         super().__init__()
-        self.h0 = dense(hyper.z, hyper.generator, 0.05)
-        self.h1 = dense(hyper.generator, hyper.generator, 0.05)
-        self.y = dense(hyper.generator, outputs, 0.05)
+        self.h0 = dense(hyper.z, hyper.generator, hyper.spread_g)
+        self.h1 = dense(hyper.generator, hyper.generator, hyper.spread_g)
+        self.y = dense(hyper.generator, outputs, hyper.spread_g)
 
     def forward(self, z: Tensor) -> Tensor:
         h = F.relu(self.h1(F.relu(self.h0(z))))
@@ -83,9 +86,9 @@ class Discriminator(nn.Module):
 
     def __init__(self, hyper: Hyper, inputs: int) -> None:
         super().__init__()
-        self.h0 = Maxout(inputs, hyper.maxout, hyper.pieces, 0.005)
-        self.h1 = Maxout(hyper.maxout, hyper.maxout, hyper.pieces, 0.005)
-        self.y = dense(hyper.maxout, 1, 0.005)
+        self.h0 = Maxout(inputs, hyper.maxout, hyper.pieces, hyper.spread_d)
+        self.h1 = Maxout(hyper.maxout, hyper.maxout, hyper.pieces, hyper.spread_d)
+        self.y = dense(hyper.maxout, 1, hyper.spread_d)
         self.drop_input = nn.Dropout(1 - hyper.keep_input)
         self.drop_hidden = nn.Dropout(1 - hyper.keep_hidden)
 

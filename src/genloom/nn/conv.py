@@ -1,6 +1,4 @@
-"""Strided convolutions for images, and the spectral norm of their weights."""
-
-# B batch, C channels
+"""How the weights of convolutional nets start, and their spectral norm."""
 
 from __future__ import annotations
 
@@ -10,16 +8,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from genloom.nn.dense import full_precision
-
-
-def down(inputs: int, outputs: int, kernel: int, bias: bool = False) -> nn.Conv2d:
-    """A convolution that halves height and width, for kernels of 4 or 5."""
-    return nn.Conv2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, bias=bias)
-
-
-def up(inputs: int, outputs: int, kernel: int, bias: bool = False) -> nn.ConvTranspose2d:
-    """A transposed convolution that doubles height and width, for kernels of 4 or 5."""
-    return nn.ConvTranspose2d(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
 
 
 def normal_weights(module: nn.Module, deviation: float = 0.02) -> None:

@@ -1,0 +1,291 @@
+"""One contract for every model, and what each paper fixes."""
+
+import pytest
+import torch
+
+from genloom import objectives
+from genloom.capabilities import Latent, Samples
+from genloom.catalogue import MODELS, find_model
+from genloom.checkpoint import plain, read_weights
+from genloom.errors import InputError
+from genloom.hyper import Hyper, hp
+from genloom.model import Clock
+from genloom.models import cgan, dcgan, gan
+from genloom.nn.conv import SpectralNorm
+from genloom.nn.dense import Maxout
+from genloom.run import Run
+from genloom.seat import Seat
+from genloom.shape import ImageShape, PointShape
+from genloom.trainer import Plan, play
+
+DIGITS = ImageShape(classes=tuple("0123456789"), channels=1, height=8, width_px=8)
+MNIST = ImageShape(classes=tuple("0123456789"), channels=1, height=28, width_px=28)
+
+
+def build(name, preset="tiny"):
+    torch.manual_seed(0)
+    cls = find_model(name)
+    shape = PointShape(columns=1) if name == "line" else DIGITS
+    return cls(cls.Hyper.preset(preset), shape)
+
+
+class Random:
+    """A data set of noise in a model's shape."""
+
+    def __init__(self, shape, n=64):
+        self.shape, self.n = shape, n
+
+    def __len__(self):
+        return self.n
+
+    def batch(self, index, generator=None):
+        generator = torch.Generator().manual_seed(int(index[0]))
+        x = torch.rand(len(index), *self.shape.dims, generator=generator)
+        return {"x": x, **({"y": index % len(self.shape.classes)} if self.shape.classes else {})}
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_contract(name, precision):
+    model = build(name)
+    data = Random(model.shape)
+    model.study(data)
+    seats = {p.name: Seat(p, model, 1) for p in model.players()}
+    assert sorted(id(p) for s in seats.values() for p in s.parameters) == sorted(id(p) for p in model.parameters())
+    deal = (data.batch(torch.arange(16) + i) for i in range(100))
+    moved, rounds = set(), model.round(deal, Clock())
+    while True:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
+            move = next(rounds, None)
+        if move is None:
+            break
+        assert move.loss.shape == () and move.loss.isfinite()
+        before = {n: [p.detach().clone() for p in s.parameters] for n, s in seats.items()}
+        seats[move.player].descend(move.loss, 1)
+        assert all(p.grad is not None for p in seats[move.player].parameters), "a weight that nobody trains"
+        seats[move.player].step(Clock(), watch=False)
+        for other, seat in seats.items():
+            same = all(torch.equal(a, b) for a, b in zip(before[other], seat.parameters, strict=True))
+            assert same == (other != move.player)
+        moved.add(move.player)
+    assert moved == seats.keys()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_samples_have_shape_range_and_seed(name):
+    model = build(name).eval()
+    assert isinstance(model, Samples)
+    a, b, c = (model.sample(5, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    assert a.shape == (5, *model.shape.dims) and torch.equal(a, b) and not torch.equal(a, c)
+    if isinstance(model.shape, ImageShape):
+        assert a.min() >= 0 and a.max() <= 1
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if issubclass(find_model(n), Latent)])
+def test_the_same_code_gives_the_same_example(name):
+    model = build(name).eval()
+    z = model.prior(3, torch.Generator().manual_seed(0))
+    assert torch.equal(model.generate(z), model.generate(z))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_saved_weights_give_the_same_samples(name):
+    a, b = build(name).eval(), build(name).eval()
+    with torch.no_grad():
+        for p in b.parameters():
+            p.add_(1)
+    read_weights(b, {key: plain(value) for key, value in a.state_dict().items()}, "here")
+    x, y = (m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (a, b))
+    assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_hyper_parameter_is_explained(name):
+    for preset in (presets := find_model(name).Hyper).presets():
+        assert presets.from_json(presets.preset(preset).to_json()) == presets.preset(preset)
+    assert all(field.metadata["help"] for field in presets.__dataclass_fields__.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gan", "cgan", "dcgan"])
+def test_tiny_learns_digits(name, tmp_path):
+    import genloom
+    from genloom.judge.light import LightJudge
+
+    data = genloom.load_data("digits")
+    run = genloom.fit(name, data, tmp_path / "run", preset="tiny", examples=60_000, report_every=1e9, device="cpu")
+    judge = LightJudge(data, 0)
+    trained, fresh = judge(genloom.load(run))[1], judge(build_for(name, data).eval())[1]
+    assert trained < 0.5 * fresh
+
+
+def build_for(name, data):
+    torch.manual_seed(0)
+    cls = find_model(name)
+    model = cls(cls.Hyper.tiny(), data.shape)
+    model.study(data)
+    return model
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_golden_sizes_of_gan():
+    model = gan.GAN(gan.Hyper(), MNIST)
+    assert count(model.generator) == 101 * 1200 + 1201 * 1200 + 1201 * 784
+    assert count(model.discriminator) == 785 * 240 * 5 + 241 * 240 * 5 + 241
+    assert model.generator.h0.weight.abs().max() <= 0.05 and model.discriminator.h0.linear.weight.abs().max() <= 0.005
+    z = model.prior(10_000)
+    assert z.var().item() == pytest.approx(1, abs=0.02) and z.abs().max() <= 3**0.5
+
+
+def test_golden_sizes_of_cgan():
+    model = cgan.CGAN(cgan.Hyper(), MNIST)
+    assert count(model.generator) == 101 * 200 + 11 * 1000 + 1201 * 1200 + 1201 * 784
+    assert count(model.discriminator) == 785 * 240 * 5 + 11 * 50 * 5 + 291 * 240 * 4 + 241
+
+
+def test_golden_sizes_of_dcgan():
+    colour = ImageShape(channels=3, height=64, width_px=64)
+    model = dcgan.DCGAN(dcgan.Hyper(), colour)
+    maps = [1024, 512, 256, 128]
+    convs = sum(a * b * 25 for a, b in zip(maps, [*maps[1:], 3], strict=True))
+    assert count(model.generator) == 100 * 16 * 1024 + convs + 3 + 2 * sum(maps)
+    convs = sum(a * b * 25 for a, b in zip([3, 128, 256, 512], maps[::-1], strict=True))
+    assert count(model.discriminator) == convs + 128 + 2 * (256 + 512 + 1024) + 16 * 1024 + 1
+    plain_port = dcgan.Discriminator(dcgan.Hyper(width=64, kernel=4), 3, 64)
+    assert count(plain_port) == 2_765_568 + 64 + 1  # the widely used port, and the two biases it leaves out
+
+
+@pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])
+@pytest.mark.parametrize("kernel", [4, 5])
+def test_dcgan_at_every_size(size, kernel):
+    hyper = dcgan.Hyper(width=2, kernel=kernel)
+    generator = dcgan.Generator(hyper, 100, 1, size)
+    x = generator(torch.randn(2, 100))
+    assert x.shape == (2, 1, size, size) and dcgan.Discriminator(hyper, 1, size)(x).shape == (2,)
+
+
+def test_conditional_dcgan_has_eleven_planes():
+    model = dcgan.DCGAN(dcgan.Hyper(conditional=True, width=4), ImageShape(MNIST.classes, 1, 64, 64))
+    assert model.discriminator.first.in_channels == 11 and model.generator.project.in_features == 110
+    planes = dcgan.beside_picture(torch.zeros(2, 1, 64, 64), torch.eye(10)[[3, 7]])
+    assert planes.shape == (2, 11, 64, 64)
+    assert planes[0, 1 + 3].min() == 1 and planes[0].sum() == 64 * 64
+
+
+def test_dcgan_keeps_real_and_fake_statistics_apart():
+    model = build("dcgan", "paper").train()
+    seen = []
+    norm = dcgan.Discriminator(dcgan.Hyper(width=4), 1, 16).norms[0]
+    model.discriminator.register_forward_pre_hook(lambda m, x: seen.append(len(x[0])))
+    list(model.round(iter([Random(DIGITS).batch(torch.arange(16))]), Clock()))
+    assert seen == [16, 16, 16] and isinstance(norm, torch.nn.BatchNorm2d)
+
+
+def test_unfit_shapes_are_refused():
+    with pytest.raises(InputError, match="squares of 8, 16"):
+        dcgan.DCGAN(dcgan.Hyper(), MNIST)
+    with pytest.raises(InputError, match="learns from labels"):
+        cgan.CGAN(cgan.Hyper(), ImageShape())
+    with pytest.raises(InputError, match="needs labels"):
+        dcgan.DCGAN(dcgan.Hyper(conditional=True), ImageShape((), 1, 64, 64))
+
+
+# -- the mathematics -------------------------------------------------------------------------------
+
+
+def test_objectives_equal_their_definitions():
+    real, fake = torch.randn(50), torch.randn(50)
+    d = torch.sigmoid
+    expected = -(d(real).log().mean() + (1 - d(fake)).log().mean())
+    assert objectives.discriminate(real, fake).item() == pytest.approx(expected.item(), 1e-5)
+    assert objectives.minimax(fake).item() == pytest.approx((1 - d(fake)).log().mean().item(), 1e-5)
+    assert objectives.non_saturating(fake).item() == pytest.approx(-d(fake).log().mean().item(), 1e-5)
+    assert objectives.discriminate(torch.tensor([1e4]), torch.tensor([1e4])).isfinite()
+
+
+def test_gradient_penalty_against_finite_differences():
+    critic = torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)).double()
+    x = torch.randn(4, 3).double()
+    step = 1e-5 * torch.eye(3).double()
+    slopes = torch.stack([(critic(x + s) - critic(x - s))[:, 0] / 2e-5 for s in step], 1)
+    assert objectives.gradient_penalty(critic, x).item() == pytest.approx(slopes.square().sum(1).mean().item(), 1e-5)
+    expected = (slopes.norm(dim=1) - 1).square().mean().item()
+    assert objectives.gradient_penalty(critic, x, target=1.0).item() == pytest.approx(expected, 1e-5)
+
+
+def test_schedules():
+    hyper = gan.Hyper()
+    model = gan.GAN(hyper, DIGITS)
+    start, end = model.schedule(Clock(0)), model.schedule(Clock(10**12))
+    assert start == {"lr": 0.1, "momentum": 0.5} and end == {"lr": 1e-6, "momentum": 0.7}
+    halfway = model.schedule(Clock(6_250_000))
+    assert halfway["momentum"] == pytest.approx(0.6)
+    assert halfway["lr"] == pytest.approx(0.1 / 1.000004**62_500)
+
+
+def test_maxout_is_the_largest_of_its_pieces():
+    layer = Maxout(4, 3, 5, 0.5)
+    x = torch.randn(2, 4)
+    every = torch.nn.functional.linear(x, layer.linear.weight, layer.linear.bias).view(2, 5, 3)
+    assert torch.equal(layer(x), every.max(1).values)
+
+
+def test_spectral_norm_finds_the_largest_singular_value():
+    norm = SpectralNorm(weight := torch.randn(6, 4, 2, 2))
+    for _ in range(200):
+        scaled = norm(weight)
+    assert torch.linalg.matrix_norm(scaled.flatten(1), 2).item() == pytest.approx(1, abs=1e-4)
+    norm.eval()
+    assert torch.equal(norm(weight), norm(weight))
+
+
+def test_the_line_comes_to_rest(tmp_path):
+    from genloom.data.builtin import gaussian_line
+    from genloom.models.line import Line
+    from genloom.tools.lesson import verdict
+
+    data = gaussian_line()
+    torch.manual_seed(0)
+    model = Line(Line.Hyper(), data.shape)
+    before = verdict(model)
+    plan = Plan(examples=400_000, batch=256, report_every=1e9, save_every=1e9)
+    for _ in play(model, data, Run.begin(tmp_path / "line", {"model": "line"}), plan):
+        pass
+    after = verdict(model)
+    assert abs(after["mean"]) < 0.2 and 0.7 < after["deviation"] < 1.3 < 4 * after["deviation"]
+    assert before["deviation"] < 0.7 and after["gap"] < 0.2
+
+
+# -- hyper-parameters ------------------------------------------------------------------------------
+
+
+def test_hyper_reads_text_and_refuses_nonsense():
+    hyper = gan.Hyper().with_values({"z": "64", "rate": "1e-3", "shadow": "none", "objective": "minimax"})
+    assert (hyper.z, hyper.rate, hyper.shadow, hyper.objective) == (64, 1e-3, None, "minimax")
+    for values, says in (
+        ({"latent": 3}, "no hyper-parameter 'latent'"),
+        ({"z": "many"}, "takes int, got 'many'"),
+        ({"z": "0"}, "at least 1"),
+        ({"objective": "minmax"}, "did you mean 'minimax'"),
+        ({"keep_input": "1.5"}, "between 0.01 and 1"),
+        ({"z": "1.5"}, "takes int"),
+    ):
+        with pytest.raises(InputError, match=says):
+            gan.Hyper().with_values(values)
+    assert dcgan.Hyper().with_values({"conditional": "true", "kernel": "4"}).kernel == 4
+    with pytest.raises(InputError, match="takes bool"):
+        dcgan.Hyper().with_values({"conditional": "maybe"})
+
+
+def test_hp_is_frozen():
+    from dataclasses import FrozenInstanceError, dataclass
+
+    @dataclass(frozen=True)
+    class Small(Hyper):
+        width: int = hp(3, "w", low=1)
+
+    with pytest.raises(FrozenInstanceError):
+        Small().width = 4

@@ -1,0 +1,266 @@
+"""The trainer: who moves, what a batch is, how a run goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from games import Duel, Points, weights
+from safetensors.torch import load_file
+
+import genloom
+from genloom.deal import Order, mix
+from genloom.errors import InputError
+from genloom.model import Clock, Move, Phase
+from genloom.run import Run
+from genloom.seat import Seat
+from genloom.trainer import Plan, play
+
+
+def train(folder, model=None, data=None, **plan):
+    torch.manual_seed(0)
+    model = model or Duel()
+    plan = Plan(**{"examples": 640, "batch": 32, "save_every": 1e9, "report_every": 1e9, **plan})
+    return model, list(play(model, data or Points(), Run.begin(folder, {"model": "duel"}), plan))
+
+
+def test_a_move_changes_its_own_player_only(tmp_path):
+    model = Duel()
+    seats = {p.name: Seat(p, model, 1) for p in model.players()}
+    deal = iter([Points().batch(torch.arange(16))] * 3)
+    for move in model.round(deal, Clock()):
+        before = {name: weights(getattr(model, name)).clone() for name in seats}
+        seats[move.player].descend(move.loss, 1)
+        seats[move.player].step(Clock(), watch=False)
+        for name in seats:
+            changed = not torch.equal(before[name], weights(getattr(model, name)))
+            assert changed == (name == move.player)
+
+
+def test_accumulation_equals_the_whole_batch(tmp_path):
+    whole, _ = train(tmp_path / "a")
+    parts, _ = train(tmp_path / "b", micro=8)
+    assert torch.allclose(weights(whole), weights(parts), atol=1e-6)
+    other, _ = train(tmp_path / "c", seed=1)
+    assert not torch.allclose(weights(whole), weights(other), atol=1e-3)  # the test can fail
+
+
+def test_examples_count_every_batch_of_a_round(tmp_path):
+    _, reports = train(tmp_path / "a", examples=640)
+    assert reports[-1].examples == 640
+    assert reports[-1].rounds == 10  # two batches of 32 a round
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda m, b: [Move("generator", m.critic(b["x"]).mean())], "reaches none of its weights"),
+        (lambda m, b: [Move("generator", torch.tensor(1.0))], "depends on no weight"),
+        (lambda m, b: [Move("judge", m.critic(b["x"]).mean())], "names 'judge'"),
+    ],
+)
+def test_wrong_wiring_is_refused(tmp_path, wrong, says):
+    model = Duel()
+    model.round = lambda deal, clock: iter(wrong(model, next(deal)))
+    with pytest.raises(RuntimeError, match=says):
+        train(tmp_path / "a", model)
+
+
+def test_a_yield_inside_no_grad_is_refused(tmp_path):
+    model = Duel()
+
+    def leaky(deal, clock):
+        loss = model.critic(next(deal)["x"]).mean()
+        with torch.no_grad():
+            yield Move("critic", loss)
+
+    model.round = leaky
+    with pytest.raises(RuntimeError, match="inside no_grad"):
+        train(tmp_path / "a", model)
+    assert torch.is_grad_enabled()
+
+
+def test_hands_must_agree_whose_turn_it_is(tmp_path):
+    model = Duel()
+
+    def by_data(deal, clock):
+        batch = next(deal)
+        name = "critic" if batch["x"].sum() > 0 else "generator"
+        yield Move(name, model.critic(model.generator(batch["z"])).mean())
+
+    model.round = by_data
+    with pytest.raises(RuntimeError, match="disagree whose turn"):
+        train(tmp_path / "a", model, micro=4)
+
+
+def test_phases_follow_their_shares_and_renew_optimizers(tmp_path):
+    model, seen = Duel(optimizer=torch.optim.Adam), []
+    phases = [Phase("first", model.round, share=1), Phase("second", model.round, share=3, batch=16, fresh=True)]
+    model.phases = lambda: phases
+    torch.manual_seed(0)
+    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    for report in play(model, Points(), run, Plan(examples=640, batch=32, report_examples=1, save_every=1e9, report_every=0)):
+        seen.append((report.phase, report.examples))
+    assert [e for p, e in seen if p == "first"][-1] == 192  # the round that begins below a quarter of 640 ends it
+    assert seen[-1] == ("second", 640)
+
+
+def test_the_shadow_has_its_half_life(tmp_path):
+    model = Duel(shadow=100.0)
+    seat = Seat(model.players()[0], model, 1)
+    (value, shadow) = next(iter(seat.shadow.items()))
+    before = shadow.clone()
+    with torch.no_grad():
+        value.add_(1.0)
+    seat.follow(Clock(examples=100))
+    assert torch.allclose(shadow, before + 0.5, atol=1e-6)
+    seat.follow(Clock(examples=200))
+    assert torch.allclose(shadow, before + 0.75, atol=1e-6)
+
+
+def test_clipping_bounds_the_step(tmp_path):
+    model = Duel(rate=1.0, clip=0.01)
+    before = weights(model.generator).clone()
+    seat = Seat(model.players()[0], model, 1)
+    batch = Points().batch(torch.arange(16))
+    seat.descend(model.critic(model.generator(batch["z"])).sum() * 1e3, 1)
+    seat.step(Clock(), watch=False)
+    assert (weights(model.generator) - before).norm() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_order_is_a_permutation_each_epoch_and_a_pure_function():
+    order = Order(10, mix(3))
+    first, second = order.take(0, 10), order.take(10, 10)
+    assert sorted(first.tolist()) == sorted(second.tolist()) == list(range(10))
+    assert not torch.equal(first, second)
+    assert torch.equal(Order(10, mix(3)).take(7, 6), torch.cat([first[7:], second[:3]]))
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan"])
+def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
+    options = dict(preset="tiny", report_every=1e9, save_every=1e9, seed=5, device="cpu")
+    whole = genloom.fit(name, "digits", tmp_path / "whole", examples=1280, **options)
+    genloom.fit(name, "digits", tmp_path / "parts", examples=448, **options)
+    parts = genloom.fit(name, "digits", tmp_path / "parts", examples=1280, **options)
+    for file in ("model", "shadow", "optimizer"):
+        a, b = (load_file(run.last_checkpoint() / f"{file}.safetensors") for run in (whole, parts))
+        assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), file
+
+
+def test_sampling_and_reporting_leave_training_untouched(tmp_path):
+    options = dict(preset="tiny", examples=640, save_every=1e9, device="cpu")
+    quiet = genloom.fit("dcgan", "digits", tmp_path / "quiet", report_every=1e9, **options)
+    busy = genloom.fit("dcgan", "digits", tmp_path / "busy", report_examples=64, save_examples=128, **{**options})
+    a, b = (load_file(run.last_checkpoint() / "model.safetensors") for run in (quiet, busy))
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_killed_run_goes_on_from_a_whole_checkpoint(tmp_path):
+    code = (
+        "import sys, genloom; genloom.fit('dcgan', 'digits', sys.argv[1], preset='tiny', examples=3200, "
+        "save_examples=64, report_every=1e9, device='cpu', threads=1)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "killed")]
+    for wait in (0.0, 0.35, 0.7):
+        process = subprocess.Popen(command)
+        deadline = time.monotonic() + 60
+        while not list((tmp_path / "killed").glob("checkpoints/0*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(wait)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True)
+    subprocess.run([*command[:-1], str(tmp_path / "whole")], check=True)
+    a, b = (
+        load_file(Run.open(tmp_path / name).last_checkpoint() / "model.safetensors") for name in ("killed", "whole")
+    )
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_two_ranks_equal_one_with_the_whole_batch(tmp_path):
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        "import sys, torch, torch.distributed as dist\n"
+        f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        "from pathlib import Path\n"
+        "from test_trainer import train\n"
+        "from games import weights\n"
+        "torch.set_num_threads(1)\n"
+        "dist.init_process_group('gloo')\n"
+        "model, _ = train(Path(sys.argv[1]) / f'rank{dist.get_rank()}')\n"
+        "torch.save(weights(model), Path(sys.argv[1]) / f'{dist.get_rank()}.pt')\n"
+        "dist.destroy_process_group()\n"
+    )
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script), str(tmp_path)]
+    subprocess.run(launch, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True)
+    one, _ = train(tmp_path / "one")
+    for rank in "01":
+        assert torch.allclose(torch.load(tmp_path / f"{rank}.pt", weights_only=True), weights(one), atol=1e-5)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):
+    import genloom.checkpoint as checkpoint
+
+    options = dict(preset="tiny", report_every=1e9, save_every=1e9, device="cpu")
+    run = genloom.fit("dcgan", "digits", tmp_path / "run", examples=256, **options)
+    kept = run.last_checkpoint()
+    before = (kept / "model.safetensors").read_bytes()
+
+    def full(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint, "write_synced", full)
+    session = genloom.prepare(genloom.Request("dcgan", "digits", tmp_path / "run", examples=512, **options))
+    *_, last = session.play()
+    assert "is full" in last.trouble and "256 examples" in last.trouble
+    assert (kept / "model.safetensors").read_bytes() == before
+    assert [p.name for p in (tmp_path / "run" / "checkpoints").iterdir()] == [kept.name]
+
+
+def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
+    scores = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
+    torch.manual_seed(0)
+    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    plan = Plan(examples=512, batch=32, save_examples=64, report_every=1e9)
+    for _ in play(Duel(), Points(), run, plan, score=lambda model: ("toy", next(scores))):
+        pass
+    assert [int(p.name) for p in run.checkpoints()] == [128, 384, 448, 512]
+    assert run.best() == {"checkpoint": f"{128:012d}", "measure": "toy", "value": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        ({"batch": 1024}, "larger than the data"),
+        ({"batch": 32, "micro": 20, "examples": 64}, None),
+        ({"batch": 30, "micro": 4}, "does not divide"),
+    ],
+)
+def test_batches_that_do_not_fit(tmp_path, plan, says):
+    if says is None:
+        assert train(tmp_path / "a", **plan)[1][-1].examples == 64
+        return
+    with pytest.raises(InputError, match=says):
+        train(tmp_path / "a", **plan)
+
+
+def test_a_run_in_use_is_refused(tmp_path):
+    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    run.take()
+    with pytest.raises(InputError, match="being trained by another process"):
+        Run.open(tmp_path / "a").take()
+    run.release()
+    other = Run.open(tmp_path / "a")
+    other.take()
+    other.release()
+
+
+def test_stats_are_lines_of_json(tmp_path):
+    run = genloom.fit("gan", "digits", tmp_path / "a", preset="tiny", examples=600, report_examples=200, device="cpu")
+    lines = (tmp_path / "a" / "stats.jsonl").read_text().splitlines()
+    assert [json.loads(line)["examples"] for line in lines] == [line["examples"] for line in run.history()]
+    assert {"generator", "discriminator", "d_real", "diversity"} <= run.history()[-1]["notes"].keys()
