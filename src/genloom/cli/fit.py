@@ -17,7 +17,7 @@ from rich.text import Text
 from genloom.api import Request, Session, main_process, prepare
 from genloom.errors import InputError
 from genloom.run import Run
-from genloom.trainer import Report
+from genloom.trainer import Plan, Report
 
 
 def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
@@ -120,8 +120,7 @@ def options_table(session: Session) -> Table:
         **{"": note for note in getattr(data, "notes", [])[:1]},
         "hyper": "  ".join(f"{name} {value}" for name, value in record["hyper"].items()),
         "batch": f"{plan['batch']}" + (f", at most {plan['micro']} at once" if plan["micro"] else ""),
-        "budget": ", ".join([f"{plan['examples']:,} examples"] * bool(plan["examples"])
-                            + [f"{plan['minutes']:g} minutes"] * (plan["minutes"] is not None)),
+        "budget": budget(session.plan),
         "machine": f"{session.plan.device}, {plan['precision']}, {plan['threads']} threads, {plan['processes']} processes",
         "seed": str(plan["seed"]),
         "run": str(session.request.out),
@@ -129,6 +128,13 @@ def options_table(session: Session) -> Table:
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def budget(plan: Plan) -> str:
+    """Say when training ends."""
+    examples = [] if plan.examples is None else [f"{plan.examples:,} examples"]
+    minutes = [] if plan.minutes is None else [f"{plan.minutes:g} minutes"]
+    return " or ".join(examples + minutes)
 
 
 def progress_on(console: Console) -> Any:
