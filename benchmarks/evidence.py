@@ -19,7 +19,9 @@ FOLDER = ROOT / "docs" / "evidence"
 DATA = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
 
 
-def record(name: str, figures: dict[str, Any], *, seed: int | None, cpu_seconds: float, notes: str = "", **rest: Any) -> None:
+def record(
+    name: str, figures: dict[str, Any], *, seed: int | None, cpu_seconds: float, notes: str = "", **rest: Any
+) -> None:
     """Write the evidence file; figures are numbers or [value, low, high]."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     content = {

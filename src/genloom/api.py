@@ -18,7 +18,8 @@ import torch.distributed as dist
 
 from genloom.catalogue import find_model
 from genloom.checkpoint import read_tensors, read_weights
-from genloom.data import Options, load as load_data
+from genloom.data import Options
+from genloom.data import load as load_data
 from genloom.data.decode import silent
 from genloom.data.source import Progress
 from genloom.errors import InputError
@@ -29,7 +30,7 @@ from genloom.machine import Precision, pick_device, pick_precision, processor
 from genloom.model import Dataset, Model
 from genloom.run import Run
 from genloom.shape import Shape
-from genloom.trainer import Plan, Report, Score, play
+from genloom.trainer import Plan, Report, Score, check_batch, play
 
 DEFAULT_MINUTES = 10.0
 SMALL = 300_000  # weights up to which one thread is faster than two
@@ -120,6 +121,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         data = data.to(device)
     with torch.device("meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
+    check_batch(plan, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
     set_threads(request.threads, model)
     return Session(request, model_class, hyper, data, plan, make_record(request, hyper, data, plan))
 

@@ -1,10 +1,10 @@
 """Hyper-parameters: a frozen dataclass beside each model, with one source for flag, form and docs.
 
-    >>> @dataclass(frozen=True)
-    ... class Small(Hyper):
-    ...     width: int = hp(64, "channels of the widest layer", low=1)
-    >>> Small().with_values({"width": "32"}).width
-    32
+>>> @dataclass(frozen=True)
+... class Small(Hyper):
+...     width: int = hp(64, "channels of the widest layer", low=1)
+>>> Small().with_values({"width": "32"}).width
+32
 """
 
 from __future__ import annotations
@@ -101,7 +101,11 @@ def read_value(name: str, hint: Any, value: Any) -> Any:
 def read_plain(hint: Any, value: Any) -> Any:
     """Read a bool, int, float or str; raises ValueError, TypeError or KeyError where it is none."""
     if hint is bool:
-        return value if isinstance(value, bool) else {"true": True, "yes": True, "false": False, "no": False}[str(value).lower()]
+        return (
+            value
+            if isinstance(value, bool)
+            else {"true": True, "yes": True, "false": False, "no": False}[str(value).lower()]
+        )
     if hint is int and int(float(value)) != float(value):
         raise ValueError(value)
     return int(float(value)) if hint is int else hint(value)

@@ -70,4 +70,6 @@ def processor() -> str:
         name = f"{torch.cuda.get_device_name()}, {name}"
     units = [word for word, probe in (("amx", "_is_amx_tile_supported"), ("avx512_bf16", "_is_avx512_bf16_supported"))
              if getattr(torch.cpu, probe, bool)()]  # fmt: skip
-    return f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{''.join(f' {unit}' for unit in units)}"
+    return (
+        f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{''.join(f' {unit}' for unit in units)}"
+    )

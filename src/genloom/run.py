@@ -44,7 +44,9 @@ class Run:
         """Open an existing run, or raise InputError."""
         run = cls(Path(folder))
         if run.folder.suffix in (".pt", ".pth", ".pkl", ".ckpt"):
-            raise InputError(f"{folder} looks like a pickle, which can run code when it is read: genloom opens run folders only")
+            raise InputError(
+                f"{folder} looks like a pickle, which can run code when it is read: genloom opens run folders only"
+            )
         if not run.folder.is_dir():
             raise InputError(f"no run at {folder}: no such folder; `genloom fit MODEL DATA -o {folder}` makes one")
         if not (run.folder / "run.json").exists():
@@ -89,7 +91,9 @@ class Run:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             self.release()
-            raise InputError(f"{self.folder} is being trained by another process; wait for it or name another folder") from None
+            raise InputError(
+                f"{self.folder} is being trained by another process; wait for it or name another folder"
+            ) from None
 
     def release(self) -> None:
         """Let other processes train this run."""

@@ -114,9 +114,7 @@ def play(
 class Table:
     """The state of one training: seats, clock, and what has been noted since the last report."""
 
-    def __init__(
-        self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None
-    ) -> None:
+    def __init__(self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None) -> None:
         self.model, self.data, self.run, self.plan, self.score = model, data, run, plan, score
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if self.world > 1 else 0
@@ -352,15 +350,15 @@ class Table:
         self.clock = Clock(state["examples"], state["rounds"])
         self.phase_index = state["phase"]
         self.past_seconds, self.past_cpu = state["seconds"], state["cpu_seconds"]
-        names = {id(value): name for name, value in (*self.model.named_parameters(), *self.model.named_buffers())}
         for name, seat in self.seats.items():
             read_optimizer(name, seat.optimizer, {key: value.to(device) for key, value in optimizer.items()})
             seat.resume(self.clock)
-            if seat.shadow:
-                saved = read_tensors(folder / "shadow.safetensors")
-                with torch.no_grad():
-                    for value, shadow in seat.shadow.items():
-                        shadow.copy_(saved[names[id(value)]])
+        pairs = [pair for seat in self.seats.values() for pair in seat.shadow.items()]
+        if pairs:
+            saved = read_tensors(folder / "shadow.safetensors")
+            names = {id(value): name for name, value in self.model.state_dict(keep_vars=True).items()}
+            with torch.no_grad():
+                torch._foreach_copy_([shadow for _, shadow in pairs], [saved[names[id(value)]] for value, _ in pairs])
 
 
 def check_batch(plan: Plan, phases: Sequence[Phase], n: int, world: int) -> int:

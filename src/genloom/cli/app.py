@@ -45,7 +45,9 @@ def run(arguments: list[str]) -> int:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        return complain("out of memory: hold fewer examples at once with --micro 16 (same result, slower) or a smaller --batch")
+        return complain(
+            "out of memory: hold fewer examples at once with --micro 16 (same result, slower) or a smaller --batch"
+        )
 
 
 def complain(text: str) -> int:
@@ -253,4 +255,3 @@ def doctor() -> None:
     from genloom.cli.draw import doctor_command
 
     doctor_command()
-

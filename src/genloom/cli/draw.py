@@ -59,7 +59,9 @@ def show_command(folder: str, out: str | None) -> None:
 
     run = Run.open(folder)
     record, history = run.record, run.history()
-    console.print(f"{folder}: {record['model']} ({record['preset']}) on {record['data']['source']}, seed {record['plan']['seed']}")
+    console.print(
+        f"{folder}: {record['model']} ({record['preset']}) on {record['data']['source']}, seed {record['plan']['seed']}"
+    )
     if not history:
         console.print("nothing reported yet")
         return
@@ -158,7 +160,11 @@ def doctor_command() -> None:
     free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
     used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     console.print(f"cache       {folder}, {used / 1e6:,.0f} MB used, {free / 1e9:,.0f} GB free")
-    for package, purpose in (("torchmetrics", "judge"), ("transformers", "dinov2 features"), ("matplotlib", "show and lesson")):
+    for package, purpose in (
+        ("torchmetrics", "judge"),
+        ("transformers", "dinov2 features"),
+        ("matplotlib", "show and lesson"),
+    ):
         found = importlib.util.find_spec(package) is not None
         console.print(f"{package:<11} {'found' if found else f'not installed; only {purpose} needs it'}")
 

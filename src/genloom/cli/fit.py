@@ -42,8 +42,12 @@ def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) ->
         return 1
     if report.trouble:
         raise InputError(report.trouble)
-    console.print(f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time")
-    console.print(f"  genloom sample {request.out} -n 64 -o grid.png\n  genloom show {request.out} -o show.png", highlight=False)
+    console.print(
+        f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"
+    )
+    console.print(
+        f"  genloom sample {request.out} -n 64 -o grid.png\n  genloom show {request.out} -o show.png", highlight=False
+    )
     return 0
 
 
@@ -72,7 +76,9 @@ def live(console: Console) -> Iterator[Any]:
 def line(session: Session, report: Report) -> Text:
     """Return a report as one line of text."""
     parts = [f"{report.examples:>11,} examples", f"{report.examples_per_second:7,.0f}/s", f"{left(session, report)} left"]
-    losses = [name for name in report.notes if name in ("generator", "discriminator", "critic", "encoder", "d_real", "d_fake")]
+    losses = [
+        name for name in report.notes if name in ("generator", "discriminator", "critic", "encoder", "d_real", "d_fake")
+    ]
     parts += [f"{name} {report.notes[name]:.3f}" for name in losses]
     if "diversity" in report.notes:
         parts.append(f"diversity {report.notes['diversity']:.2f}")

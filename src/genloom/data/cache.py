@@ -57,9 +57,7 @@ class Entry:
         y = torch.from_numpy(np.load(labels)) if labels.exists() else None
         return torch.from_numpy(pixels), y, json.loads((self.folder / "meta.json").read_text())
 
-    def write(
-        self, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]], labels: np.ndarray | None
-    ) -> None:
+    def write(self, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]], labels: np.ndarray | None) -> None:
         """Make the entry: `fill` writes into the mapped pixels of this shape and returns the notes to keep.
 
         `fill` may return `"kept"`, the row numbers that stay; the others are dropped.

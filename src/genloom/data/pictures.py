@@ -181,7 +181,9 @@ def read_idx(path: Path) -> np.ndarray:
     dims = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]])
     expected = 4 + 4 * raw[3] + int(np.prod(dims))
     if len(raw) != expected:
-        raise InputError(f"{path} should have {expected} bytes for {'x'.join(map(str, dims))}, it has {len(raw)}: cut short?")
+        raise InputError(
+            f"{path} should have {expected} bytes for {'x'.join(map(str, dims))}, it has {len(raw)}: cut short?"
+        )
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(dims)
 
 
@@ -215,7 +217,9 @@ def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
         return np.round(array / 257).astype(np.uint8)
     low, high = float(array.min()), float(array.max())
     if not np.issubdtype(array.dtype, np.floating) or not (low >= 0 and high <= 1):
-        raise InputError(f"{path} holds {array.dtype} from {low:g} to {high:g}; pictures are uint8, uint16 or floats in [0, 1]")
+        raise InputError(
+            f"{path} holds {array.dtype} from {low:g} to {high:g}; pictures are uint8, uint16 or floats in [0, 1]"
+        )
     return np.round(array * 255).astype(np.uint8)
 
 

@@ -72,7 +72,7 @@ class Hyper(Base):
     def tiny(cls) -> Self:
         """Small layers with larger weights at the start, so that learning begins at once."""
         return cls(z=16, z_hidden=64, y_hidden=64, joint=128, x_maxout=64, y_maxout=16, joint_maxout=64, pieces=2,
-                   joint_pieces=2, keep=0.9, spread_g=0.1, spread_d=0.1, momentum=0.7, shadow=5_000.0)  # fmt: skip
+                   joint_pieces=2, spread_g=0.1, spread_d=0.05, shadow=5_000.0)  # fmt: skip
 
 
 class Generator(nn.Module):

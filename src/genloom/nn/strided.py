@@ -54,7 +54,9 @@ def pays(x: Tensor, weight: Tensor, up: bool = False) -> bool:
     if x.device.type != "cpu" or not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") != torch.bfloat16:
         return False
     area = x.shape[2] * x.shape[3] // (1 if up else 4)
-    return area <= PRODUCT_AREA_OF_WEIGHTS and min(weight.shape[:2]) >= PRODUCT_CHANNELS and not torch.compiler.is_compiling()
+    return (
+        area <= PRODUCT_AREA_OF_WEIGHTS and min(weight.shape[:2]) >= PRODUCT_CHANNELS and not torch.compiler.is_compiling()
+    )
 
 
 def unfold(x: Tensor, k: int) -> Tensor:
@@ -107,14 +109,21 @@ class _Weight(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        if not torch.is_grad_enabled() and ctx.ticket:
-            gradient = weight_gradient(*ctx.ticket.pop(), ctx.kernel)
-        return gradient.float(), None
+        if torch.is_grad_enabled() or not ctx.ticket:
+            return gradient.float(), None
+        made = weight_gradient(*ctx.ticket.pop(), ctx.kernel).float()
+        # Beside the promise, which is zero, a gradient penalty brings a gradient of its own.
+        return (made if is_promise(gradient) else made + gradient), None
 
 
 def promise(w: Tensor) -> Tensor:
     """A gradient of the right size that takes no memory; `_Weight` puts the real one in its place."""
     return w.new_zeros(()).expand(w.shape)
+
+
+def is_promise(gradient: Tensor) -> bool:
+    """Whether a gradient is a `promise` and nothing was added to it."""
+    return not any(gradient.stride())
 
 
 def differentiable(ctx: Any, gradient: Tensor, transposed: bool) -> tuple[Tensor, Tensor, None]:

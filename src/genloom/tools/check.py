@@ -149,10 +149,16 @@ def describe(findings: Findings) -> list[str]:
     sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in findings.sizes.most_common(4))
     more = f" and {len(findings.sizes) - 4} other sizes" if len(findings.sizes) > 4 else ""
     modes = ", ".join(f"{mode} ({n})" for mode, n in findings.modes.most_common())
-    lines = [f"{findings.count:,} pictures in {findings.source}", f"sizes (height x width): {sizes}{more}", f"modes: {modes}"]
+    lines = [
+        f"{findings.count:,} pictures in {findings.source}",
+        f"sizes (height x width): {sizes}{more}",
+        f"modes: {modes}",
+    ]
     if findings.classes:
         few = findings.classes.most_common()
-        lines.append(f"{len(few)} classes: " + ", ".join(f"{name} ({n})" for name, n in few[:12]) + (" ..." if few[12:] else ""))
+        lines.append(
+            f"{len(few)} classes: " + ", ".join(f"{name} ({n})" for name, n in few[:12]) + (" ..." if few[12:] else "")
+        )
     else:
         lines.append("no classes: for labels, put each class into a sub-folder")
     if findings.count == 1:

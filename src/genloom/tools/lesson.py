@@ -106,4 +106,8 @@ def verdict(model: Line) -> dict[str, float]:
     inner = np.abs(found["x"]) < 2
     with torch.no_grad():
         samples = model.generate(even_codes(20_000))
-    return {"gap": float(np.abs(found["D"] - 0.5)[inner].max()), "mean": float(samples.mean()), "deviation": float(samples.std())}
+    return {
+        "gap": float(np.abs(found["D"] - 0.5)[inner].max()),
+        "mean": float(samples.mean()),
+        "deviation": float(samples.std()),
+    }

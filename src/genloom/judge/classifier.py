@@ -1,0 +1,87 @@
+"""A small classifier of the data's own labels: deterministic, trained once, kept in the cache."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from genloom.data.arrays import ImageData
+from genloom.data.cache import cache_folder
+from genloom.deal import Order, mix
+from genloom.errors import InputError
+
+EPOCHS = 4
+BATCH = 128
+
+
+class Classifier(nn.Module):
+    """Pictures `[n, C, H, W]` in [0, 1] to logits `[n, classes]`."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        widths = [channels, 32, 64, 128]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
+        self.hidden = nn.Linear(128 * 9, 128)
+        self.out = nn.Linear(128, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return the last hidden layer `[n, 128]`."""
+        h = x * 2 - 1
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            h = F.max_pool2d(F.relu(norm(conv(h))), 2, ceil_mode=True)
+        return F.relu(self.hidden(F.adaptive_avg_pool2d(h, 3).flatten(1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(F.dropout(self.features(x), 0.3, self.training))
+
+    @torch.no_grad()
+    def accuracy(self, x: Tensor, y: Tensor) -> float:
+        """Return the share of pictures `[n, C, H, W]` whose class is `y [n]`."""
+        right = [(self(a).argmax(1) == b).sum() for a, b in zip(x.split(500), y.split(500), strict=True)]
+        return float(torch.stack(right).sum() / len(y))
+
+
+def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
+    """Train on the labels of `data`, or take the classifier trained on the same data and seed from the cache.
+
+    Raises:
+        InputError: the data has no labels.
+    """
+    if data.labels is None:
+        raise InputError(f"{data.source} has no labels to train a classifier on: put each class into a sub-folder")
+    path = (
+        cache_folder()
+        / "classifiers"
+        / f"{data.fingerprint.replace('[', '-').replace(':', '-').strip(']')}-{seed}.safetensors"
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(mix(seed, 9))
+        net = Classifier(data.shape.channels, len(data.shape.classes)).to(memory_format=torch.channels_last)
+        if path.exists():
+            net.load_state_dict(load_file(path))
+        else:
+            train(net, data, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+    return net.eval()
+
+
+def train(net: Classifier, data: ImageData, seed: int) -> None:
+    """Train by AdamW with a falling rate and shifts of up to a fourteenth of the size."""
+    steps = max(EPOCHS * len(data) // BATCH, 200)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    order = Order(len(data), mix(seed, 10))
+    net.train()
+    for step in range(steps):
+        batch = data.batch(order.take(step * BATCH, BATCH))
+        reach = data.shape.height // 14
+        down, right = torch.randint(-reach, reach + 1, (2,)).tolist()
+        loss = F.cross_entropy(net(batch["x"].roll((down, right), (2, 3))), batch["y"])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()

@@ -1,0 +1,246 @@
+"""The command line as a person meets it: what it says, where it writes, its exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genloom.cli.app import run
+from genloom.run import Run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("runs") / "digits")
+    command = [
+        "fit",
+        "dcgan",
+        "digits",
+        "-o",
+        folder,
+        "--preset",
+        "tiny",
+        "--conditional",
+        "--examples",
+        "2k",
+        "--device",
+        "cpu",
+    ]
+    assert run(command) == 0
+    return folder, command
+
+
+def look(path):
+    with Image.open(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        return SimpleNamespace(size=image.size, n_frames=frames)
+
+
+def test_fit_prints_options_first_and_how_to_go_on(trained, capsys, tmp_path):
+    _, command = trained
+    assert run([*command[:4], str(tmp_path / "a"), *command[5:], "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    assert out.index("model") < out.index("budget") < out.index("examples/s" if "examples/s" in out else "done:")
+    assert "genloom sample" in out
+
+
+def test_dry_run_writes_nothing(tmp_path, capsys):
+    assert run(["fit", "dcgan", "digits", "-o", str(tmp_path / "a"), "--dry-run"]) == 0
+    assert "width 128" in capsys.readouterr().out and not (tmp_path / "a").exists()
+
+
+def test_quiet_prints_nothing(tmp_path, capsys):
+    command = ["fit", "gan", "digits", "-o", str(tmp_path / "a"), "--preset", "tiny", "--examples", "500", "--quiet"]
+    assert run(command) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_the_same_command_goes_on_and_another_is_refused(trained, capsys):
+    folder, command = trained
+    assert run(command) == 0
+    assert "has reached its budget already" in capsys.readouterr().out
+    longer = [*command, "--examples", "2500"]
+    longer.remove("2k")
+    longer.remove("--examples")
+    assert run(longer) == 0
+    assert int(Run.open(folder).last_checkpoint().name) >= 2500
+    capsys.readouterr()
+    assert run([*longer, "--hyper.z", "8"]) == 2
+    assert "begun with hyper.z = 16, now it is 8" in capsys.readouterr().err
+
+
+def test_samples_in_every_form(trained, tmp_path, capsys):
+    folder, _ = trained
+    assert run(["sample", folder, "-n", "5", "-o", str(tmp_path / "a.npy"), "--label", "3"]) == 0
+    x = np.load(tmp_path / "a.npy")
+    assert x.shape == (5, 1, 8, 8) and x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
+    assert run(["sample", folder, "-n", "5", "-o", str(tmp_path / "g.png"), "--each", str(tmp_path / "each")]) == 0
+    assert look(tmp_path / "g.png").size == (3 * 10 + 2, 2 * 10 + 2)
+    assert len(list((tmp_path / "each").glob("*.png"))) == 5
+    assert run(["sample", folder, "-n", "5", "-o", str(tmp_path / "b.npy"), "--label", "3"]) == 0
+    assert np.array_equal(x, np.load(tmp_path / "b.npy"))
+
+
+def test_walks(trained, tmp_path, capsys):
+    folder, _ = trained
+    assert run(["walk", folder, "-o", str(tmp_path / "w.gif"), "--frames", "3", "--seeds", "1,2"]) == 0
+    assert look(tmp_path / "w.gif").n_frames >= 2
+    assert run(["walk", folder, "-o", str(tmp_path / "s.png"), "--arithmetic", "(1,2,3) - 4 + 5"]) == 0
+    assert look(tmp_path / "s.png").size[0] > 60
+
+
+def test_show_check_models_doctor(trained, tmp_path, capsys):
+    folder, _ = trained
+    assert run(["show", folder, "-o", str(tmp_path / "show.png")]) == 0
+    assert look(tmp_path / "show.png").size[0] > 500
+    assert run(["check", "digits", "-o", str(tmp_path / "sheet.png")]) == 0
+    assert look(tmp_path / "sheet.png").size[0] > 100
+    assert run(["models"]) == 0
+    assert run(["models", "dcgan"]) == 0
+    assert run(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "1,438 pictures" in out and "--hyper.kernel" in out and "bf16" in out
+
+
+def test_config_file_and_flags_over_it(tmp_path, capsys):
+    (tmp_path / "run.yaml").write_text(
+        f"model: gan\ndata: digits\nout: {tmp_path / 'a'}\npreset: tiny\nexamples: 300\nbatch: 50\nhyper:\n  rate: 1e-3\n"
+    )
+    assert run(["fit", "--config", str(tmp_path / "run.yaml"), "--batch", "60"]) == 0
+    record = json.loads((tmp_path / "a" / "run.json").read_text())
+    assert record["plan"]["batch"] == 60 and record["hyper"]["rate"] == 1e-3 and record["plan"]["examples"] == 300
+
+
+def bad_inputs(tmp_path):
+    Image.new("L", (8, 8)).save(tmp_path / "one" / "a.png")
+    fit = ["-o", str(tmp_path / "out"), "--examples", "100", "--preset", "tiny"]
+    return [
+        (["fit", "dcgan", "nowhere", *fit], "no data at nowhere"),
+        (["fit", "dcgan", str(tmp_path / "one"), *fit], "larger than the data"),
+        (["fit", "dcgam", "digits", *fit], "did you mean 'dcgan'"),
+        (["fit", "dcgan", "digits", *fit, "--hyper.with", "3"], "did you mean 'width'"),
+        (["fit", "dcgan", "digits", *fit, "--size", "20"], "squares of 8, 16, 32"),
+        (["fit", "dcgan", "digits", *fit, "--batch", "4096"], "larger than the data"),
+        (["fit", "dcgan", "digits", *fit, "--preset", "papre"], "did you mean 'paper'"),
+        (["fit", "dcgan", "digits", *fit, "--exampels", "3"], "examples"),
+        (["fit", "dcgan", "digits", *fit, "--device", "tpu"], "not to be had"),
+        (["fit", "dcgan", "digits", "-o", str(tmp_path), "--examples", "64"], "is not empty and not a run"),
+        (["fit", "dcgan", "digits", *fit, "--examples", "many"], "2M, got 'many'"),
+        (["fit", "dcgan"], "data"),
+        (["fit", "--config", str(tmp_path / "no.yaml")], "No such file"),
+        (["frobnicate"], "frobnicate"),
+        (["sample", str(tmp_path / "none"), "-o", "x.png"], "no such folder"),
+        (["sample", str(tmp_path / "one"), "-o", "x.png"], "no run.json"),
+        (["sample", str(tmp_path / "weights.pt"), "-o", "x.png"], "looks like a pickle"),
+        (["show", str(tmp_path / "none")], "no such folder"),
+        (["lesson", "line", "-o", "x.mp4"], "is a GIF"),
+    ]
+
+
+def test_bad_input_gets_one_sentence_and_status_two(tmp_path, capsys):
+    (tmp_path / "one").mkdir()
+    for command, says in bad_inputs(tmp_path):
+        assert run(command) == 2, command
+        captured = capsys.readouterr()
+        assert says in captured.err and captured.err.count("\n") == 1, (command, captured.err)
+        assert not (tmp_path / "out").exists(), command
+
+
+def test_bad_questions_to_a_run(trained, tmp_path, capsys):
+    folder, _ = trained
+    for command, says in (
+        (["sample", folder, "-o", str(tmp_path / "x.png"), "--label", "eleven"], "no label 'eleven'"),
+        (["sample", folder, "-o", str(tmp_path / "x.png"), "--label", "11"], "no label '11'"),
+        (["sample", folder, "-o", str(tmp_path / "x.tga")], "cannot write images as .tga"),
+        (["sample", folder], "needs -o"),
+        (["sample", folder, "-n", "0", "-o", str(tmp_path / "x.png")], "from 1 on"),
+        (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", "000000000007"], "has no 000000000007"),
+        (["walk", folder, "-o", str(tmp_path / "w.mp4")], "is a GIF"),
+        (["walk", folder, "-o", str(tmp_path / "w.gif"), "--seeds", "a,b"], "numbers with commas"),
+        (["walk", folder, "-o", str(tmp_path / "w.png"), "--arithmetic", "1 * 2"], "takes seeds"),
+    ):
+        assert run(command) == 2, command
+        assert says in capsys.readouterr().err, command
+
+
+def test_a_checkpoint_cut_short_or_of_another_model(trained, tmp_path, capsys):
+    import shutil
+
+    folder, _ = trained
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    weights = Run.open(copy).last_checkpoint() / "shadow.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    assert run(["sample", str(copy), "-o", str(tmp_path / "x.png")]) == 2
+    assert "missing or cut short" in capsys.readouterr().err
+    record = json.loads((copy / "run.json").read_text())
+    weights.write_bytes(whole)
+    record["hyper"]["width"] = 8
+    (copy / "run.json").write_text(json.dumps(record))
+    assert run(["sample", str(copy), "-o", str(tmp_path / "x.png")]) == 2
+    assert "belongs to another model" in capsys.readouterr().err
+
+
+def test_label_asked_of_a_run_without(tmp_path, capsys):
+    assert run(["fit", "gan", "digits", "-o", str(tmp_path / "g"), "--preset", "tiny", "--examples", "200", "--quiet"]) == 0
+    assert run(["sample", str(tmp_path / "g"), "-o", str(tmp_path / "x.png"), "--label", "3"]) == 2
+    assert "trained without labels" in capsys.readouterr().err
+
+
+def test_out_of_memory_suggests_micro_batches(monkeypatch, capsys, tmp_path):
+    from genloom import trainer
+
+    def burst(self, loss, share):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    monkeypatch.setattr(trainer.Seat, "descend", burst)
+    assert run(["fit", "gan", "digits", "-o", str(tmp_path / "g"), "--preset", "tiny", "--examples", "200", "--quiet"]) == 2
+    assert "--micro" in capsys.readouterr().err
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
+    command = [sys.executable, "-m", "genloom", "fit", "dcgan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
+               "--examples", "100M", "--threads", "1"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "r" / "stats.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130 and "the same command goes on from there" in out
+    assert int(Run.open(tmp_path / "r").last_checkpoint().name) > 0
+
+
+def test_two_processes_on_one_machine(tmp_path):
+    command = [sys.executable, "-m", "genloom", "fit", "gan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
+               "--examples", "400", "--processes", "2", "--device", "cpu"]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    run_folder = Run.open(tmp_path / "r")
+    assert int(run_folder.last_checkpoint().name) == 400 and run_folder.record["plan"]["processes"] == 2
+
+
+def test_help_imports_no_torch():
+    code = "import sys; from genloom.cli.app import run; run(['--help']); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.slow
+def test_demo_and_lesson(tmp_path, capsys):
+    assert run(["demo", "-o", str(tmp_path / "demo"), "--seconds", "6"]) == 0
+    assert "Try next" in capsys.readouterr().out and (tmp_path / "demo" / "demo.png").exists()
+    assert run(["lesson", "line", "-o", str(tmp_path / "l.gif"), "--examples", "60k", "--frames", "6"]) == 0
+    assert look(tmp_path / "l.gif").n_frames > 6
+
+
+def test_torch_is_left_as_it_was():
+    assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")

@@ -1,0 +1,81 @@
+"""The referee on runs made to fail, and on one that does not."""
+
+import torch
+
+import genloom
+from games import Duel, Points
+from genloom.models.gan import GAN
+from genloom.run import Run
+from genloom.trainer import Plan, play
+
+
+def verdicts(model, data, folder, **plan):
+    torch.manual_seed(0)
+    plan = Plan(**{"examples": 6000, "batch": 50, "report_examples": 300, "report_every": 0, "save_every": 1e9, **plan})
+    reports = list(play(model, data, Run.begin(folder, {"model": "gan"}), plan))
+    return {v.name: v for report in reports for v in report.health}, reports
+
+
+def small(**hyper):
+    return GAN(GAN.Hyper.tiny().with_values(hyper), genloom.load_data("digits").shape)
+
+
+def test_a_player_that_stands_still(tmp_path):
+    model = small()
+    schedule = model.schedule
+    generator, discriminator = model.players()
+    frozen = type(generator)(
+        "generator", generator.modules, generator.optimizer, lambda clock: {**schedule(clock), "lr": 0.0}
+    )
+    model.players = lambda: [frozen, discriminator]
+    found, _ = verdicts(model, genloom.load_data("digits"), tmp_path / "a")
+    assert "stalled" in found and "generator" in found["stalled"].text and found["stalled"].since <= 600
+
+
+def test_a_generator_that_ignores_its_code(tmp_path):
+    model = small()
+    with torch.no_grad():
+        model.generator.h0.weight.zero_()
+    model.generator.h0.weight.requires_grad_(False)
+    found, _ = verdicts(model, genloom.load_data("digits"), tmp_path / "a", examples=60_000, report_examples=2000)
+    assert "collapse" in found and "collapsed" in found["collapse"].text
+
+
+def test_not_a_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    model = small()
+    rounds = model.round
+
+    def poisoned(deal, clock):
+        for move in rounds(deal, clock):
+            yield type(move)(move.player, move.loss * (float("nan") if clock.rounds > 60 else 1), move.notes)
+
+    model.round = poisoned
+    found, reports = verdicts(model, genloom.load_data("digits"), tmp_path / "a", save_examples=1000)
+    assert found["not-a-number"].fatal and reports[-1].fatal and reports[-1].examples < 6000
+    kept = Run.open(tmp_path / "a").last_checkpoint()
+    assert (
+        int(kept.name) <= 3000 and genloom.run.Run.open(tmp_path / "a").history()[-1]["health"][0]["name"] == "not-a-number"
+    )
+
+
+def test_a_discriminator_that_wins(tmp_path):
+    model = small(rate=0.0)
+    generator, discriminator = model.players()
+    build = lambda p: torch.optim.Adam(p, lr=1e-2)  # noqa: E731
+    strong = type(generator)("discriminator", discriminator.modules, build)
+    model.players = lambda: [generator, strong]
+    for part in model.discriminator.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    found, _ = verdicts(model, genloom.load_data("digits"), tmp_path / "a")
+    assert "discriminator-won" in found and "has won" in found["discriminator-won"].text
+
+
+def test_a_healthy_run_is_left_in_peace(tmp_path):
+    run = genloom.fit("dcgan", "digits", tmp_path / "a", preset="tiny", examples=30_000, report_examples=1500, device="cpu")
+    assert [v["name"] for line in run.history() for v in line["health"]] == []
+
+
+def test_games_without_samples_are_watched_too(tmp_path):
+    found, reports = verdicts(Duel(rate=0.0), Points(), tmp_path / "a", examples=2400, batch=32)
+    assert "stalled" in found and "diversity" not in reports[-1].notes
