@@ -25,7 +25,7 @@ from benchmarks.evidence import record
 from genloom.data.arrays import ImageData
 from genloom.deal import mix
 from genloom.machine import pick_precision
-from genloom.models.dcgan import DCGAN, Hyper
+from genloom.models.dcgan import DCGAN, DCGANHyper
 from genloom.run import Run
 from genloom.shape import ImageShape
 from genloom.trainer import Plan, Table
@@ -83,9 +83,9 @@ def plain_process(pipe: Connection) -> None:
         pipe.send(seconds(step, 2))
 
 
-def hyper() -> Hyper:
+def hyper() -> DCGANHyper:
     """The architecture of the plain loop."""
-    return Hyper(width=64, kernel=4, batch=BATCH)
+    return DCGANHyper(width=64, kernel=4, batch=BATCH)
 
 
 def trainer_loop(folder: Path) -> Callable[[], None]:

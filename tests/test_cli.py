@@ -121,7 +121,8 @@ def test_config_file_and_flags_over_it(tmp_path, capsys):
 
 def bad_inputs(tmp_path):
     Image.new("L", (8, 8)).save(tmp_path / "one" / "a.png")
-    fit = ["-o", str(tmp_path / "out"), "--examples", "100", "--preset", "tiny"]
+    bare = ["-o", str(tmp_path / "out")]
+    fit = [*bare, "--examples", "100", "--preset", "tiny"]
     return [
         (["fit", "dcgan", "nowhere", *fit], "no data at nowhere"),
         (["fit", "dcgan", str(tmp_path / "one"), *fit], "larger than the data"),
@@ -129,11 +130,11 @@ def bad_inputs(tmp_path):
         (["fit", "dcgan", "digits", *fit, "--hyper.with", "3"], "did you mean 'width'"),
         (["fit", "dcgan", "digits", *fit, "--size", "20"], "squares of 8, 16, 32"),
         (["fit", "dcgan", "digits", *fit, "--batch", "4096"], "larger than the data"),
-        (["fit", "dcgan", "digits", *fit, "--preset", "papre"], "did you mean 'paper'"),
+        (["fit", "dcgan", "digits", *bare, "--preset", "papre"], "did you mean 'paper'"),
         (["fit", "dcgan", "digits", *fit, "--exampels", "3"], "examples"),
         (["fit", "dcgan", "digits", *fit, "--device", "tpu"], "not to be had"),
         (["fit", "dcgan", "digits", "-o", str(tmp_path), "--examples", "64"], "is not empty and not a run"),
-        (["fit", "dcgan", "digits", *fit, "--examples", "many"], "2M, got 'many'"),
+        (["fit", "dcgan", "digits", *bare, "--examples", "many"], "2M, got 'many'"),
         (["fit", "dcgan"], "data"),
         (["fit", "--config", str(tmp_path / "no.yaml")], "No such file"),
         (["frobnicate"], "frobnicate"),

@@ -106,7 +106,8 @@ def test_no_pickle():
 def test_training_needs_nothing_but_the_core():
     code = (
         "import sys\n"
-        "for name in ('PIL', 'sklearn', 'datasets', 'matplotlib', 'rich', 'cyclopts', 'torchvision'): sys.modules[name] = None\n"
+        "for name in ('PIL', 'sklearn', 'datasets', 'matplotlib', 'rich', 'cyclopts', 'torchvision'):\n"
+        "    sys.modules[name] = None\n"
         "import tempfile, torch\n"
         "sys.path.insert(0, 'tests')\n"
         "from games import Duel, Points\n"

@@ -132,7 +132,7 @@ def count(module):
 
 
 def test_golden_sizes_of_gan():
-    model = gan.GAN(gan.Hyper(), MNIST)
+    model = gan.GAN(gan.GANHyper(), MNIST)
     assert count(model.generator) == 101 * 1200 + 1201 * 1200 + 1201 * 784
     assert count(model.discriminator) == 785 * 240 * 5 + 241 * 240 * 5 + 241
     assert model.generator.h0.weight.abs().max() <= 0.05 and model.discriminator.h0.linear.weight.abs().max() <= 0.005
@@ -141,34 +141,34 @@ def test_golden_sizes_of_gan():
 
 
 def test_golden_sizes_of_cgan():
-    model = cgan.CGAN(cgan.Hyper(), MNIST)
+    model = cgan.CGAN(cgan.CGANHyper(), MNIST)
     assert count(model.generator) == 101 * 200 + 11 * 1000 + 1201 * 1200 + 1201 * 784
     assert count(model.discriminator) == 785 * 240 * 5 + 11 * 50 * 5 + 291 * 240 * 4 + 241
 
 
 def test_golden_sizes_of_dcgan():
     colour = ImageShape(channels=3, height=64, width_px=64)
-    model = dcgan.DCGAN(dcgan.Hyper(), colour)
+    model = dcgan.DCGAN(dcgan.DCGANHyper(), colour)
     maps = [1024, 512, 256, 128]
     convs = sum(a * b * 25 for a, b in zip(maps, [*maps[1:], 3], strict=True))
     assert count(model.generator) == 100 * 16 * 1024 + convs + 3 + 2 * sum(maps)
     convs = sum(a * b * 25 for a, b in zip([3, 128, 256, 512], maps[::-1], strict=True))
     assert count(model.discriminator) == convs + 128 + 2 * (256 + 512 + 1024) + 16 * 1024 + 1
-    plain_port = dcgan.Discriminator(dcgan.Hyper(width=64, kernel=4), 3, 64)
+    plain_port = dcgan.Discriminator(dcgan.DCGANHyper(width=64, kernel=4), 3, 64)
     assert count(plain_port) == 2_765_568 + 64 + 1  # the widely used port, and the two biases it leaves out
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])
 @pytest.mark.parametrize("kernel", [4, 5])
 def test_dcgan_at_every_size(size, kernel):
-    hyper = dcgan.Hyper(width=2, kernel=kernel)
+    hyper = dcgan.DCGANHyper(width=2, kernel=kernel)
     generator = dcgan.Generator(hyper, 100, 1, size)
     x = generator(torch.randn(2, 100))
     assert x.shape == (2, 1, size, size) and dcgan.Discriminator(hyper, 1, size)(x).shape == (2,)
 
 
 def test_conditional_dcgan_has_eleven_planes():
-    model = dcgan.DCGAN(dcgan.Hyper(conditional=True, width=4), ImageShape(MNIST.classes, 1, 64, 64))
+    model = dcgan.DCGAN(dcgan.DCGANHyper(conditional=True, width=4), ImageShape(MNIST.classes, 1, 64, 64))
     assert model.discriminator.first.in_channels == 11 and model.generator.project.in_features == 110
     planes = dcgan.beside_picture(torch.zeros(2, 1, 64, 64), torch.eye(10)[[3, 7]])
     assert planes.shape == (2, 11, 64, 64)
@@ -178,7 +178,7 @@ def test_conditional_dcgan_has_eleven_planes():
 def test_dcgan_keeps_real_and_fake_statistics_apart():
     model = build("dcgan", "paper").train()
     seen = []
-    norm = dcgan.Discriminator(dcgan.Hyper(width=4), 1, 16).norms[0]
+    norm = dcgan.Discriminator(dcgan.DCGANHyper(width=4), 1, 16).norms[0]
     model.discriminator.register_forward_pre_hook(lambda m, x: seen.append(len(x[0])))
     list(model.round(iter([Random(DIGITS).batch(torch.arange(16))]), Clock()))
     assert seen == [16, 16, 16] and isinstance(norm, torch.nn.BatchNorm2d)
@@ -186,11 +186,11 @@ def test_dcgan_keeps_real_and_fake_statistics_apart():
 
 def test_unfit_shapes_are_refused():
     with pytest.raises(InputError, match="squares of 8, 16"):
-        dcgan.DCGAN(dcgan.Hyper(), MNIST)
+        dcgan.DCGAN(dcgan.DCGANHyper(), MNIST)
     with pytest.raises(InputError, match="learns from labels"):
-        cgan.CGAN(cgan.Hyper(), ImageShape())
+        cgan.CGAN(cgan.CGANHyper(), ImageShape())
     with pytest.raises(InputError, match="needs labels"):
-        dcgan.DCGAN(dcgan.Hyper(conditional=True), ImageShape((), 1, 64, 64))
+        dcgan.DCGAN(dcgan.DCGANHyper(conditional=True), ImageShape((), 1, 64, 64))
 
 
 # -- the mathematics -------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_gradient_penalty_against_finite_differences():
 
 
 def test_schedules():
-    hyper = gan.Hyper()
+    hyper = gan.GANHyper()
     model = gan.GAN(hyper, DIGITS)
     start, end = model.schedule(Clock(0)), model.schedule(Clock(10**12))
     assert start == {"lr": 0.1, "momentum": 0.5} and end == {"lr": 1e-6, "momentum": 0.7}
@@ -263,7 +263,7 @@ def test_the_line_comes_to_rest(tmp_path):
 
 
 def test_hyper_reads_text_and_refuses_nonsense():
-    hyper = gan.Hyper().with_values({"z": "64", "rate": "1e-3", "shadow": "none", "objective": "minimax"})
+    hyper = gan.GANHyper().with_values({"z": "64", "rate": "1e-3", "shadow": "none", "objective": "minimax"})
     assert (hyper.z, hyper.rate, hyper.shadow, hyper.objective) == (64, 1e-3, None, "minimax")
     for values, says in (
         ({"latent": 3}, "no hyper-parameter 'latent'"),
@@ -274,10 +274,10 @@ def test_hyper_reads_text_and_refuses_nonsense():
         ({"z": "1.5"}, "takes int"),
     ):
         with pytest.raises(InputError, match=says):
-            gan.Hyper().with_values(values)
-    assert dcgan.Hyper().with_values({"conditional": "true", "kernel": "4"}).kernel == 4
+            gan.GANHyper().with_values(values)
+    assert dcgan.DCGANHyper().with_values({"conditional": "true", "kernel": "4"}).kernel == 4
     with pytest.raises(InputError, match="takes bool"):
-        dcgan.Hyper().with_values({"conditional": "maybe"})
+        dcgan.DCGANHyper().with_values({"conditional": "maybe"})
 
 
 def test_hp_is_frozen():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from genloom.hyper import Hyper
+from genloom.hyper import Hyper as AnyHyper
 from genloom.shape import Shape
 
 Batch = Mapping[str, Tensor]  # always "x"; else "y", "mask", "b", "neighbour", ...
@@ -91,7 +91,8 @@ class Phase:
 class Dataset(Protocol):
     """What a model may ask of data in `study`."""
 
-    shape: Shape
+    @property
+    def shape(self) -> Shape: ...
 
     def __len__(self) -> int: ...
 
@@ -104,9 +105,9 @@ class Model(nn.Module, ABC):
     A subclass names its `Hyper`, builds its networks in `__init__`, and gives `players` and `round`.
     """
 
-    Hyper: ClassVar[type[Hyper]]
+    Hyper: ClassVar[type[AnyHyper]]
 
-    def __init__(self, hyper: Hyper, shape: Shape) -> None:
+    def __init__(self, hyper: AnyHyper, shape: Shape) -> None:
         super().__init__()
         self.hyper = hyper
         self.shape = shape

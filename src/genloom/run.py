@@ -127,7 +127,8 @@ class Run:
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, or None."""
-        return (self.checkpoints() or [None])[-1]
+        found = self.checkpoints()
+        return found[-1] if found else None
 
     def best_checkpoint(self) -> Path | None:
         """Return the checkpoint of the best score, or None where nothing was scored."""

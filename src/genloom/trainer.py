@@ -126,7 +126,7 @@ class Table:
         last = run.last_checkpoint()
         if last is None:
             model.study(data)
-        self.model.to(plan.device, memory_format=torch.channels_last)
+        self.model.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seats = {player.name: Seat(player, model, self.world) for player in model.players()}
         self.past_seconds, self.past_cpu, self.phase_index = 0.0, 0.0, 0
         if last is not None:

@@ -37,9 +37,9 @@ def walk_command(
         raise InputError(f"walk draws pictures, this run gives {model.shape.describe()}")
     zoom = draw.zoom_for(model.shape.height)
     if arithmetic:
-        pictures = draw.arithmetic(model, arithmetic)
-        draw.write(model, pictures.repeat_interleave(max(1, zoom // 2), 2).repeat_interleave(max(1, zoom // 2), 3), out)
-        console.print(f"{len(pictures) - 1} terms and their sum in {out}")
+        terms = draw.arithmetic(model, arithmetic)
+        draw.write(model, terms.repeat_interleave(max(1, zoom // 2), 2).repeat_interleave(max(1, zoom // 2), 3), out)
+        console.print(f"{len(terms) - 1} terms and their sum in {out}")
         return
     if not out.endswith(".gif"):
         raise InputError(f"a walk is a GIF, name it so: -o {Path(out).stem or 'walk'}.gif")

@@ -123,7 +123,7 @@ def options_table(session: Session) -> Table:
     rows = {
         "model": f"{record['model']}, preset {record['preset']}",
         "data": f"{len(data):,} {data.shape.describe()} from {record['data']['source']}",
-        **{"": note for note in getattr(data, "notes", [])[:1]},
+        "": "; ".join(getattr(data, "notes", [])[:2]),
         "hyper": "  ".join(f"{name} {value}" for name, value in record["hyper"].items()),
         "batch": f"{plan['batch']}" + (f", at most {plan['micro']} at once" if plan["micro"] else ""),
         "budget": budget(session.plan),
@@ -132,7 +132,8 @@ def options_table(session: Session) -> Table:
         "run": str(session.request.out),
     }  # fmt: skip
     for name, value in rows.items():
-        table.add_row(Text(name, style="bold"), Text(value))
+        if value:
+            table.add_row(Text(name, style="bold"), Text(value))
     return table
 
 

@@ -148,7 +148,8 @@ def from_idx(path: Path, split: str) -> Pictures:
         raise InputError(f"{images} holds an array of shape {array.shape}, not pictures; name the images file of the pair")
     labels_path = images.with_name(images.name.replace("images", "labels").replace("idx3", "idx1"))
     files = [images]
-    labels, classes = None, ()
+    labels: np.ndarray | None = None
+    classes: tuple[str, ...] = ()
     if labels_path != images and labels_path.exists():
         labels = read_idx(labels_path).astype(np.int64)
         if len(labels) != len(array):

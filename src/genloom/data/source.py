@@ -48,7 +48,8 @@ class Options:
 def load(source: str | Path, options: Options | None = None, progress: Progress = silent) -> ImageData:
     """Load pictures from a folder, zip, idx, npy or npz file, `hf:owner/name` or a built-in name.
 
-    A range in brackets takes a part: `mnist[:50000]`. Pictures are decoded once, in parallel, into a memory-mapped file in the cache.
+    A range in brackets takes a part: `mnist[:50000]`. Pictures are decoded once, in parallel,
+    into a memory-mapped file in the cache.
 
     Raises:
         InputError: there is nothing usable at `source`; the message says what to do.

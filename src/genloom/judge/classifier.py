@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
@@ -22,7 +24,7 @@ class Classifier(nn.Module):
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
         widths = [channels, 32, 64, 128]
-        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(widths, widths[1:], strict=False))
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
         self.hidden = nn.Linear(128 * 9, 128)
         self.out = nn.Linear(128, classes)
@@ -59,7 +61,8 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
     )
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed, 9))
-        net = Classifier(data.shape.channels, len(data.shape.classes)).to(memory_format=torch.channels_last)
+        net = Classifier(data.shape.channels, len(data.shape.classes))
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if path.exists():
             net.load_state_dict(load_file(path))
         else:

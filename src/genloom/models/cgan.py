@@ -31,15 +31,14 @@ from torch import Tensor, nn
 from genloom import objectives
 from genloom.capabilities import Latent
 from genloom.errors import InputError
-from genloom.hyper import Hyper as Base
-from genloom.hyper import hp
+from genloom.hyper import Hyper, hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.dense import Maxout, dense, even_labels, exactly, one_hot
 from genloom.shape import Shape
 
 
 @dataclass(frozen=True)
-class Hyper(Base):
+class CGANHyper(Hyper):
     """Section 4.1 of the paper."""
 
     z: int = hp(100, "width of the latent code, uniform on the unit hypercube", low=1)
@@ -78,7 +77,7 @@ class Hyper(Base):
 class Generator(nn.Module):
     """Code `[B, z + H]`, z and the dropout masks, and one-hot y `[B, K]` to x `[B, D]` in (0, 1)."""
 
-    def __init__(self, hyper: Hyper, classes: int, outputs: int) -> None:
+    def __init__(self, hyper: CGANHyper, classes: int, outputs: int) -> None:
         super().__init__()
         self.z = dense(hyper.z, hyper.z_hidden, hyper.spread_g)
         self.y = dense(classes, hyper.y_hidden, hyper.spread_g)
@@ -101,7 +100,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """x `[B, D]` and one-hot y `[B, K]` to the logit `[B]` of being real."""
 
-    def __init__(self, hyper: Hyper, classes: int, inputs: int) -> None:
+    def __init__(self, hyper: CGANHyper, classes: int, inputs: int) -> None:
         super().__init__()
         self.x = Maxout(inputs, hyper.x_maxout, hyper.pieces, hyper.spread_d)
         self.y = Maxout(classes, hyper.y_maxout, hyper.pieces, hyper.spread_d)
@@ -117,12 +116,12 @@ class Discriminator(nn.Module):
 class CGAN(Model, Latent):
     """Mirza & Osindero 2014."""
 
-    Hyper = Hyper
-    hyper: Hyper
+    Hyper = CGANHyper
+    hyper: CGANHyper
     law = "uniform"
     conditional = True
 
-    def __init__(self, hyper: Hyper, shape: Shape) -> None:
+    def __init__(self, hyper: CGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         if len(shape.classes) < 2:
             raise InputError("cgan learns from labels and this data has none: put each class into a sub-folder, or use gan")

@@ -20,6 +20,7 @@ al. 2018), averaged weights for sampling, and, for small data sets, differentiab
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,8 +34,7 @@ from torch import Tensor, nn
 from genloom import objectives
 from genloom.capabilities import Latent
 from genloom.errors import InputError
-from genloom.hyper import Hyper as Base
-from genloom.hyper import hp
+from genloom.hyper import Hyper, hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.augment import augment
 from genloom.nn.conv import normal_weights, spectral
@@ -44,7 +44,7 @@ from genloom.shape import ImageShape, Shape
 
 
 @dataclass(frozen=True)
-class Hyper(Base):
+class DCGANHyper(Hyper):
     """Section 4 and figure 1 of the paper."""
 
     z: int = hp(100, "width of the latent code, uniform in [-1, 1]", low=1)
@@ -79,12 +79,12 @@ def widths(size: int, narrowest: int) -> list[int]:
 class Generator(nn.Module):
     """z `[B, z (+ K)]` to x `[B, C, H, W]` in (-1, 1)."""
 
-    def __init__(self, hyper: Hyper, inputs: int, channels: int, size: int) -> None:
+    def __init__(self, hyper: DCGANHyper, inputs: int, channels: int, size: int) -> None:
         super().__init__()
         maps = widths(size, hyper.width)[::-1]
         self.project = nn.Linear(inputs, 4 * 4 * maps[0], bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
-        self.convs = nn.ModuleList(Up(a, b, hyper.kernel) for a, b in zip(maps, maps[1:], strict=False))
+        self.convs = nn.ModuleList(Up(a, b, hyper.kernel) for a, b in itertools.pairwise(maps))
         self.out = Up(maps[-1], channels, hyper.kernel, bias=True)
         normal_weights(self, hyper.deviation)
 
@@ -100,13 +100,13 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """x `[B, C (+ K), H, W]` to the logit `[B]` of being real."""
 
-    def __init__(self, hyper: Hyper, channels: int, size: int) -> None:
+    def __init__(self, hyper: DCGANHyper, channels: int, size: int) -> None:
         super().__init__()
         maps = widths(size, hyper.width)
         wrap = spectral if hyper.norm == "spectral" else nn.Identity()
         with_bias = hyper.norm == "spectral"  # batch norm brings its own
         self.first = Down(channels, maps[0], hyper.kernel, bias=True)
-        self.convs = nn.ModuleList(Down(a, b, hyper.kernel, with_bias) for a, b in zip(maps, maps[1:], strict=False))
+        self.convs = nn.ModuleList(Down(a, b, hyper.kernel, with_bias) for a, b in itertools.pairwise(maps))
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) if hyper.norm == "batch" else nn.Identity() for c in maps[1:])
         self.out = nn.Linear(4 * 4 * maps[-1], 1)
         normal_weights(self, hyper.deviation)
@@ -123,12 +123,12 @@ class Discriminator(nn.Module):
 class DCGAN(Model, Latent):
     """Radford et al. 2015."""
 
-    Hyper = Hyper
-    hyper: Hyper
+    Hyper = DCGANHyper
+    hyper: DCGANHyper
     law = "uniform"
     augmenting: Tensor
 
-    def __init__(self, hyper: Hyper, shape: Shape) -> None:
+    def __init__(self, hyper: DCGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         channels, size = check_shape(shape)
         if hyper.conditional and len(shape.classes) < 2:

@@ -26,15 +26,14 @@ from torch import Tensor, nn
 
 from genloom import objectives
 from genloom.capabilities import Latent
-from genloom.hyper import Hyper as Base
-from genloom.hyper import hp
+from genloom.hyper import Hyper, hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.dense import Maxout, dense, exactly
 from genloom.shape import Shape
 
 
 @dataclass(frozen=True)
-class Hyper(Base):
+class GANHyper(Hyper):
     """The authors' MNIST configuration."""
 
     z: int = hp(100, "width of the latent code, uniform with variance 1", low=1)
@@ -70,7 +69,7 @@ class Hyper(Base):
 class Generator(nn.Module):
     """z `[B, z]` to x `[B, D]` in (0, 1): z -> ReLU -> ReLU -> sigmoid."""
 
-    def __init__(self, hyper: Hyper, outputs: int) -> None:
+    def __init__(self, hyper: GANHyper, outputs: int) -> None:
         super().__init__()
         self.h0 = dense(hyper.z, hyper.generator, hyper.spread_g)
         self.h1 = dense(hyper.generator, hyper.generator, hyper.spread_g)
@@ -84,7 +83,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """x `[B, D]` to the logit `[B]` of being real: maxout -> maxout -> linear, with dropout before each."""
 
-    def __init__(self, hyper: Hyper, inputs: int) -> None:
+    def __init__(self, hyper: GANHyper, inputs: int) -> None:
         super().__init__()
         self.h0 = Maxout(inputs, hyper.maxout, hyper.pieces, hyper.spread_d)
         self.h1 = Maxout(hyper.maxout, hyper.maxout, hyper.pieces, hyper.spread_d)
@@ -100,12 +99,12 @@ class Discriminator(nn.Module):
 class GAN(Model, Latent):
     """Goodfellow et al. 2014."""
 
-    Hyper = Hyper
-    hyper: Hyper
+    Hyper = GANHyper
+    hyper: GANHyper
     law = "uniform"
     conditional = False
 
-    def __init__(self, hyper: Hyper, shape: Shape) -> None:
+    def __init__(self, hyper: GANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         self.generator = Generator(hyper, shape.width)
         self.discriminator = Discriminator(hyper, shape.width)

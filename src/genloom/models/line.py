@@ -23,14 +23,13 @@ from torch import Tensor, nn
 from genloom import objectives
 from genloom.capabilities import Latent
 from genloom.errors import InputError
-from genloom.hyper import Hyper as Base
-from genloom.hyper import hp
+from genloom.hyper import Hyper, hp
 from genloom.model import Batch, Clock, Model, Move, Player
 from genloom.shape import Shape
 
 
 @dataclass(frozen=True)
-class Hyper(Base):
+class LineHyper(Hyper):
     """Chosen for a quiet picture."""
 
     hidden: int = hp(32, "units of each of the two hidden layers", low=1)
@@ -49,18 +48,20 @@ class Hyper(Base):
 class Line(Model, Latent):
     """Numbers `[B, 1]` from z uniform on [-1, 1]."""
 
-    Hyper = Hyper
-    hyper: Hyper
+    Hyper = LineHyper
+    hyper: LineHyper
     law = "uniform"
     conditional = False
 
-    def __init__(self, hyper: Hyper, shape: Shape) -> None:
+    def __init__(self, hyper: LineHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         if shape.width != 1:
             raise InputError(f"line plays with single numbers, this data is {shape.describe()}")
         self.generator = tanh_net(hyper.hidden)
+        first = self.generator[0]
+        assert isinstance(first, nn.Linear)
         with torch.no_grad():
-            self.generator[0].weight.mul_(3)  # bends enough for a uniform z to become a bell
+            first.weight.mul_(3)  # bends enough for a uniform z to become a bell
         self.discriminator = tanh_net(hyper.hidden)
 
     def players(self) -> Sequence[Player]:

@@ -111,7 +111,8 @@ class _Weight(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         if torch.is_grad_enabled() or not ctx.ticket:
             return gradient.float(), None
-        made = weight_gradient(*ctx.ticket.pop(), ctx.kernel).float()
+        larger, smaller = ctx.ticket.pop()
+        made = weight_gradient(larger, smaller, ctx.kernel).float()
         # Beside the promise, which is zero, a gradient penalty brings a gradient of its own.
         return (made if is_promise(gradient) else made + gradient), None
 

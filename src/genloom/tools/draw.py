@@ -75,16 +75,16 @@ def walk(model: Model, seeds: list[int], frames: int = 24, label: str | int | No
     The path is straight for uniform codes, which fill a cube, and on the sphere for Gaussian ones,
     whose length would shrink on a straight path.
     """
-    model = latent(model)
+    source = latent(model)
     given = None if label is None else torch.tensor([model.shape.label(label)])
-    if given is None and model.conditional:
+    if given is None and source.conditional:
         given = torch.tensor([0])
-    codes = [code_of(model, seed) for seed in seeds]
-    between = sphere if model.law == "gaussian" else torch.lerp
+    codes = [code_of(source, seed) for seed in seeds]
+    between = sphere if source.law == "gaussian" else torch.lerp
     with torch.no_grad():
         for a, b in zip(codes, codes[1:] + codes[:1], strict=True):
             for i in range(frames):
-                yield model.generate(between(a, b, i / frames), given).float().cpu()
+                yield source.generate(between(a, b, i / frames), given).float().cpu()
 
 
 def latent(model: Model) -> Latent:
@@ -120,14 +120,15 @@ def arithmetic(model: Model, text: str) -> Tensor:
     Raises:
         InputError: the text is no such sum.
     """
-    model = latent(model)
-    position, codes, total = 0, [], None
+    source = latent(model)
+    position, total = 0, None
+    codes: list[Tensor] = []
     while position < len(text.rstrip()):
         match = TERM.match(text, position)
         if not match or (codes and not match[1]):
             raise InputError(f"--arithmetic takes seeds or averages of seeds, like '(1,2,3) - 4 + 5', got {text!r}")
         seeds = [int(s) for s in (match[2] or match[3] or match[4]).split(",")]
-        code = torch.cat([code_of(model, seed) for seed in seeds]).mean(0, keepdim=True)
+        code = torch.cat([code_of(source, seed) for seed in seeds]).mean(0, keepdim=True)
         sign = -1 if match[1] == "-" else 1
         total = code * sign if total is None else total + code * sign
         codes.append(code)
@@ -135,7 +136,7 @@ def arithmetic(model: Model, text: str) -> Tensor:
     if total is None:
         raise InputError("--arithmetic is empty; it takes seeds like '3 - 8 + 12'")
     with torch.no_grad():
-        return model.generate(torch.cat([*codes, total])).float().cpu()
+        return source.generate(torch.cat([*codes, total])).float().cpu()
 
 
 def write_gif(frames: list[Tensor], path: Path, zoom: int = 1, milliseconds: int = 60) -> None:

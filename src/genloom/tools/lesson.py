@@ -12,7 +12,7 @@ import torch
 
 from genloom.data.builtin import gaussian_line
 from genloom.errors import InputError
-from genloom.models.line import Hyper, Line
+from genloom.models.line import Line, LineHyper
 from genloom.run import Run
 from genloom.tools.plot import figure
 from genloom.trainer import Plan, play
@@ -31,7 +31,7 @@ def line_lesson(path: Path, examples: int = 1_200_000, frames: int = 60, seed: i
     """
     data = gaussian_line()
     torch.manual_seed(seed)
-    model = Line(Hyper(), data.shape)
+    model = Line(LineHyper(), data.shape)
     plan = Plan(examples=examples, batch=model.hyper.batch, seed=seed, report_examples=examples // frames, save_every=1e9)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.begin(Path(folder) / "line", {"model": "line"})
