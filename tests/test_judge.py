@@ -8,6 +8,7 @@ import torch
 import genloom
 from genloom.data import Options
 from genloom.judge.classifier import fit_classifier
+from genloom.judge.frechet import frechet_distance
 from genloom.judge.light import LightJudge, kernel_distance
 from genloom.judge.parzen import SIGMAS, choose_sigma, densities, log_density, parzen
 
@@ -71,3 +72,21 @@ def test_the_classifier_reads_digits_and_is_deterministic():
     x = test.batch(torch.arange(len(test)))["x"]
     assert net.accuracy(x, test.labels) > 0.95
     assert torch.equal(fit_classifier(data)(x), net(x))
+
+
+def test_frechet_distance_has_its_closed_form():
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(200_000, 2, generator=generator).double()
+    y = x[:, [1, 0]] * torch.tensor([2.0, 0.5]) + torch.tensor([1.0, -2.0])
+    expected = 1 + 4 + (2 - 1) ** 2 + (0.5 - 1) ** 2  # means, then standard deviations along the axes
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=0.01)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
+
+
+def test_frechet_distance_equals_the_definition_for_correlated_features():
+    generator = torch.Generator().manual_seed(1)
+    x, y = (torch.randn(60, 5, generator=generator) @ torch.randn(5, 5, generator=generator) for _ in range(2))
+    a, b = torch.cov(x.double().T), torch.cov(y.double().T)
+    cross = torch.linalg.eigvals(a @ b).real.sqrt().sum()
+    expected = (x.double().mean(0) - y.double().mean(0)).square().sum() + a.trace() + b.trace() - 2 * cross
+    assert frechet_distance(x, y) == pytest.approx(float(expected), rel=1e-6)

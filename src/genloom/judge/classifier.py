@@ -72,6 +72,7 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
     return net.eval()
 
 
+@torch.enable_grad()
 def train(net: Classifier, data: ImageData, seed: int) -> None:
     """Train by AdamW with a falling rate and shifts of up to a fourteenth of the size."""
     steps = max(EPOCHS * len(data) // BATCH, 200)

@@ -1,0 +1,44 @@
+"""Write docs/evidence/README.md from the evidence files, with the published figure beside ours.
+
+    python -m benchmarks.table
+"""
+
+from __future__ import annotations
+
+import json
+
+from benchmarks.evidence import FOLDER
+
+PUBLISHED = {
+    ("gan-mnist", "parzen"): "225 +- 2 (Goodfellow et al. 2014, Table 1)",
+    ("cgan-mnist", "parzen"): "132 +- 1.8 (Mirza & Osindero 2014, Table 1)",
+}
+
+
+def shown(value: object) -> str:
+    """Return a figure as text; three numbers are the value with its range."""
+    if isinstance(value, list):
+        return f"{value[0]:.4g} [{value[1]:.4g}, {value[2]:.4g}]"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def main() -> None:
+    """Write the table."""
+    lines = ["# Evidence", "", "Written by `python -m benchmarks.table` from the files beside it; each names its command,",
+             "commit, seed, versions, processor and date. Processors were shared: CPU seconds and ratios count.", "",
+             "| file | figure | ours | published |", "|---|---|---|---|"]  # fmt: skip
+    for path in sorted(FOLDER.glob("*.json")):
+        evidence = json.loads(path.read_text())
+        for i, (figure, value) in enumerate(evidence["figures"].items()):
+            name = f"[{path.stem}]({path.name})" if i == 0 else ""
+            lines.append(f"| {name} | {figure} | {shown(value)} | {PUBLISHED.get((path.stem, figure), '')} |")
+    lines += ["", "## Notes", ""]
+    for path in sorted(FOLDER.glob("*.json")):
+        evidence = json.loads(path.read_text())
+        cost = f"{evidence['cpu_seconds'] / 60:,.1f} CPU minutes on {evidence['processor']}, {evidence['date']}"
+        lines.append(f"- **{path.stem}**: `{evidence['command']}`, {cost}. {evidence['notes']}")
+    (FOLDER / "README.md").write_text("\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
