@@ -1,7 +1,7 @@
 """Judge a trained DCGAN run: its last checkpoint against its best, and real examples against each other.
 
-    genloom fit dcgan ../shared/data/mnist -o runs/mnist --preset modern --minutes 15 --threads 1
-    python -m benchmarks.dcgan dcgan-mnist runs/mnist
+genloom fit dcgan ../shared/data/mnist -o runs/mnist --preset modern --minutes 15 --threads 1
+python -m benchmarks.dcgan dcgan-mnist runs/mnist
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def main() -> None:
     picture = FOLDER.parent / "models" / f"{arguments.name}.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(sorted(Path(arguments.run).glob("samples/*.png"))[-1], picture)
-    record(arguments.name, figures, seed=info["plan"]["seed"], cpu_seconds=state["cpu_seconds"] + time.process_time() - began,
+    cost = state["cpu_seconds"] + time.process_time() - began
+    record(arguments.name, figures, seed=info["plan"]["seed"], cpu_seconds=cost,
            notes=f"{arguments.n} samples against {half} training pictures; best by {run.best()['measure']} during training; "
                  "'real' is one half of the training pictures against another",
            training=info["command"])  # fmt: skip

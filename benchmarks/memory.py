@@ -1,6 +1,6 @@
 """Memory over 2,000 rounds, the cost of --help, and the time from the cache to a ready data set.
 
-    python -m benchmarks.memory
+python -m benchmarks.memory
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ def main() -> None:
         "help_cpu_seconds": round(help_seconds(), 3),
         "mnist_from_cache_cpu_seconds": round(cache_seconds(), 3),
     }
-    record("memory", figures, seed=0, cpu_seconds=time.process_time() - began, notes="dcgan tiny, with a report each 100 rounds")
+    record(
+        "memory", figures, seed=0, cpu_seconds=time.process_time() - began, notes="dcgan tiny, with a report each 100 rounds"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Kill a training with SIGKILL at random instants, go on each time, and compare with one never killed.
 
-    python -m benchmarks.resume
+python -m benchmarks.resume
 """
 
 from __future__ import annotations

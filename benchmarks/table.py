@@ -1,6 +1,6 @@
 """Write docs/evidence/README.md from the evidence files, with the published figure beside ours.
 
-    python -m benchmarks.table
+python -m benchmarks.table
 """
 
 from __future__ import annotations

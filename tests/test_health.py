@@ -22,7 +22,7 @@ def small(**hyper):
 
 def test_a_player_that_stands_still(tmp_path):
     model = small()
-    schedule = model.schedule
+    schedule = model.hyper.schedule
     generator, discriminator = model.players()
     frozen = type(generator)(
         "generator", generator.modules, generator.optimizer, lambda clock: {**schedule(clock), "lr": 0.0}

@@ -15,7 +15,7 @@ LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 400, 60, 3
 LAYERS = [
     {"errors", "hyper", "shape"},
     {"model"},
-    {"objectives", "nn", "capabilities"},
+    {"objectives", "schedules", "nn", "capabilities"},
     {"models", "data"},
     {"deal", "seat", "checkpoint", "machine", "interrupt", "catalogue"},
     {"run"},
@@ -27,8 +27,8 @@ LAYERS = [
     {"__main__"},
 ]
 FORBIDDEN = {("models", "data"), ("models", "models"), ("data", "model"), ("data", "models"), ("data", "objectives")}
-LIGHT = ("errors", "hyper", "shape", "model", "objectives", "nn", "capabilities", "models", "deal", "seat", "checkpoint",
-         "run", "health", "trainer", "machine")  # fmt: skip
+LIGHT = ("errors", "hyper", "shape", "model", "objectives", "schedules", "nn", "capabilities", "models", "deal", "seat",
+         "checkpoint", "run", "health", "trainer", "machine")  # fmt: skip
 
 
 def part(path):

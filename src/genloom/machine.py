@@ -6,6 +6,7 @@ import ctypes
 import os
 import platform
 import sys
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -73,3 +74,14 @@ def processor() -> str:
     return (
         f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{''.join(f' {unit}' for unit in units)}"
     )
+
+
+def product_speed(device: torch.device, dtype: torch.dtype, n: int = 1024) -> float:
+    """Measure the GFLOP/s of a matrix product."""
+    a = torch.randn(n, n, device=device).to(dtype)
+    (a @ a).sum().item()
+    began = time.perf_counter()
+    for _ in range(5):
+        b = a @ a
+    b.sum().item()
+    return 5 * 2 * n**3 / (time.perf_counter() - began) / 1e9

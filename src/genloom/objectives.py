@@ -6,14 +6,11 @@ logits, so that no saturated sigmoid meets a logarithm.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from genloom.model import Clock
 
 
 def discriminate(real: Tensor, fake: Tensor) -> Tensor:
@@ -45,13 +42,3 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, target: floa
 def accuracy(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """Notes on a discriminator: the share of real and of fake examples it calls rightly."""
     return {"d_real": (real > 0).float().mean(), "d_fake": (fake <= 0).float().mean()}
-
-
-def decayed(clock: Clock, start: float, factor: float, batch: int, floor: float = 0.0) -> float:
-    """A value divided by `factor` at every update of `batch` examples, not below `floor`."""
-    return max(start * math.exp(-math.log(factor) * clock.examples / batch), floor)
-
-
-def ramp(clock: Clock, start: float, end: float, examples: float) -> float:
-    """A value that moves linearly from `start` to `end` over so many examples, then stays."""
-    return start + (end - start) * min(clock.examples / examples, 1.0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import shutil
 from collections.abc import Mapping
@@ -156,6 +157,7 @@ class Run:
     def write_stats(self, report: Any) -> None:
         """Append a report to `stats.jsonl`."""
         line = {name: value for name, value in asdict(report).items() if value is not None}
+        line["notes"] = {name: value for name, value in line["notes"].items() if math.isfinite(value)}  # JSON has no NaN
         line |= {name: str(line[name].relative_to(self.folder)) for name in ("grid", "checkpoint") if name in line}
         with (self.folder / "stats.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")

@@ -138,7 +138,7 @@ class Table:
         self.order = Order(len(data), mix(plan.seed, 0))
         self.referee = Referee(model, data, run.history())
         self.sums: dict[str, Tensor] = {}
-        self.means: dict[str, float] = {}
+        self.last: Report | None = None
         self.counts: dict[str, int] = {}
         self.began, self.began_cpu = time.monotonic(), time.process_time()
         self.saved_at = self.reported_at = self.began
@@ -285,24 +285,27 @@ class Table:
     def report(self, save: bool) -> Report:
         """Judge the health, write the statistics, the grid and, with `save`, a checkpoint."""
         started = time.monotonic()
-        if self.sums:  # else the last report was a moment ago, and what it noted still holds
-            self.means = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        notes = dict(self.means)
-        notes |= {f"grad_{name}": seat.norm for name, seat in self.seats.items() if seat.norm == seat.norm}
-        self.sums, self.counts = {}, {}
-        with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
-            health, figures = self.referee.look(model, self.seats, self.clock, notes)
-        elapsed = started - self.reported_at
-        speed = (self.clock.examples - self.reported_examples) / elapsed if elapsed > 0 else 0.0
-        report = Report(self.clock.examples, self.clock.rounds, self.phases[self.phase_index].name, notes | figures,
-                        health, self.seconds(), self.past_cpu + time.process_time() - self.began_cpu, speed)  # fmt: skip
+        report = self.last if self.last and self.last.rounds == self.clock.rounds else self.look(started)
         if self.rank == 0:
             report = self.write(report, save and not report.fatal)
         if save:
             self.saved_at, self.saved_examples = time.monotonic(), self.clock.examples
+        self.last = report
         self.reported_at, self.reported_examples = time.monotonic(), self.clock.examples
         self.report_cost = self.reported_at - started
         return report
+
+    def look(self, now: float) -> Report:
+        """Sum up what was noted since the last report and judge the health."""
+        notes = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
+        notes |= {f"grad_{name}": seat.norm for name, seat in self.seats.items() if seat.norm == seat.norm}
+        self.sums, self.counts = {}, {}
+        with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
+            health, figures = self.referee.look(model, self.seats, self.clock, notes)
+        elapsed = now - self.reported_at
+        speed = (self.clock.examples - self.reported_examples) / elapsed if elapsed > 0 else 0.0
+        return Report(self.clock.examples, self.clock.rounds, self.phases[self.phase_index].name, notes | figures,
+                        health, self.seconds(), self.past_cpu + time.process_time() - self.began_cpu, speed)  # fmt: skip
 
     def write(self, report: Report, save: bool) -> Report:
         """Write the report's line and, with `save`, grid and checkpoint; a full disk is trouble, not the end."""

@@ -14,7 +14,7 @@ from genloom.tools.plot import plot_run
 
 def demo_command(out: str, seconds: float, seed: int) -> int:
     """Train DCGAN on scikit-learn's digits, write the curves and grids, and say what to try next."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     console.print("Training dcgan on 1,438 handwritten digits of 8x8 pixels that come with scikit-learn.\n"
                   "One net draws digits from noise, another learns to tell them from the real ones.")  # fmt: skip
     request = Request("dcgan", "digits", out, preset="tiny", minutes=seconds / 60, seed=seed, hyper={"conditional": True})

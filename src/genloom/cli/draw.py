@@ -19,10 +19,10 @@ from genloom.cli.fit import progress_on
 from genloom.data import Options
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
-from genloom.machine import has_bf16_units, pick_device, pick_precision, processor
+from genloom.machine import has_bf16_units, pick_device, pick_precision, processor, product_speed
 from genloom.run import Run
 
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
 
 
 def walk_command(
@@ -167,14 +167,3 @@ def doctor_command() -> None:
     ):
         found = importlib.util.find_spec(package) is not None
         console.print(f"{package:<11} {'found' if found else f'not installed; only {purpose} needs it'}")
-
-
-def product_speed(device: torch.device, dtype: torch.dtype, n: int = 1024) -> float:
-    """Measure the GFLOP/s of a matrix product."""
-    a = torch.randn(n, n, device=device).to(dtype)
-    (a @ a).sum().item()
-    began = time.perf_counter()
-    for _ in range(5):
-        b = a @ a
-    b.sum().item()
-    return 5 * 2 * n**3 / (time.perf_counter() - began) / 1e9

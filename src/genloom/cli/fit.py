@@ -22,7 +22,7 @@ from genloom.trainer import Plan, Report
 
 def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
     """Resolve, print, train; return the exit status."""
-    console = Console(quiet=quiet or not main_process())
+    console = Console(quiet=quiet or not main_process(), markup=False)
     session = prepare(request, progress_on(console))
     console.print(options_table(session))
     if dry_run:

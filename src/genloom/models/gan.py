@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, Self
 
 import torch
@@ -26,14 +25,15 @@ from torch import Tensor, nn
 
 from genloom import objectives
 from genloom.capabilities import Latent
-from genloom.hyper import Hyper, hp
+from genloom.hyper import hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.dense import Maxout, dense, exactly
+from genloom.schedules import AnnealedSGD
 from genloom.shape import Shape
 
 
 @dataclass(frozen=True)
-class GANHyper(Hyper):
+class GANHyper(AnnealedSGD):
     """The authors' MNIST configuration."""
 
     z: int = hp(100, "width of the latent code, uniform with variance 1", low=1)
@@ -43,16 +43,6 @@ class GANHyper(Hyper):
     pieces: int = hp(5, "linear pieces of a maxout unit", low=1)
     keep_input: float = hp(0.8, "share of the discriminator's inputs that dropout keeps", low=0.01, high=1)
     keep_hidden: float = hp(0.5, "share of its hidden units that dropout keeps", low=0.01, high=1)
-    spread_g: float = hp(0.05, "the generator's weights start uniform in [-spread_g, spread_g]", low=0)
-    spread_d: float = hp(0.005, "the discriminator's weights start uniform in [-spread_d, spread_d]", low=0)
-    rate: float = hp(0.1, "learning rate at the start", low=0)
-    decay: float = hp(1.000004, "the rate is divided by this at every update", low=1)
-    floor: float = hp(1e-6, "least learning rate", low=0)
-    momentum: float = hp(0.5, "momentum at the start", low=0, high=0.999)
-    momentum_end: float = hp(0.7, "momentum after `momentum_examples`", low=0, high=0.999)
-    momentum_examples: float = hp(12.5e6, "examples over which momentum grows: 250 epochs of 50,000", low=1)
-    batch: int = hp(100, "examples a batch", low=1)
-    shadow: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
     @classmethod
     def modern(cls) -> Self:
@@ -117,19 +107,7 @@ class GAN(Model, Latent):
             self.generator.y.bias.copy_(torch.logit(mean))
 
     def players(self) -> Sequence[Player]:
-        sgd = partial(torch.optim.SGD, lr=self.hyper.rate, momentum=self.hyper.momentum)
-        return [
-            Player("generator", (self.generator,), sgd, self.schedule, shadow=self.hyper.shadow),
-            Player("discriminator", (self.discriminator,), sgd, self.schedule),
-        ]
-
-    def schedule(self, clock: Clock) -> dict[str, float]:
-        """Learning rate and momentum at this clock."""
-        hyper = self.hyper
-        return {
-            "lr": objectives.decayed(clock, hyper.rate, hyper.decay, hyper.batch, hyper.floor),
-            "momentum": objectives.ramp(clock, hyper.momentum, hyper.momentum_end, hyper.momentum_examples),
-        }
+        return self.hyper.players(self.generator, self.discriminator)
 
     def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         x = next(deal)["x"].flatten(1)  # Algorithm 1, k = 1

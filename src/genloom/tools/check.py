@@ -6,9 +6,11 @@ import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from genloom.catalogue import MODELS, find_model
 from genloom.data.arrays import ImageData
@@ -16,9 +18,12 @@ from genloom.data.decode import Look, common_size, look_over, natural_channels, 
 from genloom.data.pictures import Arrays, Pictures
 from genloom.data.source import Options, Progress, find_pictures, load
 from genloom.errors import InputError
-from genloom.model import Model
+from genloom.machine import has_bf16_units, pick_device, product_speed
+from genloom.model import Clock, Model
 from genloom.shape import ImageShape
 from genloom.tools.draw import contact_sheet
+
+SHARE_OF_PEAK = 0.5  # of a matrix product's speed that training reaches, as a rule of thumb
 
 
 @dataclass
@@ -123,17 +128,36 @@ def what_will_be_done(looks: list[Look], options: Options) -> tuple[list[str], t
 
 
 def how_it_fits(model: type[Model], data: ImageData) -> str:
-    """Say how a model takes these pictures, or return '' where it cannot."""
+    """Say how a model takes these pictures and what it costs here, or return '' where it cannot."""
+    device = pick_device()
     height, width = model.size_for(data.shape.height, data.shape.width_px)
     shape = ImageShape(data.shape.classes, data.shape.channels, height, width)
     try:
         with torch.device("meta"):
-            built = model(model.Hyper(), shape)
+            built = model(model.Hyper.preset("modern" if "modern" in model.Hyper.presets() else "paper"), shape)
     except InputError:
         return ""
-    parameters = sum(p.numel() for p in built.parameters())
+    speed = SHARE_OF_PEAK * product_speed(device, torch.bfloat16 if has_bf16_units(device) else torch.float32)
+    weights = sum(p.numel() for p in built.parameters())
     resized = "" if (height, width) == data.shape.dims[1:] else f" resized to {height}x{width},"
-    return f"{resized} {parameters / 1e6:.1f} million weights".strip()
+    return (
+        f"{resized} {weights / 1e6:.1f} million weights, {weights * 16 / 1e6:,.0f} MB with optimizer, "
+        f"roughly {speed / work_per_example(built):,.0f} examples/s"
+    ).strip()
+
+
+def work_per_example(model: Model) -> float:
+    """Count the GFLOP of a round for one example, on the meta device, where nothing is computed."""
+    for name, buffer in list(model.named_buffers()):
+        if buffer.dtype == torch.bool:  # a switch that a round may read
+            setattr(model, name, torch.zeros(buffer.shape, dtype=torch.bool, device="cpu"))
+    n = 4
+    batch = {"x": torch.empty(n, *model.shape.dims, device="meta"), "y": torch.zeros(n, dtype=torch.long, device="meta")}
+    parameters = {player.name: player.parameters() for player in model.players()}
+    with FlopCounterMode(display=False) as counter:
+        for move in model.round(repeat(batch), Clock()):
+            move.loss.backward(inputs=parameters[move.player])
+    return counter.get_total_flops() / n / 1e9
 
 
 def write_sheet(data: ImageData, path: Path) -> None:

@@ -66,7 +66,7 @@ def density(samples: np.ndarray, x: np.ndarray, width: float = 0.08) -> np.ndarr
 def draw_line(model: Line, examples: int) -> bytes:
     """Draw one frame as PNG bytes."""
     found = curves(model)
-    page, axes = figure(1, 1, 6.4, 4.2)
+    page, axes = figure(1, [4.2], 6.4)
     ax: Any = axes[0, 0]
     x = found["x"]
     ax.plot(x, found["p_data"], "k:", linewidth=2, label="p_data")

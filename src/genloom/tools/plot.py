@@ -19,14 +19,14 @@ PANELS = (  # title, the notes drawn in it by the end of their names, limits
 )
 
 
-def figure(columns: int, rows: int, width: float = 5.2, height: float = 2.6) -> tuple[Any, Any]:
-    """Return an empty figure and its axes, without touching the person's display."""
+def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[Any, Any]:
+    """Return an empty figure and its axes, rows of these heights in inches, without touching the person's display."""
     import matplotlib
     from matplotlib.figure import Figure
 
     matplotlib.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
-    page = Figure(figsize=(columns * width, rows * height), layout="constrained", dpi=110)
-    return page, page.subplots(rows, columns, squeeze=False)
+    page = Figure(figsize=(columns * width, sum(heights)), layout="constrained", dpi=110)
+    return page, page.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
 
 
 def plot_run(run: Run, path: Path) -> None:
@@ -36,7 +36,7 @@ def plot_run(run: Run, path: Path) -> None:
         raise InputError(f"{run.folder} has nothing to show yet: its first report comes a few seconds after the start")
     grids = sorted((run.folder / "samples").glob("*.png"))
     chosen = [grids[round(i)] for i in np.linspace(0, len(grids) - 1, min(4, len(grids)))] if grids else []
-    page, axes = figure(2, 2 + (len(chosen) + 1) // 2)
+    page, axes = figure(2, [2.6, 2.6] + [4.8] * ((len(chosen) + 1) // 2))
     examples = [line["examples"] for line in history]
     for ax, (title, names, limits) in zip(axes.flat, PANELS, strict=False):
         for name in names:
