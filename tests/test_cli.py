@@ -135,6 +135,10 @@ def bad_inputs(tmp_path):
         (["fit", "dcgan", "digits", *fit, "--device", "tpu"], "not to be had"),
         (["fit", "dcgan", "digits", "-o", str(tmp_path), "--examples", "64"], "is not empty and not a run"),
         (["fit", "dcgan", "digits", *bare, "--examples", "many"], "2M, got 'many'"),
+        (["fit", "dcgan", "digits", *fit, "--batch", "0"], "--batch takes a number from 1 on"),
+        (["fit", "dcgan", "digits", *bare, "--minutes", "0"], "--minutes takes a number above 0"),
+        (["fit", "dcgan", "digits", *fit, "--micro", "-1"], "--micro takes a number from 1 on"),
+        (["fit", "dcgan", "digits", *fit, "--hyper.rate", "nan"], "takes a number, got nan"),
         (["fit", "dcgan"], "data"),
         (["fit", "--config", str(tmp_path / "no.yaml")], "No such file"),
         (["frobnicate"], "frobnicate"),
@@ -245,3 +249,17 @@ def test_demo_and_lesson(tmp_path, capsys):
 
 def test_torch_is_left_as_it_was():
     assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+
+
+def test_ctrl_c_stops_two_processes_and_saves(tmp_path):
+    command = [sys.executable, "-m", "genloom", "fit", "gan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
+               "--examples", "100M", "--processes", "2", "--device", "cpu", "--quiet"]  # fmt: skip
+    process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "r" / "stats.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    assert process.wait(timeout=90) == 130
+    assert int(Run.open(tmp_path / "r").last_checkpoint().name) > 0

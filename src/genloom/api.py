@@ -97,6 +97,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     Raises:
         InputError: anything in the request cannot be used.
     """
+    check_numbers(request)
     start_processes(request)
     model_class = find_model(request.model)
     hyper = model_class.Hyper.preset(request.preset).with_values(request.hyper)
@@ -126,10 +127,20 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     return Session(request, model_class, hyper, data, plan, make_record(request, hyper, data, plan))
 
 
+def check_numbers(request: Request) -> None:
+    """Raise InputError where a number of the request makes no sense."""
+    for name in ("examples", "size", "batch", "micro", "threads"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name} takes a number from 1 on, got {value}")
+    for name in ("minutes", "save_every"):
+        value = getattr(request, name)
+        if value is not None and not value > 0:  # not-a-number is refused too
+            raise InputError(f"--{name.replace('_', '-')} takes a number above 0, got {value}")
+
+
 def set_threads(threads: int | None, model: Model) -> None:
     """Set torch's threads: as asked, or one for a small model, whose steps are shorter than threads take to meet."""
-    if threads is not None and threads < 1:
-        raise InputError(f"--threads takes a number from 1 on, got {threads}")
     if threads is None and sum(p.numel() for p in model.parameters()) < SMALL:
         threads = 1
     if threads is not None:

@@ -1,18 +1,21 @@
-"""Ctrl-C as a wish: the first one lets the round end and the run be saved, the second one stops at once."""
+"""Ctrl-C as a wish: the first one lets the round end and the run be saved, a later one stops at once."""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 from typing import Any
+
+GRACE = 2.0  # seconds in which a second signal is the same wish: torchrun passes on what the terminal sent already
 
 
 class Interrupt:
     """`with Interrupt() as interrupt:` turns SIGINT and SIGTERM into `interrupt.asked()`."""
 
     def __init__(self) -> None:
-        self.signal: int | None = None
+        self.heard_at: float | None = None
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -24,15 +27,16 @@ class Interrupt:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
-        if self.signal == signal.SIGINT and kind is None:
+        if self.asked() and kind is None:
             raise KeyboardInterrupt  # the run is saved; the caller learns that it was stopped
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal; a second one raises."""
-        if self.signal is not None:
+        """Remember the first signal; one that comes later raises."""
+        if self.heard_at is None:
+            self.heard_at = time.monotonic()
+        elif time.monotonic() - self.heard_at > GRACE:
             raise KeyboardInterrupt
-        self.signal = number
 
     def asked(self) -> bool:
         """Whether a signal has come."""
-        return self.signal is not None
+        return self.heard_at is not None

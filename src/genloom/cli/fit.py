@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -165,5 +166,7 @@ def run_processes(processes: int) -> int:
             arguments.append(word)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
                "-m", "genloom", *arguments]  # fmt: skip
-    status = subprocess.call(command)
-    return status if status in (0, 2, 130) else 1
+    stopped = []
+    signal.signal(signal.SIGINT, lambda *_: stopped.append(True))  # the processes hear it too, and save
+    status = subprocess.Popen(command).wait()
+    return 130 if stopped else status if status in (0, 2) else 1
