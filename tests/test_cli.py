@@ -125,7 +125,11 @@ def bad_inputs(tmp_path):
     fit = [*bare, "--examples", "100", "--preset", "tiny"]
     return [
         (["fit", "dcgan", "nowhere", *fit], "no data at nowhere"),
-        (["fit", "dcgan", str(tmp_path / "one"), *fit], "larger than the data"),
+        (["fit", "dcgan", str(tmp_path / "one"), *fit], "holds a single example"),
+        (["fit", "dcgan", "digits", *bare, "--examples", "inf"], "2M, got 'inf'"),
+        (["fit", "dcgan", "digits", *fit, "--processes", "0"], "--processes takes a number from 1 on"),
+        (["fit", "dcgan", "digits", *fit, "--hyper.rate", "inf"], "takes a finite number"),
+        (["fit", "dcgan", "digits", *fit, "--size", "-16"], "--size takes a number from 1 on"),
         (["fit", "dcgam", "digits", *fit], "did you mean 'dcgan'"),
         (["fit", "dcgan", "digits", *fit, "--hyper.with", "3"], "did you mean 'width'"),
         (["fit", "dcgan", "digits", *fit, "--size", "20"], "squares of 8, 16, 32"),
@@ -138,7 +142,7 @@ def bad_inputs(tmp_path):
         (["fit", "dcgan", "digits", *fit, "--batch", "0"], "--batch takes a number from 1 on"),
         (["fit", "dcgan", "digits", *bare, "--minutes", "0"], "--minutes takes a number above 0"),
         (["fit", "dcgan", "digits", *fit, "--micro", "-1"], "--micro takes a number from 1 on"),
-        (["fit", "dcgan", "digits", *fit, "--hyper.rate", "nan"], "takes a number, got nan"),
+        (["fit", "dcgan", "digits", *fit, "--hyper.rate", "nan"], "takes a finite number, got nan"),
         (["fit", "dcgan"], "data"),
         (["fit", "--config", str(tmp_path / "no.yaml")], "No such file"),
         (["frobnicate"], "frobnicate"),
@@ -169,6 +173,7 @@ def test_bad_questions_to_a_run(trained, tmp_path, capsys):
         (["sample", folder, "-n", "0", "-o", str(tmp_path / "x.png")], "from 1 on"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", "000000000007"], "has no 000000000007"),
         (["walk", folder, "-o", str(tmp_path / "w.mp4")], "is a GIF"),
+        (["walk", folder, "-o", str(tmp_path / "w.gif"), "--frames", "0"], "--frames takes a number from 1 on"),
         (["walk", folder, "-o", str(tmp_path / "w.gif"), "--seeds", "a,b"], "numbers with commas"),
         (["walk", folder, "-o", str(tmp_path / "w.png"), "--arithmetic", "1 * 2"], "takes seeds"),
     ):

@@ -79,3 +79,13 @@ def test_a_healthy_run_is_left_in_peace(tmp_path):
 def test_games_without_samples_are_watched_too(tmp_path):
     found, reports = verdicts(Duel(rate=0.0), Points(), tmp_path / "a", examples=2400, batch=32)
     assert "stalled" in found and "diversity" not in reports[-1].notes
+
+
+def test_equal_pictures_are_no_reason_to_stop(tmp_path):
+    import numpy as np
+
+    np.save(tmp_path / "same.npy", np.full((80, 8, 8), 0.5))
+    run = genloom.fit(
+        "dcgan", tmp_path / "same.npy", tmp_path / "a", preset="tiny", examples=640, report_examples=64, device="cpu"
+    )
+    assert "diversity" not in run.history()[-1]["notes"] and int(run.last_checkpoint().name) == 640

@@ -122,6 +122,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         data = data.to(device)
     with torch.device("meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
+    if len(data) < 2:
+        raise InputError(f"{request.data} holds a single example: a generative model needs many")
     check_batch(plan, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
     set_threads(request.threads, model)
     return Session(request, model_class, hyper, data, plan, make_record(request, hyper, data, plan))

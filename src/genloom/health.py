@@ -78,7 +78,8 @@ class Referee:
         figures: dict[str, float] = {}
         if self.samples:
             x = fixed_samples(model, LOOK)
-            figures["diversity"] = mean_distance(x) / self.spread if self.spread else float("nan")
+            if self.spread > 0:  # else all real examples looked at are equal
+                figures["diversity"] = mean_distance(x) / self.spread
         moved = {name: self.movement(name, seat) for name, seat in seats.items()}
         figures |= {f"moved_{name}": value for name, value in moved.items() if value is not None}
         signs = {name for name, holds in self.signs(clock, {**notes, **figures}, moved).items() if holds}
@@ -128,4 +129,8 @@ def mean_distance(x: Tensor) -> float:
     """Mean Euclidean distance between different examples of a batch `[n, ...]`."""
     flat = x.flatten(1).float()
     n = len(flat)
-    return float(torch.cdist(flat, flat).sum() / (n * (n - 1))) if n > 1 else float("nan")
+    return (
+        float(torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist").sum() / (n * (n - 1)))
+        if n > 1
+        else float("nan")
+    )

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -120,8 +121,8 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
-        if number != number:
-            raise InputError(f"--hyper.{field.name} takes a number, got {number}")
+        if not math.isfinite(number):
+            raise InputError(f"--hyper.{field.name} takes a finite number, got {number}")
         if (low is not None and number < low) or (high is not None and number > high):
             bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"between {low} and {high}"
             raise InputError(f"--hyper.{field.name} is {bounds}, got {number}")

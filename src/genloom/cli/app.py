@@ -122,6 +122,8 @@ def fit(
     from genloom.api import Request
     from genloom.cli.fit import fit_command, run_processes
 
+    if processes < 1:
+        raise InputError(f"--processes takes a number from 1 on, got {processes}")
     if processes > 1:
         return run_processes(processes)
     request = Request(
@@ -140,7 +142,7 @@ def count(text: str | None) -> int | None:
     scale = {"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6}.get(text[-1:], 1)
     try:
         value = int(float(text.rstrip("kKmM").replace("_", "").replace(",", "")) * scale)
-    except ValueError:
+    except (ValueError, OverflowError):
         value = 0
     if value < 1:
         raise InputError(f"--examples takes a number such as 50000, 500k or 2M, got {text!r}")

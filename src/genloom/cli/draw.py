@@ -47,6 +47,8 @@ def walk_command(
         numbers = [int(seed) for seed in seeds.split(",")]
     except ValueError:
         raise InputError(f"--seeds takes numbers with commas, such as 1,2,3,4, got {seeds!r}") from None
+    if frames < 1:
+        raise InputError(f"--frames takes a number from 1 on, got {frames}")
     pictures = list(draw.walk(model, numbers, frames, label))
     draw.write_gif(pictures, Path(out), zoom)
     console.print(f"{len(pictures)} frames in {out}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def from_hub(name: str, split: str) -> Pictures:
         import datasets
     except ImportError:
         raise InputError(f"hf:{name} needs the package datasets: pip install datasets pillow") from None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its retries are not the person's concern
     try:
         table = datasets.load_dataset(name)
     except Exception as error:  # the package raises dozens of kinds: no network, no such name, a gated set

@@ -164,6 +164,7 @@ def write_sheet(data: ImageData, path: Path) -> None:
     """Write a contact sheet of up to 128 pictures drawn evenly from the data."""
     from genloom.shape import to_picture
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     index = torch.linspace(0, len(data) - 1, min(128, len(data))).round().long()
     to_picture(contact_sheet(data.batch(index)["x"])).save(path)
 

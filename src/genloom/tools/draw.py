@@ -143,6 +143,7 @@ def write_gif(frames: list[Tensor], path: Path, zoom: int = 1, milliseconds: int
     """Write pictures `[1, C, H, W]` as an endless GIF."""
     pages = [to_picture(frame[0].repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)) for frame in frames]
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         pages[0].save(path, save_all=True, append_images=pages[1:], duration=milliseconds, loop=0)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {error}") from None

@@ -95,6 +95,7 @@ def write_pages(pages: list[bytes], path: Path) -> None:
 
     images = [Image.open(io.BytesIO(page)).convert("P", palette=Image.Palette.ADAPTIVE, colors=64) for page in pages]
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         images[0].save(path, save_all=True, append_images=images[1:] + images[-1:] * 15, duration=90, loop=0)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {error}") from None

@@ -50,6 +50,7 @@ def plot_run(run: Run, path: Path) -> None:
     record = run.record
     page.suptitle(f"{run.folder.name}: {record['model']} ({record['preset']}) on {record['data']['source']}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         page.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {error}") from None
