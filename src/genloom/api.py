@@ -197,7 +197,7 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> di
         },
         "versions": versions(),
         "processor": processor(),
-        "command": shlex.join(sys.argv),
+        "command": shlex.join(["genloom" if Path(sys.argv[0]).stem in ("genloom", "__main__") else sys.argv[0], *sys.argv[1:]]),
         "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
