@@ -20,6 +20,7 @@ from genloom.catalogue import find_model
 from genloom.checkpoint import read_tensors, read_weights
 from genloom.data import Options
 from genloom.data import load as load_data
+from genloom.data.arrays import ImageData
 from genloom.data.decode import silent
 from genloom.data.source import Progress
 from genloom.errors import InputError
@@ -118,7 +119,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         save_examples=request.save_examples,
         report_examples=request.report_examples,
     )
-    if hasattr(data, "to") and device.type != "cpu":
+    if isinstance(data, ImageData) and fits_beside_training(data, device):
         data = data.to(device)
     with torch.device("meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
@@ -139,6 +140,11 @@ def check_numbers(request: Request) -> None:
         value = getattr(request, name)
         if value is not None and not value > 0:  # not-a-number is refused too
             raise InputError(f"--{name.replace('_', '-')} takes a number above 0, got {value}")
+
+
+def fits_beside_training(data: ImageData, device: torch.device) -> bool:
+    """Whether a GPU can hold the pictures in a quarter of its free memory, so that batches are cut there."""
+    return device.type == "cuda" and data.pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 4
 
 
 def set_threads(threads: int | None, model: Model) -> None:
@@ -197,7 +203,9 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> di
         },
         "versions": versions(),
         "processor": processor(),
-        "command": shlex.join(["genloom" if Path(sys.argv[0]).stem in ("genloom", "__main__") else sys.argv[0], *sys.argv[1:]]),
+        "command": shlex.join(
+            ["genloom" if Path(sys.argv[0]).stem in ("genloom", "__main__") else sys.argv[0], *sys.argv[1:]]
+        ),
         "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 

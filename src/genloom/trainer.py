@@ -159,7 +159,7 @@ class Table:
             if not (save or self.due(self.reported_at, self.reported_examples, patience, self.plan.report_examples)):
                 continue
             yield self.report(save)
-            if self.referee.fatal:
+            if self.agreed(self.referee.fatal):  # a process that stopped alone would leave the others waiting
                 return
         last = self.run.last_checkpoint()
         if last is None or int(last.name) != self.clock.examples:

@@ -43,4 +43,11 @@ def from_hub(name: str, split: str) -> Pictures:
     labels = None if label is None else np.array(rows[label])
     classes = () if label is None else tuple(rows.features[label].names)
     files = [Path(part["filename"]) for part in rows.cache_files]
-    return Rows([f"{name}[{i}]" for i in range(len(rows))], labels, classes, files, column=rows[image])
+    return Rows(
+        [f"{name}[{i}]" for i in range(len(rows))],
+        labels,
+        classes,
+        files,
+        key=f"{name} {rows._fingerprint}",
+        column=rows[image],
+    )

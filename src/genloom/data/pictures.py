@@ -29,13 +29,14 @@ class Pictures:
         names: a name for each, to speak of it.
         labels: class index of each, or None.
         files: the files to hash for the cache's key.
+        key: what else decides the content, where the files alone do not.
     """
 
     names: Sequence[str]
     labels: np.ndarray | None
     classes: tuple[str, ...]
     files: Sequence[Path]
-    notes: list[str] = field(default_factory=list)
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -163,6 +164,8 @@ def find_idx(folder: Path, split: str) -> Path:
     """Return the images file of a split within a folder of idx files."""
     words = ("train",) if split == "train" else ("t10k", "test")
     found = sorted(p for p in folder.iterdir() if is_idx(p) and "images" in p.name)
+    if not found:
+        raise InputError(f"{folder} has idx files, but none with 'images' in its name; name the file itself")
     return next((p for p in found if p.name.startswith(words)), found[0])
 
 

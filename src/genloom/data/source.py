@@ -58,7 +58,7 @@ def load(source: str | Path, options: Options | None = None, progress: Progress 
     if part := re.fullmatch(r"(.+)\[(\d*):(\d*)\]", str(source)):
         return load(part[1], options, progress).part(int(part[2] or 0), int(part[3]) if part[3] else None)
     pictures = find_pictures(source, options.split)
-    entry = Entry(content_key(pictures.files, pictures_key(pictures), options.key()))
+    entry = Entry(content_key(pictures.files, pictures_key(pictures), [options.key(), pictures.key, len(pictures)]))
     if entry.exists():
         return open_entry(entry, source, options)
     looks = look_over(pictures, progress)
