@@ -220,7 +220,7 @@ def test_bad_sources(tmp_path, folder):
     (tmp_path / "broken.zip").write_bytes(b"PK\x03\x04 no zip")
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     np.save(tmp_path / "flat.npy", np.zeros((3, 4)))
-    np.save(tmp_path / "range.npy", np.full((3, 4, 4), 300.0))
+    np.save(tmp_path / "range.npy", np.full((3, 4, 5), 300.0))
     for source, says in (
         ("nowhere/at/all", "no such file or folder"),
         ("digit", "did you mean 'digits'"),
@@ -268,3 +268,16 @@ def test_emoji_and_cifar(real_data):
     assert len(emoji) == 3583 and emoji.shape.dims == (3, 64, 64) and emoji.pixels[:, 0, 0].float().mean() > 240
     cifar = load(real_data / "cifar10" / "cifar10_test_3000.zip")
     assert len(cifar) == 3000 and len(cifar.shape.classes) == 10 and "airplane" in cifar.shape.classes
+
+
+def test_hidden_folders_odd_entries_and_wrong_labels(folder, tmp_path):
+    (folder / ".ipynb_checkpoints").mkdir()
+    picture(1).save(folder / ".ipynb_checkpoints" / "a.png")
+    (folder / "cats" / "z.png").mkdir()
+    (folder / "cats" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    assert load(folder).shape.classes == ("cats", "dogs") and len(load(folder)) == 8
+    np.save(tmp_path / "one.npy", np.zeros((50, 40, 3)))
+    np.savez(tmp_path / "labels.npz", x=np.zeros((9, 8, 8)), y=np.eye(9))
+    for name, says in (("one.npy", "one colour picture"), ("labels.npz", "labels of shape")):
+        with pytest.raises(InputError, match=says):
+            load(tmp_path / name)

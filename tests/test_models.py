@@ -288,3 +288,18 @@ def test_hp_is_frozen():
 
     with pytest.raises(FrozenInstanceError):
         Small().width = 4
+
+
+def test_a_batch_given_reaches_the_schedule(tmp_path):
+    import genloom
+
+    session = genloom.prepare(genloom.Request("gan", "digits", tmp_path / "a", batch=10, examples=100, device="cpu"))
+    assert session.hyper.schedule(Clock(10))["lr"] == pytest.approx(0.1 / 1.000004)
+
+
+def test_spectral_norm_iterates_once_a_forward():
+    net = dcgan.Discriminator(dcgan.DCGANHyper(norm="spectral", width=4), 1, 16).train()
+    calls = []
+    net.convs[0].parametrizations.weight[0].register_forward_hook(lambda *a: calls.append(1))
+    net(torch.randn(2, 1, 16, 16))
+    assert calls == [1]

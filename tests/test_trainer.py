@@ -272,3 +272,29 @@ def test_stats_are_lines_of_json(tmp_path):
     lines = (tmp_path / "a" / "stats.jsonl").read_text().splitlines()
     assert [json.loads(line)["examples"] for line in lines] == [line["examples"] for line in run.history()]
     assert {"generator", "discriminator", "d_real", "diversity"} <= run.history()[-1]["notes"].keys()
+
+
+def test_cut_lines_and_files_do_not_spoil_a_run(tmp_path):
+    options = dict(preset="tiny", report_examples=64, save_examples=128, device="cpu")
+    run = genloom.fit("dcgan", "digits", tmp_path / "a", examples=256, **options)
+    stats = tmp_path / "a" / "stats.jsonl"
+    stats.write_text(stats.read_text()[:-20])
+    (tmp_path / "a" / "best.json").write_text('{"checkp')
+    run = genloom.fit("dcgan", "digits", tmp_path / "a", examples=512, **options)
+    assert [line["examples"] for line in run.history()][-1] == 512
+    assert all(line.endswith("}\n") for line in run.stats_lines()) and run.best() is not None
+
+
+def test_a_shadow_that_rested_goes_on_where_it_was(tmp_path):
+    def rest():
+        torch.manual_seed(0)
+        model = Duel(shadow=500.0)
+        rounds = model.round
+        model.round = lambda deal, clock: (m for m in rounds(deal, clock) if m.player == "critic" or clock.rounds % 3 == 0)
+        return model
+
+    train(tmp_path / "a", rest(), examples=640)
+    train(tmp_path / "b", rest(), examples=320)
+    train(tmp_path / "b", rest(), examples=640)
+    a, b = (load_file(Run.open(tmp_path / n).last_checkpoint() / "shadow.safetensors") for n in "ab")
+    assert all(torch.equal(a[key], b[key]) for key in a)

@@ -102,6 +102,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     start_processes(request)
     model_class = find_model(request.model)
     hyper = model_class.Hyper.preset(request.preset).with_values(request.hyper)
+    if request.batch is not None and hasattr(hyper, "batch"):
+        hyper = hyper.with_values({"batch": request.batch})  # schedules that count updates must know
     device = pick_device(request.device)
     data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress)
     budget = request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES
@@ -136,9 +138,11 @@ def check_numbers(request: Request) -> None:
         value = getattr(request, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} takes a number from 1 on, got {value}")
+    if not -(2**63) <= request.seed < 2**63:
+        raise InputError(f"--seed takes a number of at most 63 bits, got {request.seed}")
     for name in ("minutes", "save_every"):
         value = getattr(request, name)
-        if value is not None and not value > 0:  # not-a-number is refused too
+        if value is not None and not 0 < value < float("inf"):  # not-a-number is refused too
             raise InputError(f"--{name.replace('_', '-')} takes a number above 0, got {value}")
 
 

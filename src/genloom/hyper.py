@@ -95,7 +95,7 @@ def read_value(name: str, hint: Any, value: Any) -> Any:
         return next((choice for choice in get_args(hint) if str(choice) == str(value)), value)
     try:
         return read_plain(hint, value)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise InputError(f"--hyper.{name} takes {hint.__name__}, got {value!r}") from None
 
 

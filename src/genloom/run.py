@@ -87,14 +87,17 @@ class Run:
             import fcntl
         except ImportError:  # no such lock on Windows
             return
-        self._lock = (self.folder / ".lock").open("w")
         try:
+            self._lock = (self.folder / ".lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             self.release()
             raise InputError(
                 f"{self.folder} is being trained by another process; wait for it or name another folder"
             ) from None
+        except OSError as error:
+            self.release()
+            raise InputError(self.explain(error)) from None
 
     def release(self) -> None:
         """Let other processes train this run."""
@@ -140,7 +143,8 @@ class Run:
     def best(self) -> dict[str, Any] | None:
         """Return the content of `best.json`, or None."""
         path = self.folder / "best.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        best = parsed(path.read_text()) if path.exists() else None
+        return best if best and math.isfinite(best["value"]) else None
 
     def state(self, folder: Path) -> dict[str, Any]:
         """Return a checkpoint's state."""
@@ -148,9 +152,12 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of `stats.jsonl`, leaving out one that a kill cut short."""
+        return [line for text in self.stats_lines() if (line := parsed(text)) is not None]
+
+    def stats_lines(self) -> list[str]:
+        """Return `stats.jsonl` as it stands, line by line."""
         path = self.folder / "stats.jsonl"
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return path.read_text().splitlines(keepends=True) if path.exists() else []
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -166,11 +173,10 @@ class Run:
         """Drop lines later than the last checkpoint: training goes over that stretch again."""
         last = self.last_checkpoint()
         reached = int(last.name) if last else -1
-        lines = self.history()
-        kept = [line for line in lines if line["examples"] <= reached]
-        if len(kept) != len(lines):
+        kept = [json.dumps(line) + "\n" for line in self.history() if line["examples"] <= reached]
+        if kept != self.stats_lines():
             temporary = self.folder / ".stats.part"
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            temporary.write_text("".join(kept))
             temporary.replace(self.folder / "stats.jsonl")
 
     def write_grid(self, model: Model, examples: int) -> Path | None:
@@ -204,6 +210,15 @@ class Run:
             kept = f"the run keeps its checkpoint at {int(last.name):,} examples" if last else "there is no checkpoint yet"
             return f"the disk of {self.folder} is full: {kept}; free some space and give the same command to go on"
         return f"cannot write to {self.folder}: {error.strerror or error}"
+
+
+def parsed(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, or None where a kill or a copy cut it short."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def fixed_samples(model: Model, n: int) -> torch.Tensor:

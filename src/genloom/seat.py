@@ -23,7 +23,7 @@ class Seat:
         self._shadow: dict[Tensor, Tensor] = {}
         if player.shadow is not None:
             self._shadow = {value: value.detach().clone() for value in averaged(player.modules)}
-        self._last_examples = 0
+        self.last_examples = 0  # dealt when the shadow last followed
 
     def descend(self, loss: Tensor, share: float) -> None:
         """Add the gradient of `loss * share` to this player's parameters, and to no other's."""
@@ -57,14 +57,10 @@ class Seat:
     def follow(self, clock: Clock) -> None:
         """Move the shadow towards the weights by the examples dealt since the last time."""
         if self._shadow and self.player.shadow is not None:
-            weight = 1 - 0.5 ** ((clock.examples - self._last_examples) / self.player.shadow)
+            weight = 1 - 0.5 ** ((clock.examples - self.last_examples) / self.player.shadow)
             with torch.no_grad():
                 torch._foreach_lerp_(list(self._shadow.values()), list(self._shadow), weight)
-        self._last_examples = clock.examples
-
-    def resume(self, clock: Clock) -> None:
-        """Take up the shadow's count of examples at this clock."""
-        self._last_examples = clock.examples
+        self.last_examples = clock.examples
 
     def forget(self) -> None:
         """Start with new optimizer state, keeping the weights and the shadow."""

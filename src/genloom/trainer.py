@@ -340,6 +340,7 @@ class Table:
             "phase": self.phase_index,
             "seconds": report.seconds,
             "cpu_seconds": report.cpu_seconds,
+            "shadows": {name: seat.last_examples for name, seat in self.seats.items()},
             "score": best,
         }
         return self.run.write_checkpoint(groups, state)
@@ -355,7 +356,7 @@ class Table:
         self.past_seconds, self.past_cpu = state["seconds"], state["cpu_seconds"]
         for name, seat in self.seats.items():
             read_optimizer(name, seat.optimizer, {key: value.to(device) for key, value in optimizer.items()})
-            seat.resume(self.clock)
+            seat.last_examples = state["shadows"][name]
         pairs = [pair for seat in self.seats.values() for pair in seat.shadow.items()]
         if pairs:
             saved = read_tensors(folder / "shadow.safetensors")
@@ -366,13 +367,15 @@ class Table:
 
 def check_batch(plan: Plan, phases: Sequence[Phase], n: int, world: int) -> int:
     """Return the hands a rank needs, or raise InputError where the batch does not fit data, ranks or hands."""
-    whole = max(phase.batch or plan.batch for phase in phases)
+    batches = [phase.batch or plan.batch for phase in phases]
+    whole = max(batches)
     if whole > n:
         raise InputError(f"a batch of {whole} is larger than the data, which has {n} examples; use --batch {n} or less")
     if whole % world:
         raise InputError(f"a batch of {whole} cannot be shared evenly by {world} processes; use a multiple of {world}")
     part = whole // world
     hands = -(-part // min(plan.micro or part, part))
-    if part % hands:
-        raise InputError(f"--micro {plan.micro} does not divide the {part} examples of a rank; use a divisor of {part}")
+    for batch in batches:
+        if batch % (world * hands):
+            raise InputError(f"--micro {plan.micro} does not divide a batch of {batch // world}; use a divisor of it")
     return hands

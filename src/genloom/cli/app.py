@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Literal
 
@@ -46,7 +47,7 @@ def run(arguments: list[str]) -> int:
         if not out_of_memory(error):
             raise
         return complain(
-            "out of memory: hold fewer examples at once with --micro 16 (same result, slower) or a smaller --batch"
+            "out of memory: hold fewer examples at once with --micro 16 (slower, much the same result) or a smaller --batch"
         )
 
 
@@ -84,7 +85,7 @@ def check_yaml(path: str) -> None:
             content = yaml.safe_load(file)
     except OSError as error:
         raise InputError(f"--config {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"--config {path} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise InputError(f"--config {path} holds no options; write one a line, such as `batch: 64`")
@@ -119,19 +120,20 @@ def fit(
     quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
 ) -> int:
     """Train a model on data into a run folder; the same command goes on with it."""
-    from genloom.api import Request
+    from genloom.api import Request, prepare
     from genloom.cli.fit import fit_command, run_processes
 
     if processes < 1:
         raise InputError(f"--processes takes a number from 1 on, got {processes}")
-    if processes > 1:
-        return run_processes(processes)
     request = Request(
         model, data, out, preset=preset, hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
         examples=count(examples), minutes=minutes, size=size, channels=channels, flip=flip, crop=not squeeze,
         skip_broken=skip_broken, batch=batch, micro=micro, seed=seed, threads=threads, device=device,
         precision=precision, compile=compile, save_every=save_every,
     )  # fmt: skip
+    if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
+        prepare(request)  # what is wrong shows here, once
+        return run_processes(processes)
     return fit_command(request, dry_run=dry_run, quiet=quiet)
 
 

@@ -33,5 +33,5 @@ def demo_command(out: str, seconds: float, seed: int) -> int:
         "genloom check YOUR_FOLDER_OF_PICTURES",
         "genloom fit dcgan YOUR_FOLDER_OF_PICTURES -o runs/mine --size 64 --preset modern --minutes 30",
     ):
-        console.print(f"  {command}")
+        console.print(f"  {command}", soft_wrap=True)
     return 0

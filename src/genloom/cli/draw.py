@@ -89,6 +89,8 @@ def check_command(
     """Print the doctor's findings and write the contact sheet."""
     from genloom.tools import check
 
+    if size is not None and size < 1:
+        raise InputError(f"--size takes a number from 1 on, got {size}")
     options = Options(size=(size, size) if size else None, channels=channels, crop=not squeeze, split=split)
     findings = check.check(data, options, progress_on(console))
     for sentence in check.describe(findings):

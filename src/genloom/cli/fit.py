@@ -33,10 +33,12 @@ def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) ->
     except KeyboardInterrupt:
         last = Run(Run.open(request.out).folder).last_checkpoint()
         where = f"at {int(last.name):,} examples" if last else "before its first checkpoint"
-        console.print(f"stopped {where}; the same command goes on from there")
+        console.print(f"stopped {where}; the same command goes on from there", soft_wrap=True)
         return 130
     if report is None:
-        console.print(f"{request.out} has reached its budget already; a larger --examples or --minutes goes on")
+        console.print(
+            f"{request.out} has reached its budget already; a larger --examples or --minutes goes on", soft_wrap=True
+        )
         return 0
     if report.fatal:
         print(f"genloom: {report.health[0].text}", file=sys.stderr)
@@ -47,7 +49,9 @@ def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) ->
         f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"
     )
     console.print(
-        f"  genloom sample {request.out} -n 64 -o grid.png\n  genloom show {request.out} -o show.png", highlight=False
+        f"  genloom sample {request.out} -n 64 -o grid.png\n  genloom show {request.out} -o show.png",
+        highlight=False,
+        soft_wrap=True,
     )
     return 0
 

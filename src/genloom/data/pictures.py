@@ -88,11 +88,17 @@ class Arrays(Pictures):
 def from_folder(folder: Path, split: str) -> Pictures:
     """List the pictures of a folder; sub-folders are classes, `train/` and `test/` are splits."""
     folder = pick_split([p.name for p in folder.iterdir() if p.is_dir()], folder, split)
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    files = sorted(p for p in found if not hidden(p.relative_to(folder).parts))
     if not files:
         raise InputError(f"no pictures in {folder}: none of its files ends in {', '.join(SUFFIXES)}")
     names = [p.relative_to(folder).as_posix() for p in files]
     return Files(names, *classes_of(names), files)
+
+
+def hidden(parts: Sequence[str]) -> bool:
+    """Whether a path lies in a folder that is no data, such as .git, .ipynb_checkpoints or __MACOSX, or is such a file."""
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
 def pick_split(names: Sequence[str], folder: Path, split: str) -> Path:
@@ -110,7 +116,7 @@ def from_zip(path: Path, split: str) -> Pictures:
             members = sorted(n for n in archive.namelist() if PurePosixPath(n).suffix.lower() in SUFFIXES)
     except zipfile.BadZipFile as error:
         raise InputError(f"{path} is no whole zip ({error}); fetch or pack it again") from None
-    members = [m for m in members if "__MACOSX" not in m and not PurePosixPath(m).name.startswith(".")]
+    members = [m for m in members if not hidden(PurePosixPath(m).parts)]
     if not members:
         raise InputError(f"no pictures in {path}: none of its members ends in {', '.join(SUFFIXES)}")
     root = common_folder(members)
@@ -204,8 +210,14 @@ def from_numpy(path: Path) -> Pictures:
         raise InputError(f"{path} cannot be read as {path.suffix} ({error})") from None
     if loaded is None or loaded.ndim not in (3, 4):
         raise InputError(f"{path} holds no pictures: an array [n, H, W], [n, H, W, C] or [n, C, H, W] is needed")
+    if loaded.ndim == 3 and loaded.shape[-1] in (3, 4):
+        raise InputError(f"{path} looks like one colour picture {loaded.shape}; many are an array [n, H, W, C]")
     classes: tuple[str, ...] = ()
     if labels is not None:
+        if labels.shape != (len(loaded),):
+            raise InputError(
+                f"{path} has labels of shape {labels.shape} for {len(loaded)} pictures; one number or name each"
+            )
         names, labels = np.unique(labels, return_inverse=True)
         classes = tuple(str(name) for name in names)
     return as_arrays(to_bytes(loaded, path), labels, classes, [path], str(path))

@@ -1,4 +1,4 @@
-"""The light judge: a cheap distance of samples to held examples, taken at each checkpoint to pick the best."""
+"""The light judge: a cheap distance of samples to training examples, taken at each checkpoint to pick the best."""
 
 from __future__ import annotations
 

@@ -141,6 +141,18 @@ class CGAN(Model, Latent):
         width = sum(self.generator.parts)
         return torch.rand(n, width, generator=generator, device="cpu" if generator else self.device).to(self.device)
 
+    def sample(
+        self,
+        n: int,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        code = self.prior(n, generator)
+        z = code[:, : self.hyper.z]
+        z.sub_(0.5).mul_(temperature).add_(0.5)  # about its mean; the masks are no noise to scale
+        return self.generate(code, given)
+
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         y = even_labels(len(z), self.classes, z.device) if given is None else given.to(z.device)
         return self.generator(z, one_hot(y, self.classes)).unflatten(1, self.shape.dims)

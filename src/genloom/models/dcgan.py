@@ -167,15 +167,15 @@ class DCGAN(Model, Latent):
         fake = self.discriminator(beside_picture(seen(x_fake.detach()), y))
         loss = objectives.discriminate(real, fake)
         if self.hyper.penalty:
-            loss = loss + self.hyper.penalty / 2 * self.r1(beside_picture(x, y))
+            loss = loss + self.hyper.penalty / 2 * self.r1(x, y)
         yield Move("discriminator", loss, objectives.accuracy(real, fake))
         fake = self.discriminator(beside_picture(seen(x_fake), y))
         yield Move("generator", objectives.non_saturating(fake))
 
-    def r1(self, x: Tensor) -> Tensor:
-        """R1 penalty in fp32; `forward` goes past torch.compile, which cannot differentiate twice."""
+    def r1(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """R1 penalty on pictures in fp32; `forward` goes past torch.compile, which cannot differentiate twice."""
         with full_precision(x):
-            return objectives.gradient_penalty(self.discriminator.forward, x)
+            return objectives.gradient_penalty(lambda x: self.discriminator.forward(beside_picture(x, y)), x)
 
     def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         z = torch.rand(n, self.hyper.z, generator=generator, device="cpu" if generator else self.device)

@@ -28,10 +28,11 @@ class Down(nn.Conv2d):
         super().__init__(inputs, outputs, kernel, stride=2, padding=(kernel - 1) // 2, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not pays(x, self.weight):
-            return super().forward(x)
+        weight = self.weight  # read once: under spectral norm each reading is a power iteration
+        if not pays(x, weight):
+            return self._conv_forward(x, weight, self.bias)
         ticket: list[tuple[Tensor, Tensor]] = []
-        y = _Correlate.apply(x.bfloat16(), _Weight.apply(self.weight, ticket), ticket)
+        y = _Correlate.apply(x.bfloat16(), _Weight.apply(weight, ticket), ticket)
         return y if self.bias is None else y + self.bias.to(y.dtype)[:, None, None]
 
 

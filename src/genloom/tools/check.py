@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -97,7 +98,10 @@ def raw_bytes(pictures: Pictures, i: int) -> bytes | None:
     if isinstance(pictures, Arrays):
         return pictures.array[i].tobytes()
     if hasattr(pictures, "members"):
-        return pictures.archive.read(pictures.members[i])  # type: ignore[attr-defined]
+        try:
+            return pictures.archive.read(pictures.members[i])  # type: ignore[attr-defined]
+        except (zipfile.BadZipFile, RuntimeError):  # damaged or encrypted: named among the broken ones
+            return None
     if len(pictures.files) == len(pictures):
         return pictures.files[i].read_bytes()
     return pictures.open(i).tobytes()
