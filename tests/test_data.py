@@ -221,6 +221,7 @@ def test_bad_sources(tmp_path, folder):
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     np.save(tmp_path / "flat.npy", np.zeros((3, 4)))
     np.save(tmp_path / "range.npy", np.full((3, 4, 5), 300.0))
+    np.savez(tmp_path / "two.npz", x_test=np.zeros((3, 4, 5)), x_train=np.zeros((9, 4, 5)))
     for source, says in (
         ("nowhere/at/all", "no such file or folder"),
         ("digit", "did you mean 'digits'"),
@@ -232,6 +233,7 @@ def test_bad_sources(tmp_path, folder):
         (tmp_path / "flat.npy", "holds no pictures"),
         (tmp_path / "range.npy", "from 300 to 300"),
         ("digits[5000:]", "is empty"),
+        (tmp_path / "two.npz", "several arrays of pictures"),
     ):
         with pytest.raises(InputError, match=says):
             load(source)

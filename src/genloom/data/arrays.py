@@ -17,7 +17,7 @@ class ImageData:
 
     Attributes:
         source: what the person named.
-        fingerprint: hash of the pictures, the labels and what was done to them.
+        fingerprint: hash of the stored pictures, labels and class names.
         flip: mirror half of the pictures left to right, anew each epoch.
     """
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from genloom.errors import InputError
 
-FORMAT = "1"  # part of every key: raise it when what is written changes
+FORMAT = "2"  # part of every key: raise it when what is written changes
 
 
 def cache_folder() -> Path:
@@ -69,8 +69,9 @@ class Entry:
             raise InputError(f"cannot write the cache {self.folder.parent}: {error.strerror}; set GENLOOM_CACHE") from None
         try:
             self.fill(temporary, shape, fill, labels)
-            shutil.rmtree(self.folder, ignore_errors=True)
-            temporary.rename(self.folder)
+            if not self.exists():  # another process may have made the same entry meanwhile
+                shutil.rmtree(self.folder, ignore_errors=True)
+                temporary.rename(self.folder)
         except OSError as error:
             raise InputError(f"cannot write the cache {self.folder.parent}: {error.strerror or error}; free some space "
                              "or set GENLOOM_CACHE to another disk") from None  # fmt: skip
@@ -91,4 +92,6 @@ class Entry:
             pixels.flush()
         if labels is not None:
             np.save(folder / "y.npy", labels.astype(np.int64))
+        arrays = [path for path in (folder / "x.npy", folder / "y.npy") if path.exists()]
+        notes["content"] = content_key(arrays, [path.name for path in arrays], notes["classes"])
         (folder / "meta.json").write_text(json.dumps(notes))

@@ -205,7 +205,12 @@ def from_numpy(path: Path) -> Pictures:
         if isinstance(loaded, np.lib.npyio.NpzFile):
             arrays = {name: loaded[name] for name in loaded.files}
             labels = next((arrays[name] for name in ("y", "labels", "label") if name in arrays), None)
-            loaded = next((a for a in arrays.values() if a.ndim >= 3), None)
+            several = {name: a for name, a in arrays.items() if a.ndim >= 3}
+            if len(several) > 1 and not several.keys() & {"x", "images"}:
+                raise InputError(f"{path} holds several arrays of pictures ({', '.join(several)}); name the one to use `x`")
+            loaded = several.get("x", several.get("images", next(iter(several.values()), None)))
+    except InputError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} cannot be read as {path.suffix} ({error})") from None
     if loaded is None or loaded.ndim not in (3, 4):

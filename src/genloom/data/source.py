@@ -85,7 +85,7 @@ def open_entry(entry: Entry, source: str | Path, options: Options) -> ImageData:
     _, height, width, channels = pixels.shape
     shape = ImageShape(classes=tuple(meta["classes"]), channels=channels, height=height, width_px=width)
     notes = [f"left out {line}" for line in meta["broken"]]
-    return ImageData(pixels, labels, shape, str(source), entry.key, options.flip, notes)
+    return ImageData(pixels, labels, shape, str(source), meta["content"], options.flip, notes)
 
 
 def find_pictures(source: str | Path, split: str = "train") -> Pictures:

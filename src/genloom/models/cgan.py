@@ -11,7 +11,8 @@ So its masks are part of the code: a code is z and one number a hidden unit, whi
 it is below `keep`. The same code gives the same picture.
 
 What differs from the paper: the paper prints no initialisation; the one of Goodfellow et al. 2014,
-whose code it builds on, is taken. Everything is computed on logits; on processors with fast bf16 the
+whose code it builds on, is taken. The fakes of a round serve both moves.
+Everything is computed on logits; on processors with fast bf16 the
 hidden layers run in bf16 by autocast.
 """
 

@@ -10,7 +10,8 @@ With `conditional`, labels enter as in the convolutional conditional GAN: a one-
 one-hot planes beside the picture.
 
 What differs from the paper: sizes other than 64 by the same rule (maps double in width as they halve
-in size, up to 8 times the narrowest); losses on logits; bf16 by autocast where the processor is good
+in size, up to 8 times the narrowest); losses on logits; the fakes of a round serve
+both moves; bf16 by autocast where the processor is good
 at it, the discriminator's last layer in fp32. `modern` has kernels of 4 (an even kernel at stride 2
 covers every pixel equally often), a spectrally normalised discriminator without batch norm (Miyato et
 al. 2018), averaged weights for sampling, and, for small data sets, differentiable augmentation.

@@ -4,11 +4,12 @@ Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio. 20
 
 The paper's MNIST nets, whose numbers stand in the configuration its authors published: a generator
 of two rectified layers and a discriminator of two maxout layers with dropout, trained by plain SGD
-with momentum. Both generator objectives are here; the authors' code takes the non-saturating one,
-which section 3 recommends.
+with momentum. Both generator objectives are here; the default is the non-saturating one, which section 3
+recommends.
 
-What differs from the paper: everything is computed on logits (the same losses, without the
-overflow); on processors with fast bf16 the hidden layers run in bf16 by autocast.
+What differs from the paper: the fakes of a round serve both moves, where Algorithm 1 draws new noise for
+the generator; everything is computed on logits (the same losses, without the overflow); on processors
+with fast bf16 the hidden layers run in bf16 by autocast.
 """
 
 # B batch, z latent width
