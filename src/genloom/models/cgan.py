@@ -6,7 +6,7 @@ Labels enter both players as one-hot vectors: the generator maps noise and label
 their own before a joint one; the discriminator does the same with maxout layers.
 
 Dropout in the generator, which the paper applies to both nets, is most of its randomness: nets trained
-so draw one digit a class, over and over, once it is switched off (Parzen -36 nats against 154 with it).
+so draw one digit a class, over and over, once it is switched off.
 So its masks are part of the code: a code is z and one number a hidden unit, which keeps the unit where
 it is below `keep`. The same code gives the same picture.
 
