@@ -303,3 +303,12 @@ def test_spectral_norm_iterates_once_a_forward():
     net.convs[0].parametrizations.weight[0].register_forward_hook(lambda *a: calls.append(1))
     net(torch.randn(2, 1, 16, 16))
     assert calls == [1]
+
+
+def test_temperature_scales_the_noise_of_cgan_and_not_its_masks():
+    model = build("cgan").eval()
+    code = model.prior(50)
+    z, masks = code[:, : model.hyper.z], code[:, model.hyper.z :]
+    cold = model.scaled(code, 0.0)
+    assert torch.all(cold[:, : model.hyper.z] == 0.5) and torch.equal(cold[:, model.hyper.z :], masks)
+    assert torch.allclose(model.scaled(code, 1.0)[:, : model.hyper.z], z)

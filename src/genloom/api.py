@@ -257,8 +257,9 @@ def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: st
     """
     run = run if isinstance(run, Run) else Run.open(run)
     named = {"last": run.last_checkpoint, "best": run.best_checkpoint}
-    folder = named[checkpoint]() if checkpoint in named else run.folder / "checkpoints" / checkpoint
-    if folder is None or not folder.is_dir():
+    folders = {folder.name: folder for folder in run.checkpoints()}
+    folder = named[checkpoint]() if checkpoint in named else folders.get(checkpoint)
+    if folder is None:
         raise InputError(f"{run.folder} has no {checkpoint} checkpoint yet; give its `genloom fit` command again")
     record = run.record
     model_class = find_model(record["model"])

@@ -56,4 +56,8 @@ class Latent(Samples):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.generate(self.prior(n, generator) * temperature, given)
+        return self.generate(self.scaled(self.prior(n, generator), temperature), given)
+
+    def scaled(self, z: Tensor, temperature: float) -> Tensor:
+        """Scale the noise of codes `[n, z]` about its mean, which is zero unless a model says otherwise."""
+        return z * temperature

@@ -132,7 +132,7 @@ class Model(nn.Module, ABC):
 
     @classmethod
     def size_for(cls, height: int, width: int) -> tuple[int, int]:
-        """Return the picture size nearest to this one that the model can take."""
+        """Return the picture size that stands for this one in the model: the same where it can take it."""
         return height, width
 
     @property

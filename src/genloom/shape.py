@@ -96,6 +96,10 @@ class ImageShape(Shape):
     def write(self, samples: Tensor, path: Path) -> None:
         """Write `[n, C, H, W]` in [0, 1] as one grid (`.png`) or an array (`.npy`)."""
         if path.suffix.lower() != ".png":
+            if path.suffix != ".npy":
+                raise InputError(
+                    f"cannot write pictures as {path.suffix or 'a name without suffix'}; use .png, .npy or FOLDER/"
+                )
             return super().write(samples, path)
         to_picture(grid(samples)).save(path)
 

@@ -65,6 +65,7 @@ def sentence(error: Exception) -> str:
 
 def take_config(arguments: list[str]) -> tuple[list[Yaml], list[str]]:
     """Take `--config FILE` out of the arguments; what the command line says stands over the file."""
+    arguments = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
     if "--config" not in arguments:
         return [], arguments
     i = arguments.index("--config")

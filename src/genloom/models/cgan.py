@@ -11,9 +11,8 @@ So its masks are part of the code: a code is z and one number a hidden unit, whi
 it is below `keep`. The same code gives the same picture.
 
 What differs from the paper: the paper prints no initialisation; the one of Goodfellow et al. 2014,
-whose code it builds on, is taken. The fakes of a round serve both moves.
-Everything is computed on logits; on processors with fast bf16 the
-hidden layers run in bf16 by autocast.
+whose code it builds on, is taken. The fakes of a round serve both moves. Everything is computed on
+logits; on processors with fast bf16 the hidden layers run in bf16 by autocast.
 """
 
 # B batch, z latent width, H hidden units under dropout, K classes
@@ -142,17 +141,9 @@ class CGAN(Model, Latent):
         width = sum(self.generator.parts)
         return torch.rand(n, width, generator=generator, device="cpu" if generator else self.device).to(self.device)
 
-    def sample(
-        self,
-        n: int,
-        given: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        code = self.prior(n, generator)
-        z = code[:, : self.hyper.z]
-        z.sub_(0.5).mul_(temperature).add_(0.5)  # about its mean; the masks are no noise to scale
-        return self.generate(code, given)
+    def scaled(self, z: Tensor, temperature: float) -> Tensor:
+        noise, masks = z.split([self.hyper.z, z.shape[1] - self.hyper.z], 1)
+        return torch.cat([(noise - 0.5) * temperature + 0.5, masks], 1)  # masks are no noise to scale
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         y = even_labels(len(z), self.classes, z.device) if given is None else given.to(z.device)

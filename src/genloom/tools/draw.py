@@ -28,6 +28,8 @@ def draw(model: Model, n: int, seed: int = 0, label: str | int | None = None, te
         raise InputError(f"{type(model).__name__} draws no samples")
     if n < 1:
         raise InputError(f"-n takes a number of samples from 1 on, got {n}")
+    if not 0 <= temperature < float("inf"):
+        raise InputError(f"--temperature takes a number from 0 on, got {temperature}")
     given = None
     if label is not None:
         if not getattr(model, "conditional", False):
