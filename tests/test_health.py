@@ -21,14 +21,7 @@ def small(**hyper):
 
 
 def test_a_player_that_stands_still(tmp_path):
-    model = small()
-    schedule = model.hyper.schedule
-    generator, discriminator = model.players()
-    frozen = type(generator)(
-        "generator", generator.modules, generator.optimizer, lambda clock: {**schedule(clock), "lr": 0.0}
-    )
-    model.players = lambda: [frozen, discriminator]
-    found, _ = verdicts(model, genloom.load_data("digits"), tmp_path / "a")
+    found, _ = verdicts(frozen_generator(small()), genloom.load_data("digits"), tmp_path / "a")
     assert "stalled" in found and "generator" in found["stalled"].text and found["stalled"].since <= 600
 
 
@@ -89,3 +82,29 @@ def test_equal_pictures_are_no_reason_to_stop(tmp_path):
         "dcgan", tmp_path / "same.npy", tmp_path / "a", preset="tiny", examples=640, report_examples=64, device="cpu"
     )
     assert "diversity" not in run.history()[-1]["notes"] and int(run.last_checkpoint().name) == 640
+
+
+def frozen_generator(model):
+    schedule = model.hyper.schedule
+    generator, discriminator = model.players()
+    still = type(generator)(
+        "generator", generator.modules, generator.optimizer, lambda clock: {**schedule(clock), "lr": 0.0}
+    )
+    model.players = lambda: [still, discriminator]
+    return model
+
+
+def test_patience_survives_a_resume(tmp_path):
+    data = genloom.load_data("digits")
+    found, _ = verdicts(frozen_generator(small()), data, tmp_path / "a", examples=900)
+    assert not found  # seen three times, spoken the fourth
+    found, reports = verdicts(frozen_generator(small()), data, tmp_path / "a", examples=1500)
+    assert found["stalled"].since <= 600
+
+
+def test_a_player_that_sits_out_is_not_called_stalled(tmp_path):
+    model = small()
+    rounds = model.round
+    model.round = lambda deal, clock: (move for move in rounds(deal, clock) if move.player == "discriminator")
+    found, reports = verdicts(model, genloom.load_data("digits"), tmp_path / "a", examples=3000)
+    assert "stalled" not in found and "moved_generator" not in reports[-1].notes

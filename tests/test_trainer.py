@@ -298,3 +298,41 @@ def test_a_shadow_that_rested_goes_on_where_it_was(tmp_path):
     train(tmp_path / "b", rest(), examples=640)
     a, b = (load_file(Run.open(tmp_path / n).last_checkpoint() / "shadow.safetensors") for n in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_picture_that_cannot_be_written_costs_no_checkpoint(tmp_path, monkeypatch):
+    def refuse(self, model, examples):
+        raise OSError(13, "Permission denied")
+
+    monkeypatch.setattr(Run, "write_grid", refuse)
+    run = genloom.fit("dcgan", "digits", tmp_path / "run", examples=256, preset="tiny", device="cpu")
+    assert int(run.last_checkpoint().name) == 256
+
+
+def test_checkpoints_by_examples_fall_on_the_same_instants_after_a_stop(tmp_path):
+    plan = {"batch": 32, "save_examples": 128, "report_every": 1e9}
+    names = lambda folder: {p.name for p in Run(tmp_path / folder).checkpoints()}  # noqa: E731
+    train(tmp_path / "a", examples=320, **plan)
+    train(tmp_path / "b", examples=192, **plan)
+    train(tmp_path / "b", examples=320, **plan)
+    assert names("a") - names("b") == {f"{128:012d}"} and f"{256:012d}" in names("b")  # 128 made room for 192
+
+
+def test_a_fit_leaves_the_threads_as_they_were(tmp_path):
+    torch.set_num_threads(2)
+    genloom.fit("gan", "digits", tmp_path / "run", examples=128, preset="tiny", device="cpu")
+    assert torch.get_num_threads() == 2
+
+
+def test_other_python_data_of_the_same_shape_is_refused_on_resume(tmp_path):
+    def data(seed):
+        points = Points(64)
+        points.x = torch.rand(64, 1, generator=torch.Generator().manual_seed(seed))
+        points.shape = genloom.shape.PointShape(columns=1)
+        points.batch = lambda index, generator=None: {"x": points.x[index]}
+        return points
+
+    genloom.fit("line", data(0), tmp_path / "run", examples=512, batch=64)
+    genloom.fit("line", data(0), tmp_path / "run", examples=1024, batch=64)
+    with pytest.raises(InputError, match="fingerprint"):
+        genloom.fit("line", data(1), tmp_path / "run", examples=1024, batch=64)

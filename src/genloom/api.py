@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -34,7 +35,7 @@ from genloom.shape import Shape
 from genloom.trainer import Plan, Report, Score, check_batch, play
 
 DEFAULT_MINUTES = 10.0
-SMALL = 300_000  # weights up to which one thread is faster than two
+SMALL = 300_000  # weights below which one thread is the default: steps are shorter than threads take to meet
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ class Session:
     hyper: Hyper
     data: Dataset
     plan: Plan
+    threads: int
     record: dict[str, Any]
 
     def play(self, score: Score | None = None) -> Iterator[Report]:
@@ -88,8 +90,13 @@ class Session:
         run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
         meet()
         score = score or LightJudge.for_model(model, self.data, self.plan.seed)
-        with Interrupt() as interrupt:
-            yield from play(model, self.data, run, self.plan, score, interrupt.asked)
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            with Interrupt() as interrupt:
+                yield from play(model, self.data, run, self.plan, score, interrupt.asked)
+        finally:
+            torch.set_num_threads(before)
 
 
 def prepare(request: Request, progress: Progress = silent) -> Session:
@@ -128,8 +135,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     if len(data) < 2:
         raise InputError(f"{request.data} holds a single example: a generative model needs many")
     check_batch(plan, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
-    set_threads(request.threads, model)
-    return Session(request, model_class, hyper, data, plan, make_record(request, hyper, data, plan))
+    threads = request.threads or (1 if weights(model) < SMALL else torch.get_num_threads())
+    return Session(request, model_class, hyper, data, plan, threads, make_record(request, hyper, data, plan, threads))
 
 
 def check_numbers(request: Request) -> None:
@@ -151,12 +158,9 @@ def fits_beside_training(data: ImageData, device: torch.device) -> bool:
     return device.type == "cuda" and data.pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 4
 
 
-def set_threads(threads: int | None, model: Model) -> None:
-    """Set torch's threads: as asked, or one for a small model, whose steps are shorter than threads take to meet."""
-    if threads is None and sum(p.numel() for p in model.parameters()) < SMALL:
-        threads = 1
-    if threads is not None:
-        torch.set_num_threads(threads)
+def weights(model: Model) -> int:
+    """Return the number of trained weights."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def open_data(request: Request, model_class: type[Model], progress: Progress) -> Dataset:
@@ -182,7 +186,7 @@ def open_data(request: Request, model_class: type[Model], progress: Progress) ->
     return data
 
 
-def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> dict[str, Any]:
+def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan, threads: int) -> dict[str, Any]:
     """Return the content of `run.json`."""
     return {
         "model": request.model,
@@ -191,7 +195,7 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> di
         "shape": data.shape.to_json(),
         "data": {
             "source": getattr(data, "source", "python"),
-            "fingerprint": getattr(data, "fingerprint", None),
+            "fingerprint": getattr(data, "fingerprint", None) or sampled_fingerprint(data),
             "examples": len(data),
             "options": {"flip": request.flip},
         },
@@ -202,7 +206,7 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> di
             "micro": plan.micro,
             "seed": plan.seed,
             "precision": plan.precision,
-            "threads": torch.get_num_threads(),
+            "threads": threads,
             "processes": dist.get_world_size() if dist.is_initialized() else 1,
         },
         "versions": versions(),
@@ -212,6 +216,15 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan) -> di
         ),
         "begun": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def sampled_fingerprint(data: Dataset) -> str:
+    """Hash the count and 64 evenly spread examples of data that was handed over as a Python object."""
+    batch = data.batch(torch.linspace(0, len(data) - 1, min(64, len(data))).long(), torch.Generator().manual_seed(0))
+    digest = hashlib.blake2b(str(len(data)).encode(), digest_size=16)
+    for name, value in sorted(batch.items()):
+        digest.update(name.encode() + value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def versions() -> dict[str, str]:

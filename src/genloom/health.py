@@ -56,7 +56,7 @@ RULES = {
 class Referee:
     """Looks at each report and remembers for how long each condition has held."""
 
-    def __init__(self, model: Model, data: Dataset, history: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, model: Model, data: Dataset, seats: Mapping[str, Seat], history: Sequence[Mapping[str, Any]]) -> None:
         self.samples = isinstance(model, Samples)
         self.fatal = False
         self.widest = 0.0
@@ -68,8 +68,14 @@ class Referee:
         self.held: dict[str, int] = {}
         self.since: dict[str, int] = {}
         self.names: dict[str, list[str]] = {}
+        self.turns: dict[str, int] = {}
+        for name, seat in seats.items():
+            self.movement(name, seat)
         for line in history:  # a resumed run goes on counting
-            self.count({verdict["name"] for verdict in line["health"]}, line["examples"])
+            notes = line["notes"]
+            moved = {name.removeprefix("moved_"): value for name, value in notes.items() if name.startswith("moved_")}
+            clock = Clock(line["examples"], line["rounds"])
+            self.count({name for name, holds in self.signs(clock, notes, moved).items() if holds}, clock.examples)
 
     def look(
         self, model: Model, seats: Mapping[str, Seat], clock: Clock, notes: Mapping[str, float]
@@ -116,7 +122,10 @@ class Referee:
                 self.since[name] = examples
 
     def movement(self, name: str, seat: Seat) -> float | None:
-        """Return how far the player's weights moved since the last report, relative to their size."""
+        """Return how far a player's weights moved since the last report, relative to their size; None if it sat out."""
+        turns, self.turns[name] = self.turns.get(name), seat.turns
+        if turns == seat.turns:
+            return None
         now = [p.detach().clone() for p in seat.parameters]
         before, self.weights[name] = self.weights.get(name), now
         if before is None:

@@ -20,6 +20,7 @@ class Seat:
         self.parameters = player.parameters()
         self.optimizer = player.optimizer(self.parameters)
         self.norm = float("nan")
+        self.turns = 0  # steps taken by this process
         self._shadow: dict[Tensor, Tensor] = {}
         if player.shadow is not None:
             self._shadow = {value: value.detach().clone() for value in averaged(player.modules)}
@@ -51,6 +52,7 @@ class Seat:
         for group in self.optimizer.param_groups:
             group.update(self.player.schedule(clock))
         self.optimizer.step()
+        self.turns += 1
         self.optimizer.zero_grad(set_to_none=True)
         self.follow(clock)
 

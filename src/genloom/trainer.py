@@ -136,7 +136,7 @@ class Table:
                 for module in seat.player.modules:
                     module.compile()
         self.order = Order(len(data), mix(plan.seed, 0))
-        self.referee = Referee(model, data, run.history())
+        self.referee = Referee(model, data, self.seats, run.history())
         self.sums: dict[str, Tensor] = {}
         self.last: Report | None = None
         self.counts: dict[str, int] = {}
@@ -168,7 +168,7 @@ class Table:
     def due(self, since: float, since_examples: int, seconds: float, examples: int | None) -> bool:
         """Whether it is time again, by examples where these are given, else by the clock on the wall as rank 0 sees it."""
         if examples is not None:
-            return self.clock.examples - since_examples >= examples
+            return self.clock.examples // examples > since_examples // examples  # the same instants after a resume
         return self.agreed(time.monotonic() - since >= seconds)
 
     def play_round(self) -> None:
@@ -310,11 +310,11 @@ class Table:
     def write(self, report: Report, save: bool) -> Report:
         """Write the report's line and, with `save`, grid and checkpoint; a full disk is trouble, not the end."""
         try:
+            if save:  # first: a picture that cannot be written must not cost a checkpoint
+                report = replace(report, checkpoint=self.save(report))
             if save or report.rounds == 0:
                 with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
                     report = replace(report, grid=self.run.write_grid(model, report.examples))
-            if save:
-                report = replace(report, checkpoint=self.save(report))
             self.run.write_stats(report)
         except OSError as error:
             report = replace(report, trouble=self.run.explain(error))
