@@ -16,9 +16,9 @@ import torch
 from benchmarks.evidence import FOLDER, record
 from genloom import Run, load, load_data
 from genloom.data import Options
-from genloom.judge.classifier import fit_classifier
-from genloom.judge.frechet import frechet_distance
-from genloom.judge.light import RandomFeatures
+from genloom.measures.classifier import fit_classifier
+from genloom.measures.frechet import frechet_distance
+from genloom.measures.light import RandomFeatures
 from genloom.tools.draw import draw
 
 

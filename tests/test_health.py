@@ -98,7 +98,7 @@ def test_patience_survives_a_resume(tmp_path):
     data = genloom.load_data("digits")
     found, _ = verdicts(frozen_generator(small()), data, tmp_path / "a", examples=900)
     assert not found  # seen three times, spoken the fourth
-    found, reports = verdicts(frozen_generator(small()), data, tmp_path / "a", examples=1500)
+    found, _ = verdicts(frozen_generator(small()), data, tmp_path / "a", examples=1500)
     assert found["stalled"].since <= 600
 
 

@@ -110,7 +110,7 @@ def test_every_hyper_parameter_is_explained(name):
 @pytest.mark.parametrize("name", ["gan", "cgan", "dcgan"])
 def test_tiny_learns_digits(name, tmp_path):
     import genloom
-    from genloom.judge.light import LightJudge
+    from genloom.measures.light import LightJudge
 
     data = genloom.load_data("digits")
     run = genloom.fit(name, data, tmp_path / "run", preset="tiny", examples=60_000, report_every=1e9, device="cpu")

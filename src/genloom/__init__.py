@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from genloom.data import load as load_data
     from genloom.errors import InputError
     from genloom.run import Run
+    from genloom.tools.judge import judge
 
-__all__ = ["InputError", "Request", "Run", "fit", "load", "load_data", "prepare"]
+__all__ = ["InputError", "Request", "Run", "fit", "judge", "load", "load_data", "prepare"]
 
 _HOMES = {
     "InputError": "errors:InputError", "Request": "api:Request", "Run": "run:Run", "fit": "api:fit",
-    "load": "api:load", "load_data": "data:load", "prepare": "api:prepare",
+    "judge": "tools.judge:judge",    "load": "api:load", "load_data": "data:load", "prepare": "api:prepare",
 }  # fmt: skip
 
 

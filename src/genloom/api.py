@@ -27,8 +27,8 @@ from genloom.data.source import Progress
 from genloom.errors import InputError
 from genloom.hyper import Hyper
 from genloom.interrupt import Interrupt
-from genloom.judge.light import LightJudge
 from genloom.machine import Precision, pick_device, pick_precision, processor
+from genloom.measures.light import LightJudge
 from genloom.model import Dataset, Model
 from genloom.run import Run
 from genloom.shape import Shape
@@ -65,6 +65,7 @@ class Request:
     report_every: float = 2.0
     save_examples: int | None = None
     report_examples: int | None = None
+    stop_when: Literal["plateau"] | None = None
 
 
 @dataclass
@@ -127,6 +128,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         report_every=request.report_every,
         save_examples=request.save_examples,
         report_examples=request.report_examples,
+        stop_when=request.stop_when,
     )
     if isinstance(data, ImageData) and fits_beside_training(data, device):
         data = data.to(device)
@@ -135,7 +137,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     if len(data) < 2:
         raise InputError(f"{request.data} holds a single example: a generative model needs many")
     check_batch(plan, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
-    threads = request.threads or (1 if weights(model) < SMALL else torch.get_num_threads())
+    threads = request.threads or (1 if count_weights(model) < SMALL else torch.get_num_threads())
     return Session(request, model_class, hyper, data, plan, threads, make_record(request, hyper, data, plan, threads))
 
 
@@ -158,7 +160,7 @@ def fits_beside_training(data: ImageData, device: torch.device) -> bool:
     return device.type == "cuda" and data.pixels.nbytes < torch.cuda.mem_get_info(device)[0] / 4
 
 
-def weights(model: Model) -> int:
+def count_weights(model: Model) -> int:
     """Return the number of trained weights."""
     return sum(p.numel() for p in model.parameters())
 
@@ -198,6 +200,7 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan, threa
             "fingerprint": getattr(data, "fingerprint", None) or sampled_fingerprint(data),
             "examples": len(data),
             "options": {"flip": request.flip},
+            "loaded": {"crop": request.crop, "skip_broken": request.skip_broken},
         },
         "plan": {
             "examples": plan.examples,
@@ -269,12 +272,7 @@ def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: st
         InputError: there is no such run or checkpoint, or it is cut short or another model's.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    named = {"last": run.last_checkpoint, "best": run.best_checkpoint}
-    folders = {folder.name: folder for folder in run.checkpoints()}
-    folder = named[checkpoint]() if checkpoint in named else folders.get(checkpoint)
-    if folder is None:
-        raise InputError(f"{run.folder} has no {checkpoint} checkpoint yet; give its `genloom fit` command again")
-    record = run.record
+    folder, record = run.checkpoint(checkpoint), run.record
     model_class = find_model(record["model"])
     model = model_class(model_class.Hyper.from_json(record["hyper"]), Shape.from_json(record["shape"]))
     path = folder / "shadow.safetensors"

@@ -61,3 +61,19 @@ class Latent(Samples):
     def scaled(self, z: Tensor, temperature: float) -> Tensor:
         """Scale the noise of codes `[n, z]` about its mean, which is zero unless a model says otherwise."""
         return z * temperature
+
+
+class Scores(ABC):
+    """Gives the likelihood of examples.
+
+    Attributes:
+        bound: `exact`, `elbo`, or `iw-k` for a bound from k importance-weighted draws.
+        coding: what an example is to the likelihood, such as "256 levels" or "binary, threshold 0.5".
+    """
+
+    bound: str
+    coding: str
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`."""

@@ -49,6 +49,8 @@ RULES = {
                               "teaches the generator nothing; weaken it (smaller rate, dropout, --preset modern)"),
     "collapse": Rule("collapse", "the generator has collapsed: its samples differ from each other far less than real "
                      "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern"),
+    "plateau": Rule("plateau", "no better by the light judge in the last third of its looks: more of the same training "
+                    "may not help; `best` names the checkpoint to use", 1),
     "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
 }  # fmt: skip
 
@@ -69,12 +71,14 @@ class Referee:
         self.since: dict[str, int] = {}
         self.names: dict[str, list[str]] = {}
         self.turns: dict[str, int] = {}
+        self.scores: list[float] = []  # of the light judge, lower is better
         for name, seat in seats.items():
             self.movement(name, seat)
         for line in history:  # a resumed run goes on counting
             notes = line["notes"]
             moved = {name.removeprefix("moved_"): value for name, value in notes.items() if name.startswith("moved_")}
             clock = Clock(line["examples"], line["rounds"])
+            self.scores += [line["score"][1]] if "score" in line else []
             self.count({name for name, holds in self.signs(clock, notes, moved).items() if holds}, clock.examples)
 
     def look(
@@ -106,6 +110,7 @@ class Referee:
             "not-a-number": any(not math.isfinite(value) for value in figures.values()),
             "discriminator-won": min(figures.get("d_real", 0), figures.get("d_fake", 0)) > 0.995,
             "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
+            "plateau": plateaued(self.scores),
             "stalled": playing and any(value == 0 for value in moved.values()),
         }
 
@@ -132,6 +137,11 @@ class Referee:
             return None
         gap = torch.stack(torch._foreach_norm(torch._foreach_sub(now, before))).norm()
         return float(gap / torch.stack(torch._foreach_norm(now)).norm().clamp_min(1e-12))
+
+
+def plateaued(scores: Sequence[float], least: int = 10) -> bool:
+    """Whether the best of at least ten scores, lower being better, is not among the last third."""
+    return len(scores) >= least and min(scores[-(len(scores) // 3) :]) > min(scores)
 
 
 def mean_distance(x: Tensor) -> float:

@@ -129,6 +129,15 @@ class Run:
         """Return the finished checkpoints, oldest first."""
         return checkpoints(self.folder / "checkpoints")
 
+    def checkpoint(self, name: str) -> Path:
+        """Return a checkpoint: `last`, `best`, or the name of a folder in `checkpoints/`; InputError where there is none."""
+        named = {"last": self.last_checkpoint, "best": self.best_checkpoint}
+        folders = {folder.name: folder for folder in self.checkpoints()}
+        folder = named[name]() if name in named else folders.get(name)
+        if folder is None:
+            raise InputError(f"{self.folder} has no {name} checkpoint yet; give its `genloom fit` command again")
+        return folder
+
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, or None."""
         found = self.checkpoints()

@@ -44,6 +44,7 @@ class Plan:
         compile: compile the networks with torch.compile.
         save_every, report_every: seconds between checkpoints and between reports.
         save_examples, report_examples: the same in examples, in place of seconds, or None.
+        stop_when: end once the referee speaks this verdict.
     """
 
     examples: int | None = None
@@ -58,6 +59,7 @@ class Plan:
     report_every: float = 2.0
     save_examples: int | None = None
     report_examples: int | None = None
+    stop_when: Literal["plateau"] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Report:
     grid: Path | None = None
     checkpoint: Path | None = None
     trouble: str | None = None
+    score: tuple[str, float] | None = None
 
     @property
     def fatal(self) -> bool:
@@ -128,7 +131,7 @@ class Table:
             model.study(data)
         self.model.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seats = {player.name: Seat(player, model, self.world) for player in model.players()}
-        self.past_seconds, self.past_cpu, self.phase_index = 0.0, 0.0, 0
+        self.past_seconds, self.past_cpu, self.score_cpu, self.phase_index = 0.0, 0.0, 0.0, 0
         if last is not None:
             self.restore(last)
         if plan.compile:
@@ -143,7 +146,8 @@ class Table:
         self.began, self.began_cpu = time.monotonic(), time.process_time()
         self.saved_at = self.reported_at = self.began
         self.saved_examples = self.reported_examples = self.clock.examples
-        self.report_cost = 0.0
+        self.report_cost = self.score_cost = 0.0
+        self.scored_at = self.began
 
     # -- playing -----------------------------------------------------------------------------------
 
@@ -161,6 +165,8 @@ class Table:
             yield self.report(save)
             if self.agreed(self.referee.fatal):  # a process that stopped alone would leave the others waiting
                 return
+            if self.agreed(self.plan.stop_when in {verdict.name for verdict in self.last.health} if self.last else False):
+                break
         last = self.run.last_checkpoint()
         if last is None or int(last.name) != self.clock.examples:
             yield self.report(save=True)
@@ -311,7 +317,7 @@ class Table:
         """Write the report's line and, with `save`, grid and checkpoint; a full disk is trouble, not the end."""
         try:
             if save:  # first: a picture that cannot be written must not cost a checkpoint
-                report = replace(report, checkpoint=self.save(report))
+                report = self.save(report)
             if save or report.rounds == 0:
                 with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
                     report = replace(report, grid=self.run.write_grid(model, report.examples))
@@ -320,16 +326,13 @@ class Table:
             report = replace(report, trouble=self.run.explain(error))
         return report
 
-    def save(self, report: Report) -> Path:
+    def save(self, report: Report) -> Report:
         """Write a checkpoint of everything that the next round depends on, and remember the best."""
         groups: dict[str, Tensors] = {}
-        best = None
         with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
             if any(seat.shadow for seat in self.seats.values()):
                 groups["shadow"] = {name: value.clone() for name, value in model.state_dict().items()}
-            if self.score is not None:
-                with torch.random.fork_rng():
-                    best = self.score(model)
+            best = self.take_score(model)
         groups["model"] = self.model.state_dict()
         groups["optimizer"] = {
             key: value for name, seat in self.seats.items() for key, value in optimizer_tensors(name, seat.optimizer).items()
@@ -340,10 +343,26 @@ class Table:
             "phase": self.phase_index,
             "seconds": report.seconds,
             "cpu_seconds": report.cpu_seconds,
+            "score_cpu_seconds": self.score_cpu,
             "shadows": {name: seat.last_examples for name, seat in self.seats.items()},
             "score": best,
         }
-        return self.run.write_checkpoint(groups, state)
+        if best is not None:
+            self.referee.scores.append(best[1])
+        return replace(report, checkpoint=self.run.write_checkpoint(groups, state), score=best)
+
+    def take_score(self, model: Model) -> tuple[str, float] | None:
+        """Return the light judge's score, or None where its last one cost more than a twentieth of the time since."""
+        began = time.monotonic()
+        if self.score is None or (self.plan.save_examples is None and began - self.scored_at < 20 * self.score_cost):
+            return None
+        cpu = time.process_time()
+        with torch.random.fork_rng():
+            score = self.score(model)
+        self.scored_at = time.monotonic()
+        self.score_cost = self.scored_at - began
+        self.score_cpu += time.process_time() - cpu
+        return score
 
     def restore(self, folder: Path) -> None:
         """Take up everything from a checkpoint."""
@@ -353,7 +372,7 @@ class Table:
         optimizer = read_tensors(folder / "optimizer.safetensors")
         self.clock = Clock(state["examples"], state["rounds"])
         self.phase_index = state["phase"]
-        self.past_seconds, self.past_cpu = state["seconds"], state["cpu_seconds"]
+        self.past_seconds, self.past_cpu, self.score_cpu = state["seconds"], state["cpu_seconds"], state["score_cpu_seconds"]
         for name, seat in self.seats.items():
             read_optimizer(name, seat.optimizer, {key: value.to(device) for key, value in optimizer.items()})
             seat.last_examples = state["shadows"][name]

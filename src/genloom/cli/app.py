@@ -117,6 +117,7 @@ def fit(
     compile: Annotated[bool, Parameter(help="torch.compile the networks")] = False,
     processes: Annotated[int, Parameter(help="processes on this machine, which share every batch")] = 1,
     save_every: Annotated[float, Parameter(help="seconds between checkpoints")] = 60.0,
+    stop_when: Annotated[Literal["plateau"] | None, Parameter(help="plateau: once the light judge sees no progress")] = None,
     dry_run: Annotated[bool, Parameter(help="print the resolved options and stop")] = False,
     quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
 ) -> int:
@@ -130,7 +131,7 @@ def fit(
         model, data, out, preset=preset, hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
         examples=count(examples), minutes=minutes, size=size, channels=channels, flip=flip, crop=not squeeze,
         skip_broken=skip_broken, batch=batch, micro=micro, seed=seed, threads=threads, device=device,
-        precision=precision, compile=compile, save_every=save_every,
+        precision=precision, compile=compile, save_every=save_every, stop_when=stop_when,
     )  # fmt: skip
     if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
         prepare(request)  # what is wrong shows here, once
@@ -175,6 +176,60 @@ def sample(
     samples = draw(model, n, seed, label, temperature)
     for target in targets:
         print(f"{n} samples in {write(model, samples, target)}")
+
+
+Features = Annotated[
+    Literal["classifier", "inception", "dinov2", "pixels", "random"] | None,
+    Parameter(help="what distances are taken between; classifier where there are labels, else random"),
+]
+Test = Annotated[str | None, Parameter(help="pictures never trained on, where the data has no test split")]
+Weights = Annotated[str | None, Parameter(help="file or folder of published feature weights")]
+Fetch = Annotated[bool, Parameter(help="fetch published feature weights over the network")]
+Count = Annotated[int | None, Parameter(name=["-n", "--n"], help="samples; 10,000 or as many as training pictures")]
+
+
+@app.command
+def judge(
+    run: RunFolder,
+    data: Annotated[str | None, Parameter(help="the pictures it was trained on, where they have moved")] = None,
+    *,
+    n: Count = None,
+    out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a .json; a page is written beside it")] = None,
+    features: Features = None,
+    test: Test = None,
+    checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
+    seed: int = 0,
+    weights: Weights = None,
+    fetch: Fetch = False,
+    record: Annotated[str | None, Parameter(help="write docs/evidence/NAME.json too")] = None,
+) -> None:
+    """Judge a run's samples against real pictures: quality, variety, copies, with intervals and baselines."""
+    from genloom.cli.judge import judge_command
+
+    judge_command(run, data, out, record, n=n, features=features, test=test, checkpoint=checkpoint, seed=seed,
+                  weights=weights, fetch=fetch)  # fmt: skip
+
+
+@app.command
+def compare(
+    *runs: RunFolder,
+    data: Annotated[str | None, Parameter(help="what to judge all by, where they were trained on different data")] = None,
+    n: Count = None,
+    out: Annotated[str, Parameter(name=["-o", "--out"], help="the page; its figures are written beside it as .json")] = (
+        "compare.html"
+    ),
+    features: Features = None,
+    test: Test = None,
+    checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
+    seed: int = 0,
+    weights: Weights = None,
+    fetch: Fetch = False,
+) -> None:
+    """Judge several runs, of any family, by the same pictures and seeds: one table and one page."""
+    from genloom.cli.judge import compare_command
+
+    compare_command(runs, data, out, n=n, features=features, test=test, checkpoint=checkpoint, seed=seed,
+                    weights=weights, fetch=fetch)  # fmt: skip
 
 
 @app.command

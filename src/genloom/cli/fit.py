@@ -87,6 +87,8 @@ def line(session: Session, report: Report) -> Text:
     parts += [f"{name} {report.notes[name]:.3f}" for name in losses]
     if "diversity" in report.notes:
         parts.append(f"diversity {report.notes['diversity']:.2f}")
+    if report.score:
+        parts.append(f"{report.score[0]} {report.score[1]:.4g}")
     text = Text("  ".join(parts))
     for verdict in report.health:
         text.append(f"\n  since {verdict.since:,}: {verdict.text}", style="yellow")

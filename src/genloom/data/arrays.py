@@ -41,6 +41,10 @@ class ImageData:
             x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
         return {"x": x} if self.labels is None else {"x": x, "y": self.labels[index]}
 
+    def pictures(self, index: Tensor) -> Tensor:
+        """Return the pictures `[n, C, H, W]` in [0, 1] as they are stored, on the CPU: never mirrored."""
+        return self.pixels[index.to(self.pixels.device)].permute(0, 3, 1, 2).float().div_(255).cpu()
+
     def part(self, start: int, stop: int | None) -> ImageData:
         """Return the examples `start ... stop - 1` as a data set of their own.
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from genloom.data.pictures import Arrays, Pictures
 from genloom.errors import InputError
@@ -87,6 +89,19 @@ def convert(image: Any, channels: int, size: tuple[int, int], crop: bool) -> np.
         image = image.resize((width, height), Image.Resampling.BICUBIC, box)  # pillow's bicubic is antialiased
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize pictures `[n, C, H, W]` in [0, 1] to (height, width) exactly as files are, by way of 8 bits."""
+    from PIL import Image
+
+    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[pixels.shape[3]]
+    out = np.empty((len(pixels), *size, pixels.shape[3]), np.uint8)
+    for row, picture in zip(out, pixels, strict=True):
+        image = Image.fromarray(picture[..., 0] if mode == "L" else picture, mode)
+        row[:] = convert(image, pixels.shape[3], size, crop=False)
+    return torch.from_numpy(out).permute(0, 3, 1, 2).float() / 255
 
 
 def to_eight_bits(pixels: np.ndarray, mode: str) -> np.ndarray:

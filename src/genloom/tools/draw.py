@@ -24,6 +24,13 @@ def draw(model: Model, n: int, seed: int = 0, label: str | int | None = None, te
     Raises:
         InputError: the model draws no samples, has no such label, or gives values that are no numbers.
     """
+    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature)])
+
+
+def stream(
+    model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Yield `n` samples in blocks `[b, *dims]`, each with the labels asked for `[b]`, or None; raises as `draw`."""
     if not isinstance(model, Samples):
         raise InputError(f"{type(model).__name__} draws no samples")
     if n < 1:
@@ -36,16 +43,14 @@ def draw(model: Model, n: int, seed: int = 0, label: str | int | None = None, te
             raise InputError(f"label {label!r} asked for, but this model was trained without labels")
         given = torch.full((n,), model.shape.label(label))
     generator = torch.Generator().manual_seed(seed)
-    parts = []
-    with torch.no_grad():
-        for start in range(0, n, BLOCK):
-            size = min(BLOCK, n - start)
-            part = given[start : start + size] if given is not None else round_classes(model, start, size)
-            parts.append(model.sample(size, part, temperature, generator).float().cpu())
-    samples = torch.cat(parts)
-    if not samples.isfinite().all():
-        raise InputError("the model gives values that are not numbers: its training went bad; sample an older checkpoint")
-    return samples
+    for start in range(0, n, BLOCK):
+        size = min(BLOCK, n - start)
+        part = given[start : start + size] if given is not None else round_classes(model, start, size)
+        with torch.no_grad():
+            samples = model.sample(size, part, temperature, generator).float().cpu()
+        if not samples.isfinite().all():
+            raise InputError("the model gives values that are not numbers: its training went bad; use an older checkpoint")
+        yield samples, part
 
 
 def round_classes(model: Model, start: int, size: int) -> Tensor | None:

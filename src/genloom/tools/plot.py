@@ -15,7 +15,7 @@ PANELS = (  # title, the notes drawn in it by the end of their names, limits
     ("losses", ("generator", "discriminator", "critic", "encoder", "decoder"), None),
     ("share called rightly by the discriminator", ("d_real", "d_fake"), (0, 1)),
     ("diversity of samples against real examples", ("diversity",), (0, 1.3)),
-    ("gradient norms", ("grad_generator", "grad_discriminator"), None),
+    ("light judge, on the averaged weights where there are any", ("score",), None),
 )
 
 
@@ -31,29 +31,44 @@ def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[
 
 def plot_run(run: Run, path: Path) -> None:
     """Write curves and up to four grids of a run as one PNG."""
+    page = run_figure(run, grids=4)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {error}") from None
+
+
+def run_figure(run: Run, grids: int) -> Any:
+    """Return curves and up to so many grids of a run as a matplotlib figure; InputError before its first report."""
     history = [line for line in run.history() if line["rounds"] > 0]
     if not history:
         raise InputError(f"{run.folder} has nothing to show yet: its first report comes a few seconds after the start")
-    grids = sorted((run.folder / "samples").glob("*.png"))
-    chosen = [grids[round(i)] for i in np.linspace(0, len(grids) - 1, min(4, len(grids)))] if grids else []
+    drawn = sorted((run.folder / "samples").glob("*.png"))
+    chosen = [drawn[round(i)] for i in np.linspace(0, len(drawn) - 1, min(grids, len(drawn)))] if drawn else []
     page, axes = figure(2, [2.6, 2.6] + [4.8] * ((len(chosen) + 1) // 2))
     examples = [line["examples"] for line in history]
     for ax, (title, names, limits) in zip(axes.flat, PANELS, strict=False):
         for name in names:
-            values = [line["notes"].get(name, np.nan) for line in history]
-            if not np.isnan(values).all():
-                ax.plot(examples, values, label=name, linewidth=1)
+            values = np.array([note(line, name) for line in history])
+            found = ~np.isnan(values)
+            if found.any():
+                label = next(line["score"][0] for line in history if "score" in line) if name == "score" else name
+                ax.plot(np.array(examples)[found], values[found], label=label, linewidth=1)
         ax.set(title=title, xlabel="examples dealt", ylim=limits)
         ax.legend(frameon=False, loc="best") if ax.lines else ax.set_axis_off()
     mark_verdicts(axes.flat[2], history)
     draw_grids(axes.flat[4:], chosen)
     record = run.record
     page.suptitle(f"{run.folder.name}: {record['model']} ({record['preset']}) on {record['data']['source']}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        page.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}") from None
+    return page
+
+
+def note(line: dict[str, Any], name: str) -> float:
+    """Return a figure of a report, or not-a-number where it has none."""
+    if name == "score":
+        return line["score"][1] if "score" in line else np.nan
+    return line["notes"].get(name, np.nan)
 
 
 def mark_verdicts(ax: Any, history: Sequence[dict[str, Any]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import os
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +16,7 @@ from genloom.data.cache import cache_folder
 from genloom.deal import Order, mix
 from genloom.errors import InputError
 
+RECIPE = "2"  # part of the cache's key: raise it with any change of network or training
 EPOCHS = 4
 BATCH = 128
 
@@ -36,8 +39,13 @@ class Classifier(nn.Module):
             h = F.max_pool2d(F.relu(norm(conv(h))), 2, ceil_mode=True)
         return F.relu(self.hidden(F.adaptive_avg_pool2d(h, 3).flatten(1)))
 
+    def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last hidden layer `[n, 128]` and the logits `[n, classes]`."""
+        h = self.features(x)
+        return h, self.out(F.dropout(h, 0.3, self.training))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(F.dropout(self.features(x), 0.3, self.training))
+        return self.both(x)[1]
 
     @torch.no_grad()
     def accuracy(self, x: Tensor, y: Tensor) -> float:
@@ -54,11 +62,10 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
     """
     if data.labels is None:
         raise InputError(f"{data.source} has no labels to train a classifier on: put each class into a sub-folder")
-    path = (
-        cache_folder()
-        / "classifiers"
-        / f"{data.fingerprint.replace('[', '-').replace(':', '-').strip(']')}-{seed}.safetensors"
-    )
+    if len(data.shape.classes) < 2:
+        raise InputError(f"{data.source} has a single class: a classifier needs two or more; use --features random")
+    key = hashlib.blake2b(f"{RECIPE} {data.fingerprint} {seed}".encode(), digest_size=12).hexdigest()
+    path = cache_folder() / "classifiers" / f"{key}.safetensors"
     with torch.random.fork_rng():
         torch.manual_seed(mix(seed, 9))
         net = Classifier(data.shape.channels, len(data.shape.classes))
@@ -68,7 +75,9 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
         else:
             train(net, data, seed)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({name: value.contiguous() for name, value in net.state_dict().items()}, path)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
+            part.replace(path)
     return net.eval()
 
 

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from genloom.capabilities import Samples
 from genloom.deal import mix
+from genloom.measures.kernel import kernel_distance
 from genloom.model import Dataset, Model
 
-EXAMPLES = 1000
+EXAMPLES = 2000
 FEATURES = 256
 
 
@@ -77,14 +78,6 @@ def orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
     matrix = torch.randn(max(rows, columns), min(rows, columns), generator=generator)
     q, _ = torch.linalg.qr(matrix)
     return q if rows >= columns else q.T
-
-
-def kernel_distance(x: Tensor, y: Tensor) -> float:
-    """Unbiased squared MMD of features `[n, D]` and `[m, D]` with the kernel (x.y / D + 1)^3."""
-    n, m, width = len(x), len(y), x.shape[1]
-    xx, yy, xy = ((a @ b.T / width + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-    within = (xx.sum() - xx.trace()) / (n * (n - 1)) + (yy.sum() - yy.trace()) / (m * (m - 1))
-    return float(within - 2 * xy.mean())
 
 
 def cut(n: int, size: int) -> list[int]:

@@ -7,10 +7,11 @@ import torch
 
 import genloom
 from genloom.data import Options
-from genloom.judge.classifier import fit_classifier
-from genloom.judge.frechet import frechet_distance
-from genloom.judge.light import LightJudge, kernel_distance
-from genloom.judge.parzen import SIGMAS, choose_sigma, densities, log_density, parzen
+from genloom.measures.classifier import fit_classifier
+from genloom.measures.frechet import frechet_distance
+from genloom.measures.kernel import kernel_distance
+from genloom.measures.light import LightJudge
+from genloom.measures.parzen import SIGMAS, choose_sigma, densities, log_density, parzen
 
 
 def test_parzen_equals_a_direct_sum_in_float64():

@@ -1,0 +1,100 @@
+"""`genloom judge` and `genloom compare`: the table in the terminal, judge.json and the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from genloom.errors import InputError
+from genloom.measures.figure import Figure
+from genloom.tools.compare import compare
+from genloom.tools.evidence import record
+from genloom.tools.judge import Judgement, judge
+from genloom.tools.jury import COPIES, REAL, SIMPLE
+from genloom.tools.page import ARROWS, COSTS, columns_of, intro, measure_names, write_page
+
+console = Console(highlight=False, markup=False)
+
+
+def judge_command(run: str, data: str | None, out: str | None, evidence: str | None, **terms: Any) -> None:
+    """Judge one run; print, write JSON and page, and the evidence where asked."""
+    target = json_path(out, Path(run) / "judge.json")
+    judgement = judge(run, data, say=say, **terms)
+    show([judgement])
+    write_json(target, judgement.to_json())
+    page = target.with_suffix(".html") if out else Path(run) / "report.html"
+    write_page([judgement], page)
+    console.print(f"figures in {target}, pictures and figures in {page}", soft_wrap=True)
+    if evidence:
+        figures = {name: [f.value, f.low, f.high] for name, f in judgement.measures.items()} | judgement.cost
+        rows = {f"{name}, {row}": f.value for row, figures in judgement.baselines.items() for name, f in figures.items()}
+        cost = judgement.cost["training_cpu_seconds"]
+        path = record(evidence, figures | rows, seed=judgement.about["seed"], cpu_seconds=cost,
+                      notes=f"{intro(judgement)} {' '.join(judgement.verdicts)}", about=judgement.about)  # fmt: skip
+        console.print(f"recorded in {path}")
+
+
+def compare_command(runs: Sequence[str], data: str | None, out: str, **terms: Any) -> None:
+    """Judge several runs before one jury; print, write JSON and page."""
+    target = json_path(str(Path(out).with_suffix(".json")), Path(out))
+    judgements = compare(runs, data, say=say, **terms)
+    show(judgements)
+    write_json(target, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})
+    write_page(judgements, Path(out))
+    console.print(f"figures in {target}, pictures and figures in {out}", soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Show what is being done, on a terminal alone."""
+    if console.is_terminal:
+        console.print(f"  {text}", style="dim")
+
+
+def show(judgements: Sequence[Judgement]) -> None:
+    """Print the figures as a table, a measure a row, and what they say."""
+    columns = columns_of(judgements)
+    console.print(intro(judgements[0]), soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("measure", no_wrap=True)
+    for name in columns:
+        table.add_column({SIMPLE: "mixture", REAL: "real", COPIES: "copies"}.get(name, name), no_wrap=True)
+    for name in measure_names(judgements):
+        found = next(figures[name] for figures in columns.values() if name in figures)
+        own = [cell(figures.get(name), interval=i < len(judgements)) for i, figures in enumerate(columns.values())]
+        table.add_row(f"{name} {ARROWS[found.better]}", *own)
+    for key, label in COSTS.items():
+        table.add_row(label, *(f"{judgement.cost[key]:,.0f}" for judgement in judgements))
+    console.print(table, width=max(console.width, 100), crop=False, soft_wrap=False)
+    console.print(f"real: {REAL}; mixture: {SIMPLE}, fitted in seconds; copies: {COPIES}", style="dim")
+    for judgement in judgements:
+        for text in judgement.verdicts:
+            console.print(f"{judgement.run.folder}: {text}", soft_wrap=True)
+
+
+def cell(figure: Figure | None, interval: bool) -> str:
+    """Return a figure as text: with its interval for a run, without for a baseline."""
+    if figure is None:
+        return "-"
+    return f"{figure} n={figure.n}" if interval else f"{figure.value:.3g}"
+
+
+def json_path(out: str | None, default: Path) -> Path:
+    """Return where the figures go; InputError where it cannot hold JSON."""
+    path = Path(out) if out else default
+    if path.suffix != ".json":
+        raise InputError(f"the figures are written as JSON, name them so: -o {path.stem or 'judge'}.json")
+    return path
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write the figures; InputError where that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content, indent=1) + "\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror or error}") from None

@@ -1,0 +1,75 @@
+"""Memorisation: are samples nearer to one training example than fresh real examples are?
+
+Distances alone mislead: a blurred sample is near to many training examples without copying one. So each
+distance to the nearest training example is set against that to the fifth nearest; a copy stands out by a
+small ratio. What is small is read from real examples that were never trained on.
+"""
+
+# n probes, m training examples, D features
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from genloom.measures.figure import Figure, around, half_error, share_figure
+
+NEIGHBOURS = 5
+TAIL = 0.01  # share of held-out examples that count as near-copies
+PROBES = 2000
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Distances `[n, k]` of probes to their nearest training examples, rising, and where those are, `[n, k]`."""
+
+    distance: Tensor
+    index: Tensor
+
+    @property
+    def ratio(self) -> Tensor:
+        """Nearest distance over the k-th `[n]`; 1 where all are zero."""
+        first, last = self.distance[:, 0], self.distance[:, -1]
+        return torch.where(last > 0, first / last.clamp_min(1e-12), torch.ones_like(first))
+
+
+def nearest_training(probes: Tensor, blocks: Iterable[Tensor], itself: Tensor | None = None) -> Nearest:
+    """Find the nearest training examples of probes `[n, D]`, block `[b, D]` by block.
+
+    Args:
+        itself: where each probe stands in the training set, if it does, so that it is not its own neighbour.
+    """
+    n = len(probes)
+    distance = torch.full((n, NEIGHBOURS), float("inf"))
+    index = torch.zeros(n, NEIGHBOURS, dtype=torch.long)
+    start = 0
+    for block in blocks:
+        gap = torch.cdist(probes, block)
+        if itself is not None:
+            here = (itself >= start) & (itself < start + len(block))
+            gap[here.nonzero()[:, 0], itself[here] - start] = float("inf")
+        place = torch.arange(start, start + len(block)).expand(n, -1)
+        best = torch.cat([distance, gap], 1).topk(NEIGHBOURS, largest=False)
+        distance, index = best.values, torch.cat([index, place], 1).gather(1, best.indices)
+        start += len(block)
+    held = distance.isfinite().all(0)
+    return Nearest(distance[:, held], index[:, held])
+
+
+def copy_figures(fake: Nearest, held_out: Nearest, protocol: str) -> dict[str, Figure]:
+    """Return the share of near-copies and the median distance to the nearest training example, held-out being 1.
+
+    A near-copy is a sample whose ratio of distances is smaller than that of 99 % of the held-out examples.
+    """
+    protocol = f"{protocol}, {len(held_out.distance)} held out"
+    threshold = torch.quantile(held_out.ratio, TAIL)
+    near, far = fake.distance[:, 0], held_out.distance[:, 0]
+    ratio = float(near.median() / far.median())
+    error = half_error(lambda i, j: float(near[i].median() / far[j].median()), (len(near), len(far)))
+    return {
+        "near-copies": share_figure(fake.ratio < threshold, f"{protocol}, whose share is {TAIL:.0%}", "lower"),
+        "nearest distance": around(ratio, error, len(near), f"{protocol}, whose median is 1", "nearer"),
+    }

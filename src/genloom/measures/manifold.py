@@ -1,0 +1,54 @@
+"""Precision, recall, density and coverage: does each sample lie where real examples do, and the other way round.
+
+Kynkäänniemi et al. 2019 (arXiv 1904.06991) with k = 3; Naeem et al. 2020 (arXiv 2002.09797) with k = 5.
+A set's manifold is the union of balls around its points, each reaching to the point's k-th neighbour.
+"""
+
+# n fake, m real examples, D features
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from genloom.measures.figure import Figure, mean_figure, share_figure
+
+BLOCK = 1024  # rows of a distance matrix held at once
+
+
+def manifold_figures(fake: Tensor, real: Tensor, protocol: str) -> dict[str, Figure]:
+    """Return precision, recall, density and coverage of features `[n, D]` against `[m, D]`.
+
+    The intervals are those of the counted examples, with the other set's manifold held fixed.
+    """
+    size = min(len(fake), len(real))  # balls shrink as points become more: equal counts keep the two sides alike
+    fake, real = fake[:size], real[:size]
+    radii_real, radii_fake = neighbour_distances(real, 5), neighbour_distances(fake, 3)
+    inside_real = torch.zeros(size, dtype=torch.bool)  # of each fake: within some real ball, k = 3
+    inside_fake = torch.zeros(size, dtype=torch.bool)  # of each real: within some fake ball, k = 3
+    balls = torch.zeros(size)  # of each fake: real balls around it, k = 5
+    covered = torch.zeros(size, dtype=torch.bool)  # of each real: a fake within its ball, k = 5
+    for rows in torch.arange(size).split(BLOCK):
+        gap = torch.cdist(fake[rows], real)  # [rows, m]
+        inside_real[rows] = (gap <= radii_real[:, 2]).any(1)
+        inside_fake |= (gap <= radii_fake[rows, 2, None]).any(0)
+        close = gap <= radii_real[:, 4]
+        balls[rows] = close.sum(1).float()
+        covered |= close.any(0)
+    k3, k5 = f"{protocol}, k=3, {size} real", f"{protocol}, k=5, {size} real"
+    return {
+        "precision": share_figure(inside_real, k3),
+        "recall": share_figure(inside_fake, k3),
+        "density": mean_figure(balls / 5, k5, "higher"),
+        "coverage": share_figure(covered, k5),
+    }
+
+
+def neighbour_distances(x: Tensor, k: int) -> Tensor:
+    """Return the distances `[n, k]` of features `[n, D]` to their k nearest others, rising."""
+    parts = []
+    for rows in torch.arange(len(x)).split(BLOCK):
+        gap = torch.cdist(x[rows], x)
+        gap[torch.arange(len(rows)), rows] = float("inf")  # not itself, even where rounding leaves it a distance
+        parts.append(gap.topk(min(k, len(x) - 1), largest=False).values)
+    return torch.cat(parts)
