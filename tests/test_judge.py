@@ -119,7 +119,7 @@ def test_manifold_measures_equal_brute_force():
     assert torch.allclose(neighbour_distances(torch.from_numpy(real), 5)[:, 2], torch.from_numpy(radius(real, 3)))
 
 
-@pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features")
+@pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features", "ignore:std")
 def test_inception_score_equals_torchmetrics_and_its_extremes():
     logits = 3 * torch.randn(500, 6, generator=torch.Generator().manual_seed(0))
     theirs = InceptionScore(feature=Flat(), splits=1)
