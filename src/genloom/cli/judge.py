@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from genloom.errors import InputError
@@ -65,22 +66,26 @@ def show(judgements: Sequence[Judgement]) -> None:
         table.add_column({SIMPLE: "mixture", REAL: "real", COPIES: "copies"}.get(name, name), no_wrap=True)
     for name in measure_names(judgements):
         found = next(figures[name] for figures in columns.values() if name in figures)
-        own = [cell(figures.get(name), interval=i < len(judgements)) for i, figures in enumerate(columns.values())]
-        table.add_row(f"{name} {ARROWS[found.better]}", *own)
+        cells = [
+            cell(figures.get(name), i < len(judgements), len(judgements) == 1) for i, figures in enumerate(columns.values())
+        ]
+        table.add_row(f"{name} {ARROWS[found.better]}", *cells)
     for key, label in COSTS.items():
         table.add_row(label, *(f"{judgement.cost[key]:,.0f}" for judgement in judgements))
-    console.print(table, width=max(console.width, 100), crop=False, soft_wrap=False)
-    console.print(f"real: {REAL}; mixture: {SIMPLE}, fitted in seconds; copies: {COPIES}", style="dim")
+    wide = Measurement.get(console, console.options.update(width=1000), table).maximum
+    # A narrow terminal wraps the rows; cutting figures short would be worse.
+    Console(width=max(wide, console.width), highlight=False, markup=False).print(table)
+    console.print(f"real: {REAL}; mixture: {SIMPLE}, fitted in seconds; copies: {COPIES}", style="dim", soft_wrap=True)
     for judgement in judgements:
         for text in judgement.verdicts:
             console.print(f"{judgement.run.folder}: {text}", soft_wrap=True)
 
 
-def cell(figure: Figure | None, interval: bool) -> str:
+def cell(figure: Figure | None, interval: bool, count: bool) -> str:
     """Return a figure as text: with its interval for a run, without for a baseline."""
     if figure is None:
         return "-"
-    return f"{figure} n={figure.n}" if interval else f"{figure.value:.3g}"
+    return f"{figure}{f' n={figure.n}' if count else ''}" if interval else f"{figure.value:.3g}"
 
 
 def json_path(out: str | None, default: Path) -> Path:
