@@ -115,6 +115,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     device = pick_device(request.device)
     data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress)
     budget = request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES
+    hyper = model_class.settle(hyper, data)
     plan = Plan(
         examples=request.examples,
         minutes=budget,
@@ -200,7 +201,7 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan, threa
             "fingerprint": getattr(data, "fingerprint", None) or sampled_fingerprint(data),
             "examples": len(data),
             "options": {"flip": request.flip},
-            "loaded": {"crop": request.crop, "skip_broken": request.skip_broken},
+            "loaded": {"size": request.size, "crop": request.crop, "skip_broken": request.skip_broken},
         },
         "plan": {
             "examples": plan.examples,

@@ -77,3 +77,12 @@ class Scores(ABC):
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`."""
+
+
+class Completes(ABC):
+    """Fills in the unknown pixels of pictures."""
+
+    @abstractmethod
+    def complete(self, x: Tensor, known: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0,
+                 given: Tensor | None = None) -> Tensor:  # fmt: skip
+        """Return pictures `[n, C, H, W]` in [0, 1] whose pixels of `known` `[H, W]` are those of `x`, bit for bit."""

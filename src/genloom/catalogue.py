@@ -11,6 +11,7 @@ MODELS = {
     "gan": ("genloom.models.gan:GAN", "Generative Adversarial Nets, Goodfellow et al. 2014"),
     "cgan": ("genloom.models.cgan:CGAN", "Conditional Generative Adversarial Nets, Mirza & Osindero 2014"),
     "dcgan": ("genloom.models.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
+    "pixelcnn": ("genloom.models.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "line": ("genloom.models.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
 

@@ -124,6 +124,11 @@ class Model(nn.Module, ABC):
         """Return the stretches of training: one of `round`, unless a paper has stages."""
         return [Phase("training", self.round)]
 
+    @classmethod
+    def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
+        """Return the hyper-parameters with those settled that are left to the data."""
+        return hyper
+
     def study(self, data: Dataset) -> None:
         """Learn from the data what must be known before the first round, into buffers or weights."""
 

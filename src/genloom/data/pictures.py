@@ -197,7 +197,7 @@ def read_idx(path: Path) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(dims)
 
 
-def from_numpy(path: Path) -> Pictures:
+def from_numpy(path: Path, split: str) -> Pictures:
     """Read pictures from `.npy`, or from `.npz` with labels under `y` or `labels`."""
     labels = None
     try:
@@ -205,6 +205,9 @@ def from_numpy(path: Path) -> Pictures:
         if isinstance(loaded, np.lib.npyio.NpzFile):
             arrays = {name: loaded[name] for name in loaded.files}
             labels = next((arrays[name] for name in ("y", "labels", "label") if name in arrays), None)
+            arrays = {name: unpacked(a) for name, a in arrays.items()}
+            if {"train", "test"} <= arrays.keys():
+                arrays = {"x": arrays[split]}
             several = {name: a for name, a in arrays.items() if a.ndim >= 3}
             if len(several) > 1 and not several.keys() & {"x", "images"}:
                 raise InputError(f"{path} holds several arrays of pictures ({', '.join(several)}); name the one to use `x`")
@@ -225,7 +228,15 @@ def from_numpy(path: Path) -> Pictures:
             )
         names, labels = np.unique(labels, return_inverse=True)
         classes = tuple(str(name) for name in names)
-    return as_arrays(to_bytes(loaded, path), labels, classes, [path], str(path))
+    return as_arrays(to_bytes(loaded, path), labels, classes, [path], f"{path}-{split}")
+
+
+def unpacked(array: np.ndarray) -> np.ndarray:
+    """Return packed bits `[n, H * W / 8]` of square black and white pictures as pictures; other arrays as they are."""
+    side = int((8 * array.shape[1]) ** 0.5) if array.ndim == 2 and array.dtype == np.uint8 else 0
+    if side == 0 or side * side != 8 * array.shape[1]:
+        return array
+    return np.unpackbits(array, axis=1).reshape(-1, side, side) * np.uint8(255)
 
 
 def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:

@@ -109,7 +109,7 @@ def find_pictures(source: str | Path, split: str = "train") -> Pictures:
     if path.suffix == ".zip":
         return from_zip(path, split)
     if path.suffix in (".npy", ".npz"):
-        return from_numpy(path)
+        return from_numpy(path, split)
     raise InputError(f"{name} is no source of pictures: a folder, .zip, .npy, .npz, an idx file or hf:owner/name is")
 
 

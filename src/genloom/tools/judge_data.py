@@ -79,8 +79,10 @@ def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShap
         natural = load_data(named, Options(skip_broken=options.skip_broken)).shape
     except InputError:  # pictures of many sizes have none of their own; they were resized all right
         natural = data.shape
+    recorded = run.record["data"]
     taken = find_model(run.record["model"]).size_for(natural.height, natural.width_px)
-    if natural.channels != shape.channels or (shape.height, shape.width_px) not in (natural.dims[1:], taken):
+    sized = recorded.get("loaded", {}).get("size") or named == recorded["source"]  # then resizing is part of the run
+    if natural.channels != shape.channels or not (sized or (shape.height, shape.width_px) in (natural.dims[1:], taken)):
         raise InputError(f"{run.folder} gives {shape.describe()}, {named} has {natural.describe()}: "
                          "judge it against pictures like its own")  # fmt: skip
     if data.shape.classes and shape.classes and data.shape.classes != shape.classes:

@@ -1,0 +1,248 @@
+"""Pictures pixel by pixel: what PixelCNN and PixelRNN share. Coding, likelihood, sampling, completion.
+
+log p(x) = sum over pixels and channels of log p(x_i | x_<i), in raster order, red before green before blue. Values
+are levels 0 ... L - 1 and the likelihood is that of the levels: exact, and no density.
+"""
+
+# B batch, C channels, L levels, H height, W width
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genloom.capabilities import Completes, Samples, Scores
+from genloom.errors import InputError
+from genloom.hyper import Hyper, hp
+from genloom.model import Dataset, Model
+from genloom.shape import ImageShape, Shape
+
+Method = Literal["cached", "naive"]
+EVALUATION_SEED = 1  # of the draw by which grey pictures are binarised for a likelihood
+MOST_LEVELS = 256
+
+
+@dataclass(frozen=True)
+class PixelHyper(Hyper):
+    """What models of pixels have in common."""
+
+    levels: int | None = hp(None, "values a pixel takes, none for as many as the data has: 2 ... 256", low=2, high=MOST_LEVELS)
+    binarise: Literal["none", "threshold", "dynamic"] = hp(
+        "none", "grey to black and white: at 0.5, or drawn anew each time with the grey as probability"
+    )
+
+    def settled(self, data: Dataset) -> Self:
+        """Return these values with the number of levels settled."""
+        if self.binarise != "none":
+            return replace(self, levels=2)
+        return self if self.levels else replace(self, levels=count_levels(data))
+
+
+def count_levels(data: Dataset) -> int:
+    """Return the least number of evenly spaced levels that holds the pixels of (up to 10,000 examples of) the data."""
+    index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
+    found = torch.zeros(256, dtype=torch.bool)
+    for part in index.split(1000):
+        found[(data.batch(part)["x"] * 255).round().long().flatten()] = True
+    values = found.nonzero().flatten().double()
+    for levels in range(2, MOST_LEVELS):
+        steps = values / 255 * (levels - 1)
+        if bool(((steps.round() / (levels - 1) * 255).round() == values).all()):
+            return levels
+    return MOST_LEVELS
+
+
+class Autoregressive(Model, Samples, Scores, Completes):
+    """A model of pictures that gives the distribution of each pixel from the earlier ones."""
+
+    hyper: PixelHyper
+    bound = "exact"
+
+    def __init__(self, hyper: PixelHyper, shape: Shape) -> None:
+        super().__init__(hyper, shape)
+        if not isinstance(shape, ImageShape):
+            raise InputError(f"{type(self).__name__} makes pictures, not {shape.describe()}")
+        if shape.channels not in (1, 3):
+            raise InputError(f"{type(self).__name__} takes grey or colour pictures; say --channels 1 or --channels 3")
+        self.levels = hyper.levels or MOST_LEVELS
+        self.outputs = 1 if self.levels == 2 else self.levels  # logits of one value
+        self.channels, self.height, self.width = shape.dims
+
+    @classmethod
+    def settle(cls, hyper: Hyper, data: Dataset) -> Hyper:
+        assert isinstance(hyper, PixelHyper)
+        return hyper.settled(data)
+
+    # -- coding ------------------------------------------------------------------------------------
+
+    @property
+    def coding(self) -> str:
+        """What a pixel is to the likelihood."""
+        ways = {"none": "", "threshold": ", threshold 0.5", "dynamic": f", drawn with seed {EVALUATION_SEED}"}
+        return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise]
+
+    def code(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return the levels `[B, C, H, W]` of pictures in [0, 1].
+
+        Raises:
+            InputError: pixels lie between the levels.
+        """
+        if self.hyper.binarise == "dynamic":
+            return (torch.rand(x.shape, generator=generator).to(x.device) < x).long()
+        if self.hyper.binarise == "threshold":
+            return (x > 0.5).long()
+        steps = x * (self.levels - 1)
+        levels = steps.round()
+        if bool((steps - levels).abs().max() > 0.51 * (self.levels - 1) / 255):
+            what = "black and white" if self.levels == 2 else f"{self.levels} levels"
+            raise InputError(f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
+                             "(or threshold), or with --hyper.levels 256")  # fmt: skip
+        return levels.long()
+
+    def decode(self, levels: Tensor) -> Tensor:
+        """Return pictures in [0, 1] of levels."""
+        return levels.float() / (self.levels - 1)
+
+    def inputs(self, levels: Tensor) -> Tensor:
+        """Return levels as what the network sees, in [-1, 1]."""
+        return 2 * self.decode(levels) - 1
+
+    # -- likelihood --------------------------------------------------------------------------------
+
+    @abstractmethod
+    def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the logits `[B, C, outputs, H, W]` of pictures in [-1, 1] and class indices `[B]`."""
+
+    def score(self, levels: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return log p `[B]` of levels `[B, C, H, W]`, in nats."""
+        return level_log_prob(self.logits(self.inputs(levels), given), levels).flatten(1).sum(1)
+
+    def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return log p(x) `[B]` in nats, exactly, of pictures in [0, 1]; `coding` says what is scored."""
+        if tuple(x.shape[1:]) != self.shape.dims:
+            raise InputError(f"this model scores pictures of {self.shape.dims}, got {tuple(x.shape[1:])}")
+        levels = self.code(x.cpu(), torch.Generator().manual_seed(EVALUATION_SEED)).to(self.device)
+        return self.score(levels, given)
+
+    # -- sampling ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def incremental(self, n: int, given: Tensor | None) -> Incremental:
+        """Return the network in the form that computes one pixel after the other, each once."""
+
+    def sample(
+        self,
+        n: int,
+        given: Tensor | None = None,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        method: Method = "cached",
+    ) -> Tensor:
+        """Draw `n` pictures; `naive` runs the whole network for each pixel, `cached` does the same sums once."""
+        blank = torch.zeros(n, *self.shape.dims, dtype=torch.long)
+        unknown = torch.ones(self.height, self.width, dtype=torch.bool)
+        return self.decode(self.fill(blank, unknown, given, temperature, generator, method)).cpu()
+
+    def complete(self, x: Tensor, known: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0,
+                 given: Tensor | None = None) -> Tensor:  # fmt: skip
+        """Fill in the unknown pixels of pictures `[B, C, H, W]`; those of `known` `[H, W]` stay bit for bit.
+
+        Exact where the unknown pixels come after all known ones in raster order; elsewhere each pixel is drawn
+        given the earlier ones alone.
+        """
+        filled = self.decode(self.fill(self.code(x.cpu()), ~known, given, temperature, generator, "cached")).cpu()
+        return torch.where(known, x.cpu(), filled)
+
+    @torch.no_grad()
+    def fill(
+        self, levels: Tensor, unknown: Tensor, given: Tensor | None, temperature: float,
+        generator: torch.Generator | None, method: Method,
+    ) -> Tensor:  # fmt: skip
+        """Draw the unknown pixels `[H, W]` of levels `[B, C, H, W]` in raster order, by inverting the distribution.
+
+        The noise is drawn first, one number a value, so that both methods make the same picture of it.
+        """
+        levels = levels.to(self.device)
+        noise = torch.rand(levels.shape, generator=generator).to(self.device)
+        if given is None and self.conditional:
+            given = torch.arange(len(levels)) % len(self.shape.classes)
+        given = None if given is None else given.to(self.device)
+        step = self.naive(levels, given) if method == "naive" else self.cached(levels, given)
+        for row in range(self.height):
+            for column in range(self.width):
+                for channel in range(self.channels):
+                    drawn = bool(unknown[row, column])
+                    logits = step(row, column, channel, drawn)
+                    if drawn:
+                        u = noise[:, channel, row, column]
+                        levels[:, channel, row, column] = invert(logits.float() / max(temperature, 1e-6), u)
+        return levels
+
+    def naive(self, levels: Tensor, given: Tensor | None) -> Callable[[int, int, int, bool], Tensor]:
+        """Return a step that runs the whole network and looks at one value."""
+
+        def step(row: int, column: int, channel: int, drawn: bool) -> Tensor:
+            if not drawn:
+                return levels
+            return self.logits(self.inputs(levels), given)[:, channel, :, row, column]
+
+        return step
+
+    def cached(self, levels: Tensor, given: Tensor | None) -> Callable[[int, int, int, bool], Tensor]:
+        """Return a step that carries the network from pixel to pixel."""
+        network = self.incremental(len(levels), given)
+
+        def step(row: int, column: int, channel: int, drawn: bool) -> Tensor:
+            if channel == 0 and (row or column):  # the pixel before is whole now
+                before = row - (column == 0), column - 1
+                network.see(before[1] % self.width, self.inputs(levels[:, :, before[0], before[1]]))
+            if channel == 0 and column == 0:
+                network.begin_row()
+            network.see(column, self.inputs(levels[:, :, row, column]))  # its later channels are not looked at
+            return network.pixel(column).unflatten(1, (self.channels, -1))[:, channel]
+
+        return step
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model takes labels."""
+        return False
+
+
+class Incremental:
+    """A network that computes the logits of one pixel after the other. `see` comes before each `pixel`."""
+
+    def begin_row(self) -> None:
+        """Move to the next row: compute all that the rows above decide."""
+        raise NotImplementedError
+
+    def see(self, column: int, x: Tensor) -> None:
+        """Take the pixel `[B, C]` of this column, in [-1, 1], as far as it is known."""
+        raise NotImplementedError
+
+    def pixel(self, column: int) -> Tensor:
+        """Return the logits `[B, C * outputs]` of this column."""
+        raise NotImplementedError
+
+
+def level_log_prob(logits: Tensor, levels: Tensor) -> Tensor:
+    """Return log p `[B, C, H, W]` of levels under logits `[B, C, outputs, H, W]`; one output is a Bernoulli's."""
+    logits = logits.float()
+    if logits.shape[2] == 1:
+        logit = logits[:, :, 0]
+        return -F.softplus(torch.where(levels > 0, -logit, logit))
+    return logits.log_softmax(2).gather(2, levels[:, :, None]).squeeze(2)
+
+
+def invert(logits: Tensor, u: Tensor) -> Tensor:
+    """Return the level `[B]` at which the distribution of logits `[B, outputs]` passes `u` `[B]` in [0, 1)."""
+    if logits.shape[1] == 1:
+        return (u < logits[:, 0].sigmoid()).long()
+    passed = logits.double().softmax(1).cumsum(1) <= u.double()[:, None]
+    return passed.sum(1).clamp_max(logits.shape[1] - 1)

@@ -1,0 +1,213 @@
+"""Pixel Recurrent Neural Networks: the PixelCNN. And its gated form.
+
+van den Oord, Kalchbrenner, Kavukcuoglu. 2016. arXiv 1601.06759.
+van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu. 2016. arXiv 1606.05328 (`kind` gated).
+
+`plain`: a 7x7 convolution of mask A, residual blocks (1x1 to half the channels, 3x3 of mask B, 1x1 back), two 1x1
+layers, and a Bernoulli or softmax head. A stack of such blocks cannot see a wedge to the upper right: the blind spot.
+`gated`: a vertical stack that sees all rows above, a horizontal one that sees the row to the left and takes the
+vertical one's map before its gate; tanh and sigmoid gates; labels as a bias before each gate.
+
+What differs from the papers: masks are made by crop and shift, so that what must not be seen is never computed
+(`nn/causal.py`); the learning rate, which the first paper sets by hand, and the width on MNIST, which it does not print,
+are ours; grey pictures may have any number of levels. `modern` is the gated net with Adam, averaged weights and a
+clipped gradient.
+"""
+
+# B batch, C channels of the picture, F features, L levels, H height, W width
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.autoregressive import Autoregressive, Incremental, PixelHyper
+from genloom.errors import InputError
+from genloom.hyper import hp
+from genloom.model import Batch, Clock, Move, Player
+from genloom.nn.causal import Own, causal, pointwise
+from genloom.nn.dense import one_hot
+from genloom.nn.pixelwise import CachedGated, CachedPlain
+from genloom.shape import Shape
+
+FIRST = 3  # reach of the first kernel, 7x7
+
+
+@dataclass(frozen=True)
+class PixelCNNHyper(PixelHyper):
+    """Table 1 and section 5 of the first paper, MNIST."""
+
+    kind: Literal["plain", "gated"] = hp("plain", "the first paper's blocks, or two gated stacks without blind spot")
+    features: int = hp(64, "channels h of the inner convolutions; maps between blocks have 2h (plain) or h (gated)", low=3)
+    layers: int = hp(15, "residual blocks or gated layers after the first", low=1)
+    kernel: Literal[3, 5, 7] = hp(3, "size of the kernels after the first, which is 7x7")
+    head: int = hp(32, "channels of the last but one layer", low=3)
+    conditional: bool = hp(False, "give labels to every gate; gated alone")
+    optimizer: Literal["rmsprop", "adam"] = hp("rmsprop", "descends the likelihood")
+    rate: float = hp(1e-3, "learning rate", low=0)
+    clip: float | None = hp(None, "largest norm of the gradient", low=0)
+    warmup: int = hp(0, "examples over which the learning rate rises from zero", low=0)
+    batch: int = hp(16, "examples a batch", low=1)
+    shadow: float | None = hp(None, "half-life in examples of averaged weights", low=1)
+
+    @classmethod
+    def modern(cls) -> Self:
+        """Gated stacks, Adam, averaged weights."""
+        return cls(kind="gated", layers=10, optimizer="adam", rate=2e-3, clip=1.0, warmup=2000, batch=32, shadow=5000.0)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Learns 8x8 digits in seconds."""
+        return cls(kind="gated", features=24, layers=4, head=24, optimizer="adam", rate=4e-3, clip=1.0, warmup=500,
+                   batch=32, shadow=2000.0)  # fmt: skip
+
+
+class Block(nn.Module):
+    """ReLU, 1x1 to h, ReLU, causal convolution, ReLU, 1x1 to 2h, and the way around. Figure 5 of the paper."""
+
+    def __init__(self, features: int, reach: int, groups: int) -> None:
+        super().__init__()
+        self.down = pointwise(2 * features, features, groups)
+        self.above, self.own = causal(features, features, reach, groups, itself=True)
+        self.up = pointwise(features, 2 * features, groups)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.relu(self.down(F.relu(x)))
+        return x + self.up(F.relu(self.above(h) + self.own(h)))
+
+
+class PlainNet(nn.Module):
+    """x `[B, C, H, W]` in [-1, 1] to logits `[B, C * outputs, H, W]`."""
+
+    def __init__(self, hyper: PixelCNNHyper, channels: int, outputs: int) -> None:
+        super().__init__()
+        width, reach = 2 * hyper.features, hyper.kernel // 2
+        self.above, self.own = causal(channels, width, FIRST, channels, itself=False)
+        self.blocks = nn.ModuleList(Block(hyper.features, reach, channels) for _ in range(hyper.layers))
+        self.head = pointwise(width, hyper.head, channels)
+        self.out = pointwise(hyper.head, channels * outputs, channels)
+
+    def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        h = self.above(x) + self.own(x)
+        for block in self.blocks:
+            h = block(h)
+        return self.out(F.relu(self.head(F.relu(h))))
+
+
+class Gated(nn.Module):
+    """One layer of the two stacks: v `[B, F, H, W]`, h `[B, F, H, W]` to the next v and h. Figure 2 of the second paper.
+
+    The first layer takes the picture as both, and sees nothing of a pixel itself.
+    """
+
+    def __init__(self, inputs: int, features: int, reach: int, groups: int, classes: int, first: bool) -> None:
+        super().__init__()
+        self.first, self.reach = first, reach
+        rows = reach if first else reach + 1  # later v already lie strictly above
+        self.vertical = nn.Conv2d(inputs, 2 * features, (rows, 2 * reach + 1))
+        self.link = nn.Conv2d(2 * features, 2 * features, 1)
+        self.own = Own(inputs, 2 * features, reach, groups, itself=not first, gates=2)
+        self.mix = pointwise(features, features, groups)
+        self.label = nn.Linear(classes, 4 * features, bias=False) if classes else None
+
+    def forward(self, v: Tensor, h: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
+        v = self.down(v)
+        wide = self.own(h) + self.link(v)
+        if self.label is not None and y is not None:
+            of_v, of_h = self.label(y)[:, :, None, None].chunk(2, 1)
+            v, wide = v + of_v, wide + of_h
+        out = self.mix(gate(wide))
+        return gate(v), out if self.first else h + out
+
+    def down(self, v: Tensor) -> Tensor:
+        """Return the vertical map before its gate `[B, 2F, H, W]`: rows above, and from the second layer on v's own."""
+        padded = F.pad(v, (self.reach, self.reach, self.reach, 0))
+        return self.vertical(padded[:, :, :-1] if self.first else padded)
+
+
+def gate(x: Tensor) -> Tensor:
+    """tanh of the first half of the channels times sigmoid of the second. Equation (2) of the second paper."""
+    a, b = x.chunk(2, 1)
+    return torch.tanh(a) * torch.sigmoid(b)
+
+
+class GatedNet(nn.Module):
+    """x `[B, C, H, W]` in [-1, 1] and one-hot labels `[B, K]` to logits `[B, C * outputs, H, W]`."""
+
+    def __init__(self, hyper: PixelCNNHyper, channels: int, outputs: int, classes: int) -> None:
+        super().__init__()
+        width, reach = hyper.features, hyper.kernel // 2
+        self.layers = nn.ModuleList([Gated(channels, width, FIRST, channels, classes, first=True)])
+        self.layers.extend(Gated(width, width, reach, channels, classes, first=False) for _ in range(hyper.layers))
+        self.head = pointwise(width, hyper.head, channels)
+        self.out = pointwise(hyper.head, channels * outputs, channels)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        v = h = x
+        for layer in self.layers:
+            v, h = layer(v, h, y)
+        return self.out(F.relu(self.head(F.relu(h))))
+
+
+class PixelCNN(Autoregressive):
+    """van den Oord et al. 2016."""
+
+    Hyper = PixelCNNHyper
+    hyper: PixelCNNHyper
+
+    def __init__(self, hyper: PixelCNNHyper, shape: Shape) -> None:
+        super().__init__(hyper, shape)
+        if hyper.conditional and (hyper.kind == "plain" or not shape.classes):
+            raise InputError("--conditional needs labelled data and --hyper.kind gated")
+        if self.channels == 3 and (hyper.features % 3 or hyper.head % 3):
+            raise InputError("colour pictures need --hyper.features and --hyper.head that three divides, one part a channel")
+        self.network: PlainNet | GatedNet
+        if hyper.kind == "gated":
+            classes = len(shape.classes) if hyper.conditional else 0
+            self.network = GatedNet(hyper, self.channels, self.outputs, classes)
+        else:
+            self.network = PlainNet(hyper, self.channels, self.outputs)
+
+    @property
+    def conditional(self) -> bool:
+        return self.hyper.conditional
+
+    def players(self) -> Sequence[Player]:
+        return [Player("network", (self.network,), self.optimizer, self.schedule, self.hyper.clip, self.hyper.shadow)]
+
+    def optimizer(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return RMSProp as the first paper has it, or Adam."""
+        if self.hyper.optimizer == "rmsprop":
+            return torch.optim.RMSprop(weights, self.hyper.rate, alpha=0.9)
+        return torch.optim.Adam(weights, self.hyper.rate, betas=(0.9, 0.99), fused=True)
+
+    def schedule(self, clock: Clock) -> dict[str, float]:
+        """Return the learning rate, which rises at first."""
+        done = 1.0 if self.hyper.warmup == 0 else min(1.0, (clock.examples + 1) / self.hyper.warmup)
+        return {"lr": self.hyper.rate * done}
+
+    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(deal)
+        nats = -self.score(self.code(batch["x"]), batch["y"] if self.conditional else None).mean()
+        yield Move("network", nats, {"nats": nats})
+
+    def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.network(x, self.labels(given, len(x))).unflatten(1, (self.channels, -1))
+
+    def labels(self, given: Tensor | None, n: int) -> Tensor | None:
+        """Return class indices `[B]` as one-hot rows `[B, K]`, or None for a model without labels."""
+        if not self.conditional:
+            return None
+        if given is None:
+            raise InputError("this model was trained with labels: its likelihood needs the label of each picture")
+        return one_hot(given.to(self.device), len(self.shape.classes))
+
+    def incremental(self, n: int, given: Tensor | None) -> Incremental:
+        if isinstance(self.network, GatedNet):
+            return CachedGated(self.network, n, (self.channels, self.width), self.labels(given, n))
+        return CachedPlain(self.network, n, (self.channels, self.width))

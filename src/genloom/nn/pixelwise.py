@@ -1,0 +1,139 @@
+"""PixelCNN one pixel at a time: the same sums as the whole network, each done once.
+
+At the start of a row everything that only the rows above decide is computed for the whole row. A pixel then costs
+a few small matrix products a layer: its window of the row so far, laid out flat, times the layer's taps.
+"""
+
+# B batch, C channels of the picture, F features, W width
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genloom.autoregressive import Incremental
+from genloom.nn.causal import Own
+
+
+class Window:
+    """One row of a map, flat `[B, (reach + W) * F]`, so that a pixel's taps are one slice of it."""
+
+    def __init__(self, own: Own, n: int, width: int, like: Tensor) -> None:
+        self.reach, self.taps = own.reach, own.taps
+        self.weight = own.flat()  # [taps * F, outputs]
+        self.bias = own.bias
+        self.features = own.weight.shape[1]
+        self.row = like.new_zeros(n, (self.reach + width) * self.features)
+
+    def put(self, column: int, x: Tensor) -> None:
+        """Set the features `[B, F]` of a column."""
+        start = (self.reach + column) * self.features
+        self.row[:, start : start + self.features] = x
+
+    def look(self, column: int, base: Tensor) -> Tensor:
+        """Return `base` `[B, outputs]` plus what the pixel sees of its row."""
+        start = column * self.features
+        return torch.addmm(base, self.row[:, start : start + self.taps * self.features], self.weight)
+
+    def whole(self) -> Tensor:
+        """Return the row as a map `[B, F, 1, W]`."""
+        return self.row[:, self.reach * self.features :].unflatten(1, (-1, self.features)).permute(0, 2, 1)[:, :, None]
+
+
+class Rows:
+    """The last rows of a map `[B, F, rows, W]`."""
+
+    def __init__(self, n: int, features: int, rows: int, width: int, like: Tensor) -> None:
+        self.rows = like.new_zeros(n, features, rows, width)
+
+    def push(self, row: Tensor) -> Tensor:
+        """Append a row `[B, F, 1, W]`, dropping the oldest, and return them all."""
+        self.rows = torch.cat([self.rows[:, :, 1:], row], 2)
+        return self.rows
+
+
+class Linear:
+    """A pointwise layer on `[B, F]`."""
+
+    def __init__(self, own: Own) -> None:
+        self.weight, self.bias = own.flat(), own.bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.addmm(self.bias, x, self.weight)
+
+
+class CachedPlain(Incremental):
+    """The plain PixelCNN."""
+
+    def __init__(self, network: Any, n: int, dims: tuple[int, int]) -> None:
+        channels, width = dims
+        like = network.own.weight
+        self.first, self.above = Window(network.own, n, width, like), network.above
+        self.pixels = Rows(n, channels, network.above.rows, width, like)
+        self.blocks = list(network.blocks)
+        self.windows = [Window(block.own, n, width, like) for block in self.blocks]
+        self.rows = [Rows(n, block.own.weight.shape[1], block.above.rows, width, like) for block in self.blocks]
+        self.down, self.up = [[Linear(part) for part in parts] for parts in
+                              zip(*((block.down, block.up) for block in self.blocks), strict=True)]  # fmt: skip
+        self.head, self.out = Linear(network.head), Linear(network.out)
+
+    def begin_row(self) -> None:
+        self.base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
+        self.bases = [
+            block.above.row(rows.push(window.whole())) + window.bias
+            for block, rows, window in zip(self.blocks, self.rows, self.windows, strict=True)
+        ]
+
+    def see(self, column: int, x: Tensor) -> None:
+        self.first.put(column, x)
+
+    def pixel(self, column: int) -> Tensor:
+        h = self.first.look(column, self.base[column])
+        for window, base, down, up in zip(self.windows, self.bases, self.down, self.up, strict=True):
+            window.put(column, F.relu(down(F.relu(h))))
+            h = h + up(F.relu(window.look(column, base[column])))
+        return self.out(F.relu(self.head(F.relu(h))))
+
+
+class CachedGated(Incremental):
+    """The gated PixelCNN."""
+
+    def __init__(self, network: Any, n: int, dims: tuple[int, int], y: Tensor | None) -> None:
+        channels, width = dims
+        self.layers = list(network.layers)
+        like = network.head.weight
+        self.windows = [Window(layer.own, n, width, like) for layer in self.layers]
+        # The first layer sees rows above alone; the others see their own row of v as well.
+        self.rows = [Rows(n, layer.vertical.in_channels, layer.vertical.kernel_size[0], width, like) for layer in self.layers]
+        self.labels = [None if layer.label is None else layer.label(y)[:, :, None, None].chunk(2, 1) for layer in self.layers]
+        self.mix = [Linear(layer.mix) for layer in self.layers]
+        self.head, self.out = Linear(network.head), Linear(network.out)
+
+    def begin_row(self) -> None:
+        v = self.windows[0].whole()  # of the picture: the row above
+        self.bases = []
+        for layer, rows, label, window in zip(self.layers, self.rows, self.labels, self.windows, strict=True):
+            v = layer.vertical(F.pad(rows.push(v), (layer.reach, layer.reach)))  # [B, 2F, 1, W]
+            base = layer.link(v) + window.bias[:, None, None]
+            if label is not None:
+                v, base = v + label[0], base + label[1]
+            self.bases.append(base[:, :, 0].permute(2, 0, 1).contiguous())
+            a, b = v.chunk(2, 1)
+            v = torch.tanh(a) * torch.sigmoid(b)
+
+    def see(self, column: int, x: Tensor) -> None:
+        self.windows[0].put(column, x)
+        self.seen = x
+
+    def pixel(self, column: int) -> Tensor:
+        h = self.seen
+        for i, (window, base, mix) in enumerate(zip(self.windows, self.bases, self.mix, strict=True)):
+            if i:
+                window.put(column, h)
+            a, b = window.look(column, base[column]).chunk(2, 1)
+            out = mix(torch.tanh(a) * torch.sigmoid(b))
+            h = h + out if i else out
+        return self.out(F.relu(self.head(F.relu(h))))
