@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Literal, Self
 
 import torch
@@ -32,7 +33,9 @@ MOST_LEVELS = 256
 class PixelHyper(Hyper):
     """What models of pixels have in common."""
 
-    levels: int | None = hp(None, "values a pixel takes, none for as many as the data has: 2 ... 256", low=2, high=MOST_LEVELS)
+    levels: int | None = hp(
+        None, "values a pixel takes, none for as many as the data has: 2 ... 256", low=2, high=MOST_LEVELS
+    )
     binarise: Literal["none", "threshold", "dynamic"] = hp(
         "none", "grey to black and white: at 0.5, or drawn anew each time with the grey as probability"
     )
@@ -99,7 +102,7 @@ class Autoregressive(Model, Samples, Scores, Completes):
             return (x > 0.5).long()
         steps = x * (self.levels - 1)
         levels = steps.round()
-        if bool((steps - levels).abs().max() > 0.51 * (self.levels - 1) / 255):
+        if not x.is_meta and bool((steps - levels).abs().max() > 0.51 * (self.levels - 1) / 255):
             what = "black and white" if self.levels == 2 else f"{self.levels} levels"
             raise InputError(f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
                              "(or threshold), or with --hyper.levels 256")  # fmt: skip
@@ -174,14 +177,12 @@ class Autoregressive(Model, Samples, Scores, Completes):
             given = torch.arange(len(levels)) % len(self.shape.classes)
         given = None if given is None else given.to(self.device)
         step = self.naive(levels, given) if method == "naive" else self.cached(levels, given)
-        for row in range(self.height):
-            for column in range(self.width):
-                for channel in range(self.channels):
-                    drawn = bool(unknown[row, column])
-                    logits = step(row, column, channel, drawn)
-                    if drawn:
-                        u = noise[:, channel, row, column]
-                        levels[:, channel, row, column] = invert(logits.float() / max(temperature, 1e-6), u)
+        for row, column, channel in product(range(self.height), range(self.width), range(self.channels)):
+            drawn = bool(unknown[row, column])
+            logits = step(row, column, channel, drawn)
+            if drawn:
+                u = noise[:, channel, row, column]
+                levels[:, channel, row, column] = invert(logits.float() / max(temperature, 1e-6), u)
         return levels
 
     def naive(self, levels: Tensor, given: Tensor | None) -> Callable[[int, int, int, bool], Tensor]:

@@ -68,11 +68,14 @@ class Scores(ABC):
 
     Attributes:
         bound: `exact`, `elbo`, or `iw-k` for a bound from k importance-weighted draws.
-        coding: what an example is to the likelihood, such as "256 levels" or "binary, threshold 0.5".
     """
 
     bound: str
-    coding: str
+
+    @property
+    @abstractmethod
+    def coding(self) -> str:
+        """What an example is to the likelihood, such as "256 levels" or "binary, threshold 0.5"."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:

@@ -102,13 +102,17 @@ class CachedGated(Incremental):
     """The gated PixelCNN."""
 
     def __init__(self, network: Any, n: int, dims: tuple[int, int], y: Tensor | None) -> None:
-        channels, width = dims
+        _, width = dims
         self.layers = list(network.layers)
         like = network.head.weight
         self.windows = [Window(layer.own, n, width, like) for layer in self.layers]
         # The first layer sees rows above alone; the others see their own row of v as well.
-        self.rows = [Rows(n, layer.vertical.in_channels, layer.vertical.kernel_size[0], width, like) for layer in self.layers]
-        self.labels = [None if layer.label is None else layer.label(y)[:, :, None, None].chunk(2, 1) for layer in self.layers]
+        self.rows = [
+            Rows(n, layer.vertical.in_channels, layer.vertical.kernel_size[0], width, like) for layer in self.layers
+        ]
+        self.labels = [
+            None if layer.label is None else layer.label(y)[:, :, None, None].chunk(2, 1) for layer in self.layers
+        ]
         self.mix = [Linear(layer.mix) for layer in self.layers]
         self.head, self.out = Linear(network.head), Linear(network.out)
 

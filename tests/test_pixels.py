@@ -1,0 +1,212 @@
+"""Models of pixels: causal, normalised, and sampled as they are scored."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import genloom
+from genloom.autoregressive import count_levels, invert, level_log_prob
+from genloom.data import Options
+from genloom.errors import InputError
+from genloom.models.pixelcnn import PixelCNN
+from genloom.nn.causal import causal, group_mask
+from genloom.shape import ImageShape
+
+KINDS = ["plain", "gated"]
+
+
+def small(kind="gated", channels=1, height=6, width=6, levels=2, classes=(), **hyper):
+    torch.manual_seed(0)
+    values = {"features": 12, "layers": 2, "head": 6, "levels": levels, **hyper}
+    shape = ImageShape(channels=channels, height=height, width_px=width, classes=classes)
+    return PixelCNN(PixelCNN.Hyper(kind=kind, **values), shape).eval()
+
+
+def influence(model):
+    """Return `[N, N]`: whether the logits of the i-th value move with the j-th, in raster order."""
+    channels, height, width = model.shape.dims
+    x = torch.rand(1, channels, height, width, dtype=torch.float64) * 2 - 1
+    model = model.double()
+    jacobian = torch.autograd.functional.jacobian(lambda x: model.logits(x).sum(2), x)[0][:, :, :, 0]
+    n = channels * height * width
+    return jacobian.permute(1, 2, 0, 4, 5, 3).reshape(n, n) != 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 5), (3, 3)])
+def test_no_value_sees_itself_or_a_later_one(kind, channels, levels):
+    seen = influence(small(kind, channels, levels=levels, features=24, head=24))
+    assert not seen.triu().any()
+    assert seen.any(1)[1:].all()  # every value but the first sees something
+
+
+def test_a_planted_leak_is_seen():
+    model = small("gated")
+    model.network.layers[1].first = model.network.layers[0].first = False  # the first layer's shift is lost
+    with pytest.raises(RuntimeError):  # rows and columns no longer fit
+        influence(model)
+    model = small("plain")
+    model.network.own.forward = lambda x, own=model.network.own: torch.nn.functional.conv2d(
+        torch.nn.functional.pad(x, (2, 0)), own.masked(), own.bias
+    )  # the kernel ends at the pixel itself
+    assert influence(model).triu().any()
+
+
+def test_the_blind_spot_is_the_plain_kinds_alone():
+    options = {"height": 5, "width": 9, "layers": 4}
+    earlier = torch.ones(45, 45).tril(-1).bool()
+    plain, gated = (influence(small(kind, **options)) for kind in KINDS)
+    assert (earlier & ~plain).sum() > (earlier & ~gated).sum()
+    assert gated[40][:36].all()  # the rows above are seen whole where the kernels reach
+
+
+def test_cropped_kernels_equal_masked_ones():
+    torch.manual_seed(0)
+    above, own = causal(6, 9, 2, 3, itself=True)
+    x = torch.randn(2, 6, 7, 8)
+    weight = torch.zeros(9, 6, 5, 5)
+    weight[:, :, :2] = above.weight.detach()
+    weight[:, :, 2, :3] = own.weight.detach()[:, :, 0]
+    weight[:, :, 2, 2] *= group_mask(9, 6, 3, True)
+    expected = torch.nn.functional.conv2d(x, weight, own.bias, padding=2)
+    assert torch.allclose(above(x) + own(x), expected, atol=1e-5)
+
+
+def test_channel_groups_follow_red_green_blue():
+    assert group_mask(3, 3, 3, itself=False).tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
+    assert group_mask(6, 3, 3, itself=True, gates=2).tolist() == 2 * [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("channels", "height", "width", "levels"), [(1, 3, 3, 2), (1, 2, 2, 4), (3, 1, 2, 2)])
+def test_probabilities_of_all_pictures_sum_to_one(kind, channels, height, width, levels):
+    model = small(kind, channels, height, width, levels)
+    values = list(itertools.product(range(levels), repeat=channels * height * width))
+    pictures = torch.tensor(values).view(-1, channels, height, width)
+    with torch.no_grad():
+        total = model.log_prob(model.decode(pictures)).double().exp().sum()
+    assert float(total) == pytest.approx(1, abs=1e-5)
+
+
+def test_samples_follow_the_enumerated_distribution():
+    model = small("gated", height=2, width=3)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(3)  # far from uniform
+        pictures = torch.tensor(list(itertools.product((0.0, 1.0), repeat=6))).view(-1, 1, 2, 3)
+        expected = model.log_prob(pictures).exp() * 4000
+    drawn = model.sample(4000, generator=torch.Generator().manual_seed(0)).flatten(1) @ 2.0 ** torch.arange(5, -1, -1)
+    counts = torch.bincount(drawn.long(), minlength=64)
+    common = expected > 5
+    chi = ((counts - expected) ** 2 / expected)[common].sum()
+    assert float(chi) < int(common.sum()) + 4 * (2 * int(common.sum())) ** 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 7), (3, 4)])
+def test_cached_sampling_equals_naive_and_what_is_scored(kind, channels, levels):
+    model = small(kind, channels, height=5, width=7, levels=levels)
+    a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
+    assert torch.equal(a, b)
+    code = model.code(a)
+    step = model.cached(code, None)
+    with torch.no_grad():
+        whole = model.logits(model.inputs(code))
+        for row, column, channel in itertools.product(range(5), range(7), range(channels)):
+            found = step(row, column, channel, True)
+            assert torch.allclose(found, whole[:, channel, :, row, column], atol=1e-5)
+
+
+def test_labels_reach_both_methods():
+    model = small("gated", classes=("a", "b", "c"), conditional=True)
+    given = torch.tensor([0, 1, 2, 2])
+    a, b = (model.sample(4, given, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
+    assert torch.equal(a, b)
+    x = a[:2]
+    with torch.no_grad():
+        assert not torch.equal(model.log_prob(x, given[:2]), model.log_prob(x, given[2:]))
+    with pytest.raises(InputError, match="label of each picture"):
+        model.log_prob(x)
+
+
+def test_completion_keeps_what_is_known_and_goes_on_exactly():
+    model = small("gated", levels=4)
+    x = model.decode(torch.randint(4, (3, 1, 6, 6), generator=torch.Generator().manual_seed(2)))
+    known = torch.zeros(6, 6, dtype=torch.bool)
+    known[:3] = True
+    filled = model.complete(x, known, torch.Generator().manual_seed(5))
+    assert torch.equal(filled[:, :, :3], x[:, :, :3]) and not torch.equal(filled[:, :, 3:], x[:, :, 3:])
+    code, noise = model.code(filled), torch.rand(x.shape, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        logits = model.logits(model.inputs(code))
+    again = torch.stack([invert(logits[:, 0, :, r, c], noise[:, 0, r, c]) for r in range(3, 6) for c in range(6)], 1)
+    assert torch.equal(again.view(3, 1, 3, 6), code[:, :, 3:])
+
+
+def test_level_log_prob_has_its_closed_forms():
+    levels = torch.tensor([[[[0, 1]]]])
+    assert torch.allclose(level_log_prob(torch.zeros(1, 1, 1, 1, 2), levels), torch.full((1, 1, 1, 2), -np.log(2)).float())
+    assert torch.allclose(level_log_prob(torch.zeros(1, 1, 8, 1, 2), levels), torch.full((1, 1, 1, 2), -np.log(8)).float())
+    one, two = torch.randn(1, 1, 1, 1, 2), torch.zeros(1, 1, 2, 1, 2)
+    two[:, :, 1] = one[:, :, 0]
+    assert torch.allclose(level_log_prob(one, levels), level_log_prob(two, levels), atol=1e-6)
+
+
+def test_inversion_follows_the_probabilities():
+    logits = torch.tensor([[0.2, 0.5, 0.3]]).log()
+    u = torch.linspace(0, 0.999999, 1000)
+    counts = torch.bincount(invert(logits.expand(1000, 3), u), minlength=3)
+    assert counts.tolist() == pytest.approx([200, 500, 300], abs=1)
+
+
+def test_levels_are_counted_from_the_data(tmp_path):
+    assert count_levels(genloom.load_data("digits")) == 17
+    np.save(tmp_path / "x.npy", np.array([[[0, 255], [255, 0]]] * 3, np.uint8))
+    assert count_levels(genloom.load_data(tmp_path / "x.npy")) == 2
+    np.save(tmp_path / "g.npy", np.arange(256, dtype=np.uint8).reshape(4, 8, 8))
+    assert count_levels(genloom.load_data(tmp_path / "g.npy")) == 256
+
+
+def test_pictures_between_the_levels_are_refused_with_the_option_that_helps():
+    grey = torch.rand(2, 1, 6, 6, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(InputError, match="--hyper.binarise dynamic"):
+        small().log_prob(grey)
+    assert small(binarise="dynamic").log_prob(grey).shape == (2,)
+    assert small(binarise="dynamic").coding == "binary, drawn with seed 1"
+    with pytest.raises(InputError, match="scores pictures of"):
+        small().log_prob(torch.zeros(2, 1, 5, 6))
+
+
+def test_colour_needs_three_parts():
+    with pytest.raises(InputError, match="three divides"):
+        small(channels=3, features=16)
+    with pytest.raises(InputError, match="--conditional"):
+        small("plain", conditional=True, classes=("a", "b"))
+
+
+def test_golden_counts():
+    paper = PixelCNN(PixelCNN.Hyper(levels=2), ImageShape(channels=1, height=28, width_px=28))
+    first = 128 * (3 * 7 + 3) + 128
+    block = (128 * 64 + 64) + (64 * 64 * (3 + 2) + 64) + (64 * 128 + 128)
+    head = (128 * 32 + 32) + (32 * 1 + 1)
+    assert sum(p.numel() for p in paper.parameters()) == first + 15 * block + head
+
+
+def test_packed_bits_are_a_source(tmp_path):
+    bits = np.random.default_rng(0).integers(0, 2, (20, 16, 16), dtype=np.uint8)
+    packed = {name: np.packbits(x.reshape(len(x), -1), axis=1) for name, x in (("train", bits[:15]), ("test", bits[15:]))}
+    np.savez(tmp_path / "b.npz", **packed)
+    train, test = (genloom.load_data(tmp_path / "b.npz", Options(split=split)) for split in ("train", "test"))
+    assert (len(train), len(test)) == (15, 5)
+    assert torch.equal(train.pixels[..., 0], torch.from_numpy(bits[:15] * np.uint8(255)))
+
+
+def test_tiny_learns_the_digits(tmp_path):
+    run = genloom.fit("pixelcnn", "digits", tmp_path / "run", preset="tiny", examples=6_000, device="cpu", precision="fp32")
+    model = genloom.load(run)
+    test = genloom.load_data("digits", Options(split="test"))
+    with torch.no_grad():
+        nats = -model.log_prob(test.pictures(torch.arange(len(test)))).mean()
+    assert model.coding == "17 levels" and nats < 0.75 * 64 * np.log(17)
