@@ -114,7 +114,7 @@ class Autoregressive(Model, Samples, Scores, Completes):
 
     def inputs(self, levels: Tensor) -> Tensor:
         """Return levels as what the network sees, in [-1, 1]."""
-        return 2 * self.decode(levels) - 1
+        return (2 * self.decode(levels) - 1).to(next(self.parameters()).dtype)
 
     # -- likelihood --------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ clipped gradient.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -52,6 +53,7 @@ class PixelCNNHyper(PixelHyper):
     rate: float = hp(1e-3, "learning rate", low=0)
     clip: float | None = hp(None, "largest norm of the gradient", low=0)
     warmup: int = hp(0, "examples over which the learning rate rises from zero", low=0)
+    anneal: int = hp(0, "examples over which the rate then falls to a hundredth by a cosine, 0 for never", low=0)
     batch: int = hp(16, "examples a batch", low=1)
     shadow: float | None = hp(None, "half-life in examples of averaged weights", low=1)
 
@@ -187,9 +189,12 @@ class PixelCNN(Autoregressive):
         return torch.optim.Adam(weights, self.hyper.rate, betas=(0.9, 0.99), fused=True)
 
     def schedule(self, clock: Clock) -> dict[str, float]:
-        """Return the learning rate, which rises at first."""
-        done = 1.0 if self.hyper.warmup == 0 else min(1.0, (clock.examples + 1) / self.hyper.warmup)
-        return {"lr": self.hyper.rate * done}
+        """Return the learning rate, which rises at first and may fall."""
+        hyper = self.hyper
+        done = 1.0 if hyper.warmup == 0 else min(1.0, (clock.examples + 1) / hyper.warmup)
+        if hyper.anneal:
+            done *= 0.505 + 0.495 * math.cos(math.pi * min(1.0, clock.examples / hyper.anneal))
+        return {"lr": hyper.rate * done}
 
     def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(deal)
@@ -205,7 +210,7 @@ class PixelCNN(Autoregressive):
             return None
         if given is None:
             raise InputError("this model was trained with labels: its likelihood needs the label of each picture")
-        return one_hot(given.to(self.device), len(self.shape.classes))
+        return one_hot(given.to(self.device), len(self.shape.classes)).to(self.network.head.weight.dtype)
 
     def incremental(self, n: int, given: Tensor | None) -> Incremental:
         if isinstance(self.network, GatedNet):

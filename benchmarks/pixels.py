@@ -1,0 +1,58 @@
+"""Score a trained model of pixels on pictures it has never seen, in nats and bits per dimension.
+
+    genloom fit pixelcnn ../shared/data/binarized_mnist/binarized_mnist_packed.npz -o runs/p --preset modern --minutes 60
+    python -m benchmarks.pixels gated-mnist runs/p
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+import torch
+
+from benchmarks.evidence import FOLDER, record
+from genloom import Run, load
+from genloom.api import count_weights
+from genloom.data import Options
+from genloom.data import load as load_data
+from genloom.measures.likelihood import likelihood_rows
+from genloom.tools.draw import draw, write
+
+
+def main() -> None:
+    """Measure and record; draw 64 samples beside the model's page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name")
+    parser.add_argument("run")
+    parser.add_argument("--picture", help="name of the sample grid under docs/models")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    began = time.process_time()
+    run = Run.open(arguments.run)
+    model, info = load(run), run.record
+    dims = info["shape"]
+    test = load_data(info["data"]["source"].split("[")[0],
+                     Options(split="test", size=(dims["height"], dims["width_px"]), channels=dims["channels"]))  # fmt: skip
+    rows = likelihood_rows(model, test)
+    nats, bits = (next(f for name, f in rows.items() if name.startswith(kind)) for kind in ("log", "bits"))
+    state = run.state(run.last_checkpoint())
+    figures = {
+        "nats": [-nats.value, -nats.high, -nats.low],
+        "bits_per_dim": [bits.value, bits.low, bits.high],
+        "parameters": count_weights(model),
+        "examples": state["examples"],
+        "training_cpu_seconds": round(state["cpu_seconds"], 1),
+    }
+    before = time.process_time()
+    samples = draw(model, 64, seed=1)
+    figures["cpu_seconds_for_64_samples"] = round(time.process_time() - before, 2)
+    if arguments.picture:
+        write(model, samples, str(FOLDER.parent / "models" / f"{arguments.picture}.png"))
+    record(arguments.name, figures, seed=info["plan"]["seed"],
+           cpu_seconds=state["cpu_seconds"] + time.process_time() - began, notes=nats.protocol,
+           training=info["command"])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
