@@ -1,7 +1,7 @@
 """Score a trained model of pixels on pictures it has never seen, in nats and bits per dimension.
 
-    genloom fit pixelcnn ../shared/data/binarized_mnist/binarized_mnist_packed.npz -o runs/p --preset modern --minutes 60
-    python -m benchmarks.pixels gated-mnist runs/p
+genloom fit pixelcnn ../shared/data/binarized_mnist/binarized_mnist_packed.npz -o runs/p --preset modern --minutes 60
+python -m benchmarks.pixels gated-mnist runs/p
 """
 
 from __future__ import annotations

@@ -8,11 +8,14 @@ import torch
 
 import genloom
 from genloom.autoregressive import count_levels, invert, level_log_prob
+from genloom.cli.app import run as command
 from genloom.data import Options
 from genloom.errors import InputError
 from genloom.models.pixelcnn import PixelCNN
-from genloom.nn.causal import causal, group_mask
-from genloom.shape import ImageShape
+from genloom.nn.causal import Above, Own, causal, group_mask
+from genloom.shape import ImageShape, to_picture
+from genloom.tools.certify import certify
+from genloom.tools.complete import is_exact
 
 KINDS = ["plain", "gated"]
 
@@ -210,3 +213,96 @@ def test_tiny_learns_the_digits(tmp_path):
     with torch.no_grad():
         nats = -model.log_prob(test.pictures(torch.arange(len(test)))).mean()
     assert model.coding == "17 levels" and nats < 0.75 * 64 * np.log(17)
+
+
+# -- certify, complete, and the command line -------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pixels") / "run"
+    genloom.fit("pixelcnn", "digits", folder, preset="tiny", examples=640, device="cpu")
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (3, 256)])
+def test_certify_proves_a_right_model(kind, channels, levels):
+    claims = list(certify(small(kind, channels, levels=levels)))
+    assert len(claims) == 5 and all(claim.holds for claim in claims), claims
+
+
+def test_certify_catches_planted_defects(monkeypatch):
+    monkeypatch.setattr(Own, "forward", lambda self, x: torch.nn.functional.conv2d(  # one pixel too far to the right
+        torch.nn.functional.pad(x, (self.taps - 1, 0)), self.masked(), self.bias))  # fmt: skip
+    broken = {claim.text: claim.holds for claim in certify(small("gated"))}
+    assert not broken["no value depends on itself or a later one"]
+    assert not broken["logits while sampling equal logits while scoring"]
+
+
+def test_certify_catches_a_flipped_axis_and_a_lost_row_shift(monkeypatch):
+    monkeypatch.setattr(Above, "forward", lambda self, x: torch.nn.Conv2d.forward(self, torch.nn.functional.pad(
+        x, (self.reach, self.reach, self.rows - 1, 0))))  # fmt: skip  # sees its own row
+    assert not next(iter(certify(small("plain")))).holds
+    monkeypatch.undo()
+    model = small("gated")
+    logits = PixelCNN.logits
+    monkeypatch.setattr(PixelCNN, "logits", lambda self, x, given=None: logits(self, x.flip(3), given).flip(4))
+    assert not next(iter(certify(model))).holds
+
+
+def test_certify_needs_a_likelihood():
+    from genloom.models.gan import GAN
+
+    with pytest.raises(InputError, match="no likelihood"):
+        next(iter(certify(GAN(GAN.Hyper.tiny(), ImageShape(channels=1, height=8, width_px=8)))))
+
+
+def test_the_commands(trained, tmp_path, capsys):
+    assert command(["certify", str(trained)]) == 0
+    assert (trained / "sight.png").exists() and "holds" in capsys.readouterr().out
+    picture = tmp_path / "x.png"
+    to_picture(genloom.load_data("digits").pictures(torch.arange(1))[0]).save(picture)
+    assert command(["complete", str(trained), str(picture), "-n", "3", "-o", str(tmp_path / "c.npy")]) == 0
+    completions = np.load(tmp_path / "c.npy")
+    assert completions.shape == (4, 1, 8, 8) and (completions[1:, :, :4] == completions[:1, :, :4]).all()
+    for method in ("cached", "naive"):
+        out = str(tmp_path / f"{method}.npy")
+        assert command(["sample", str(trained), "-n", "3", "--method", method, "-o", out]) == 0
+    assert (np.load(tmp_path / "cached.npy") == np.load(tmp_path / "naive.npy")).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["complete", "{run}", "nowhere.png"], "cannot be read"),
+        (["complete", "{run}", "{picture}", "--known", "upper"], "--known takes"),
+        (["complete", "{run}", "{picture}", "-n", "0"], "from 1 on"),
+        (["complete", "{run}", "{picture}", "--label", "3"], "without labels"),
+        (["complete", "{run}", "{large}"], "resize it"),
+        (["complete", "{run}", "{picture}", "--known", "{large}"], "resize it"),
+    ],
+)
+def test_bad_input_is_said_in_one_sentence(trained, tmp_path, capsys, arguments, says):
+    picture, large = tmp_path / "x.png", tmp_path / "large.png"
+    to_picture(torch.zeros(1, 8, 8)).save(picture)
+    to_picture(torch.zeros(1, 9, 8)).save(large)
+    assert command([a.format(run=trained, picture=picture, large=large) for a in arguments]) == 2
+    said = capsys.readouterr().err
+    assert says in said and said.count("\n") == 1
+
+
+def test_only_a_raster_suffix_is_exact():
+    known = torch.zeros(4, 4, dtype=torch.bool)
+    known[:2] = True
+    assert is_exact(known)
+    known[2, 0] = True
+    assert is_exact(known)
+    known[3, 3] = True
+    assert not is_exact(known)
+
+
+def test_the_judge_prints_the_likelihood_with_its_protocol(trained):
+    judgement = genloom.judge(trained, n=200, features="random")
+    nats = judgement.measures["log-likelihood[exact]"]
+    assert "17 levels, exact" in nats.protocol and nats.n == 359

@@ -164,6 +164,7 @@ def sample(
     label: Annotated[str | None, Parameter(help="a class, by name or number")] = None,
     checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
     temperature: Annotated[float, Parameter(help="scale of the noise")] = 1.0,
+    method: Annotated[Literal["cached", "naive"] | None, Parameter(help="of models of pixels; both draw the same")] = None,
 ) -> None:
     """Draw samples from a run."""
     from genloom.api import load
@@ -173,7 +174,7 @@ def sample(
     if not targets:
         raise InputError("sample needs -o FILE.png, FILE.npy or FOLDER/, or --each FOLDER")
     model = load(run, checkpoint)
-    samples = draw(model, n, seed, label, temperature)
+    samples = draw(model, n, seed, label, temperature, method)
     for target in targets:
         print(f"{n} samples in {write(model, samples, target)}")
 
@@ -271,6 +272,36 @@ def check(
     from genloom.cli.draw import check_command
 
     check_command(data, out, size, channels, squeeze, split)
+
+
+@app.command
+def certify(
+    run: RunFolder, *, checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last"
+) -> int:
+    """Prove what a likelihood model claims: causal, normalised, sampled as scored. Exit 0 only if all of it holds."""
+    from genloom.cli.pixels import certify_command
+
+    return certify_command(run, checkpoint)
+
+
+@app.command
+def complete(
+    run: RunFolder,
+    picture: Annotated[str, Parameter(help="a picture of the model's size")],
+    *,
+    known: Annotated[
+        str, Parameter(help="top-half, left-half, ..., or a picture whose white pixels are known")
+    ] = "top-half",
+    n: Annotated[int, Parameter(name=["-n", "--n"], help="completions")] = 8,
+    out: Annotated[str, Parameter(name=["-o", "--out"])] = "complete.png",
+    seed: int = 0,
+    label: Annotated[str | None, Parameter(help="a class, by name or number")] = None,
+    checkpoint: str = "last",
+) -> None:
+    """Fill in the unknown part of a picture, several times; known pixels stay as they are."""
+    from genloom.cli.pixels import complete_command
+
+    complete_command(run, picture, known, n, out, seed, label, checkpoint)
 
 
 @app.command

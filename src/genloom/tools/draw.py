@@ -6,10 +6,12 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from genloom.autoregressive import Autoregressive, Method
 from genloom.capabilities import Latent, Samples
 from genloom.errors import InputError
 from genloom.model import Model
@@ -18,18 +20,22 @@ from genloom.shape import ImageShape, grid, to_picture
 BLOCK = 250  # samples drawn at once
 
 
-def draw(model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0) -> Tensor:
+def draw(
+    model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0,
+    method: Method | None = None,
+) -> Tensor:  # fmt: skip
     """Draw `n` samples `[n, *dims]` on the CPU in fp32; the same seed gives the same samples.
 
     Raises:
         InputError: the model draws no samples, has no such label, or gives values that are no numbers.
     """
-    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature)])
+    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature, method)])
 
 
 def stream(
-    model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0
-) -> Iterator[tuple[Tensor, Tensor | None]]:
+    model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0,
+    method: Method | None = None,
+) -> Iterator[tuple[Tensor, Tensor | None]]:  # fmt: skip
     """Yield `n` samples in blocks `[b, *dims]`, each with the labels asked for `[b]`, or None; raises as `draw`."""
     if not isinstance(model, Samples):
         raise InputError(f"{type(model).__name__} draws no samples")
@@ -37,6 +43,9 @@ def stream(
         raise InputError(f"-n takes a number of samples from 1 on, got {n}")
     if not 0 <= temperature < float("inf"):
         raise InputError(f"--temperature takes a number from 0 on, got {temperature}")
+    if method and not isinstance(model, Autoregressive):
+        raise InputError(f"--method is for models of pixels; {type(model).__name__} draws in one way")
+    ways: dict[str, Any] = {"method": method} if method else {}
     given = None
     if label is not None:
         if not getattr(model, "conditional", False):
@@ -47,7 +56,7 @@ def stream(
         size = min(BLOCK, n - start)
         part = given[start : start + size] if given is not None else round_classes(model, start, size)
         with torch.no_grad():
-            samples = model.sample(size, part, temperature, generator).float().cpu()
+            samples = model.sample(size, part, temperature, generator, **ways).float().cpu()
         if not samples.isfinite().all():
             raise InputError("the model gives values that are not numbers: its training went bad; use an older checkpoint")
         yield samples, part
