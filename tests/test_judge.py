@@ -132,9 +132,11 @@ def test_inception_score_equals_torchmetrics_and_its_extremes():
 
 def test_wasserstein_is_zero_for_equal_sets_and_grows_with_noise():
     x = genloom.load_data("digits", Options(size=(32, 32))).pictures(torch.arange(200))
+    x = (x * 255).round().to(torch.uint8)
     assert all(figure.value == 0 for figure in wasserstein_figures(x, x).values())
     generator = torch.Generator().manual_seed(0)
-    values = [wasserstein_figures((x + s * torch.rand(x.shape, generator=generator)).clamp(0, 1), x)["SWD mean"].value
+    noise = 255 * torch.rand(x.shape, generator=generator)
+    values = [wasserstein_figures((x + s * noise).clamp(0, 255).to(torch.uint8), x)["SWD mean"].value
               for s in (0.1, 0.4)]  # fmt: skip
     assert 0 < values[0] < values[1]
     assert levels(28) == [28] and levels(64) == [64, 32, 16] and levels(256)[-1] == 16

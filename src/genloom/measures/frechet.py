@@ -21,9 +21,13 @@ def fid(fake: Tensor, real: Tensor, protocol: str) -> Figure:
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean `[D]` and covariance `[D, D]` of features `[n, D]`, in float64."""
-    features = features.double()
-    return features.mean(0), torch.cov(features.T)
+    """Return mean `[D]` and covariance `[D, D]` of features `[n, D]`, in float64, without a float64 copy of them all."""
+    mean = features.mean(0, dtype=torch.float64)
+    total = torch.zeros(len(mean), len(mean), dtype=torch.float64)
+    for part in features.split(4096):
+        centred = part.double() - mean
+        total += centred.T @ centred
+    return mean, total / (len(features) - 1)
 
 
 def frechet_distance(x: Tensor, y: Tensor) -> float:

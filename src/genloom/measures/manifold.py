@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genloom.measures.figure import Figure, mean_figure, share_figure
 
-BLOCK = 1024  # rows of a distance matrix held at once
+BLOCK = 256  # rows of a distance matrix held at once
 
 
 def manifold_figures(fake: Tensor, real: Tensor, protocol: str) -> dict[str, Figure]:

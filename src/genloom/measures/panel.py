@@ -97,7 +97,7 @@ class Jury:
 
     def picture_figures(self, view: View) -> dict[str, Figure]:
         """Return the figures that are taken from the pictures themselves."""
-        figures = wasserstein_figures(view.floats(), self.real.floats()) if min(view.pictures.shape[2:]) >= 8 else {}
+        figures = wasserstein_figures(view.pictures, self.real.pictures) if min(view.pictures.shape[2:]) >= 8 else {}
         if (similarity := similarity_figure(view.floats(2 * BLOCK))) is not None:
             figures["MS-SSIM"] = similarity
         if self.unseen:
