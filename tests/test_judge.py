@@ -323,6 +323,7 @@ def test_a_folder_without_test_pictures_is_halved(tmp_path):
     genloom.fit("gan", tmp_path / "x.npy", tmp_path / "run", preset="tiny", examples=640, device="cpu")
     judgement = genloom.judge(tmp_path / "run")
     assert not judgement.about["never_trained_on"] and judgement.about["compared_with"] == 120
+    assert judgement.baselines[REAL]["nearest distance[pixels]"].value == pytest.approx(1)
     assert not any(name.startswith(("Parzen", "class accuracy", "IS")) for name in judgement.measures)
 
 
@@ -370,3 +371,5 @@ def test_compare_refuses_different_data_and_single_runs(trained, tmp_path):
     genloom.fit("gan", tmp_path / "x.npy", tmp_path / "run", preset="tiny", examples=640, device="cpu")
     assert command(["compare", str(trained / "a"), str(tmp_path / "run")]) == 2
     assert command(["compare", str(trained / "a")]) == 2
+    assert command(["compare", str(trained / "a"), str(trained / "a")]) == 2
+    assert command(["compare", str(trained / "a"), str(trained / "b"), "-o", "both.pdf"]) == 2

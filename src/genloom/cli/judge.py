@@ -42,7 +42,9 @@ def judge_command(run: str, data: str | None, out: str | None, evidence: str | N
 
 def compare_command(runs: Sequence[str], data: str | None, out: str, **terms: Any) -> None:
     """Judge several runs before one jury; print, write JSON and page."""
-    target = json_path(str(Path(out).with_suffix(".json")), Path(out))
+    if Path(out).suffix != ".html":
+        raise InputError(f"the comparison is a page, name it so: -o {Path(out).stem or 'compare'}.html")
+    target = Path(out).with_suffix(".json")
     judgements = compare(runs, data, say=say, **terms)
     show(judgements)
     write_json(target, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})

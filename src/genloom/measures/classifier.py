@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -70,15 +73,21 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
         torch.manual_seed(mix(seed, 9))
         net = Classifier(data.shape.channels, len(data.shape.classes))
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if path.exists():
+        try:
             net.load_state_dict(load_file(path))
-        else:
+        except (OSError, SafetensorError):  # not there yet, or cut short
             train(net, data, seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(f".{os.getpid()}.part")
-            save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
-            part.replace(path)
+            save(net, path)
     return net.eval()
+
+
+def save(net: Classifier, path: Path) -> None:
+    """Write the weights under a temporary name and rename; a cache that cannot be written costs time, nothing else."""
+    with contextlib.suppress(OSError, SafetensorError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
+        part.replace(path)
 
 
 @torch.enable_grad()

@@ -123,7 +123,9 @@ class Jury:
         figures: dict[str, Figure] = {}
         found = {}
         for name, space in self.spaces().items():
-            found[name] = nearest_training(space(view.floats(PROBES)), self.training(name))
+            trained_on = view is self.fresh and not self.unseen  # then they would only find themselves
+            probes = space(view.floats(PROBES))
+            found[name] = self.held[name] if trained_on else nearest_training(probes, self.training(name))
             figures |= {f"{key}[{name}]": value for key, value in copy_figures(found[name], self.held[name], kind).items()}
         return figures, found["pixels"]
 

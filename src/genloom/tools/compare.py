@@ -32,6 +32,9 @@ def compare(
     opened = [run if isinstance(run, Run) else Run.open(run) for run in runs]
     if len(opened) < 2:
         raise InputError("compare takes two runs or more; `genloom judge` takes one")
+    for i, run in enumerate(opened):
+        if run.folder.resolve() in {other.folder.resolve() for other in opened[:i]}:
+            raise InputError(f"{run.folder} is named twice")
     settled = Terms(n, features, **terms)
     for run in opened:
         run.checkpoint(settled.checkpoint)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -95,13 +96,22 @@ def baselines(jury: Jury, found: JudgedData, terms: Terms) -> Rows:
            len(jury.real), len(jury.fresh), terms.seed, jury.flip]  # fmt: skip
     name = hashlib.blake2b(json.dumps(key).encode(), digest_size=12).hexdigest()
     path = cache_folder() / "baselines" / f"{name}.json"
-    if path.exists():
-        rows = json.loads(path.read_text())
-        return {row: {name: Figure(**figure) for name, figure in figures.items()} for row, figures in rows.items()}
+    if (kept := read_rows(path)) is not None:
+        return kept
     rows = {row: jury.measure(view) | jury.copies(view)[0] for row, view in baseline_views(jury, terms)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, rows_to_json(rows))
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, rows_to_json(rows))
     return rows
+
+
+def read_rows(path: Path) -> Rows | None:
+    """Return cached baselines, or None where there are none or the file is cut short."""
+    try:
+        rows = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return {row: {name: Figure(**figure) for name, figure in figures.items()} for row, figures in rows.items()}
 
 
 def rows_to_json(rows: Rows) -> dict[str, dict[str, object]]:
