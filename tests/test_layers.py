@@ -15,7 +15,7 @@ LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 400, 60, 3
 LAYERS = [
     {"errors", "hyper", "shape"},
     {"model"},
-    {"objectives", "schedules", "nn", "capabilities", "autoregressive"},
+    {"objectives", "schedules", "nn", "capabilities", "levels", "autoregressive"},
     {"models", "data"},
     {"deal", "seat", "checkpoint", "machine", "interrupt", "catalogue"},
     {"run"},

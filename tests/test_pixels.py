@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import genloom
-from genloom.autoregressive import count_levels, invert, level_log_prob
+from genloom.autoregressive import invert
 from genloom.cli.app import run as command
 from genloom.data import Options
 from genloom.errors import InputError
+from genloom.levels import count_levels, level_log_prob
 from genloom.models.pixelcnn import PixelCNN
 from genloom.nn.causal import Above, Own, causal, group_mask
 from genloom.shape import ImageShape, to_picture

@@ -1,7 +1,7 @@
-"""Pictures pixel by pixel: what PixelCNN and PixelRNN share. Coding, likelihood, sampling, completion.
+"""Pictures pixel by pixel: what PixelCNN and PixelRNN share. Likelihood, sampling, completion.
 
 log p(x) = sum over pixels and channels of log p(x_i | x_<i), in raster order, red before green before blue. Values
-are levels 0 ... L - 1 and the likelihood is that of the levels: exact, and no density.
+are levels, and their likelihood is exact.
 """
 
 # B batch, C channels, L levels, H height, W width
@@ -10,111 +10,27 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal, Self
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.capabilities import Completes, Samples, Scores
-from genloom.errors import InputError
-from genloom.hyper import Hyper, hp
-from genloom.model import Dataset, Model
-from genloom.shape import ImageShape, Shape
+from genloom.levels import LevelHyper, Levelled, level_log_prob
+from genloom.shape import Shape
 
 Method = Literal["cached", "naive"]
-EVALUATION_SEED = 1  # of the draw by which grey pictures are binarised for a likelihood
-MOST_LEVELS = 256
 
 
-@dataclass(frozen=True)
-class PixelHyper(Hyper):
-    """What models of pixels have in common."""
-
-    levels: int | None = hp(
-        None, "values a pixel takes, none for as many as the data has: 2 ... 256", low=2, high=MOST_LEVELS
-    )
-    binarise: Literal["none", "threshold", "dynamic"] = hp(
-        "none", "grey to black and white: at 0.5, or drawn anew each time with the grey as probability"
-    )
-
-    def settled(self, data: Dataset) -> Self:
-        """Return these values with the number of levels settled."""
-        if self.binarise != "none":
-            return replace(self, levels=2)
-        return self if self.levels else replace(self, levels=count_levels(data))
-
-
-def count_levels(data: Dataset) -> int:
-    """Return the least number of evenly spaced levels that holds the pixels of (up to 10,000 examples of) the data."""
-    index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
-    found = torch.zeros(256, dtype=torch.bool)
-    for part in index.split(1000):
-        found[(data.batch(part)["x"] * 255).round().long().flatten()] = True
-    values = found.nonzero().flatten().double()
-    for levels in range(2, MOST_LEVELS):
-        steps = values / 255 * (levels - 1)
-        if bool(((steps.round() / (levels - 1) * 255).round() == values).all()):
-            return levels
-    return MOST_LEVELS
-
-
-class Autoregressive(Model, Samples, Scores, Completes):
+class Autoregressive(Levelled, Samples, Scores, Completes):
     """A model of pictures that gives the distribution of each pixel from the earlier ones."""
 
-    hyper: PixelHyper
     bound = "exact"
 
-    def __init__(self, hyper: PixelHyper, shape: Shape) -> None:
+    def __init__(self, hyper: LevelHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if not isinstance(shape, ImageShape):
-            raise InputError(f"{type(self).__name__} makes pictures, not {shape.describe()}")
-        if shape.channels not in (1, 3):
-            raise InputError(f"{type(self).__name__} takes grey or colour pictures; say --channels 1 or --channels 3")
-        self.levels = hyper.levels or MOST_LEVELS
         self.outputs = 1 if self.levels == 2 else self.levels  # logits of one value
-        self.channels, self.height, self.width = shape.dims
-
-    @classmethod
-    def settle(cls, hyper: Hyper, data: Dataset) -> Hyper:
-        assert isinstance(hyper, PixelHyper)
-        return hyper.settled(data)
-
-    # -- coding ------------------------------------------------------------------------------------
-
-    @property
-    def coding(self) -> str:
-        """What a pixel is to the likelihood."""
-        ways = {"none": "", "threshold": ", threshold 0.5", "dynamic": f", drawn with seed {EVALUATION_SEED}"}
-        return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise]
-
-    def code(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the levels `[B, C, H, W]` of pictures in [0, 1].
-
-        Raises:
-            InputError: pixels lie between the levels.
-        """
-        if self.hyper.binarise == "dynamic":
-            return (torch.rand(x.shape, generator=generator).to(x.device) < x).long()
-        if self.hyper.binarise == "threshold":
-            return (x > 0.5).long()
-        steps = x * (self.levels - 1)
-        levels = steps.round()
-        if not x.is_meta and bool((steps - levels).abs().max() > 0.51 * (self.levels - 1) / 255):
-            what = "black and white" if self.levels == 2 else f"{self.levels} levels"
-            raise InputError(f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
-                             "(or threshold), or with --hyper.levels 256")  # fmt: skip
-        return levels.long()
-
-    def decode(self, levels: Tensor) -> Tensor:
-        """Return pictures in [0, 1] of levels."""
-        return levels.float() / (self.levels - 1)
-
-    def inputs(self, levels: Tensor) -> Tensor:
-        """Return levels as what the network sees, in [-1, 1]."""
-        return (2 * self.decode(levels) - 1).to(next(self.parameters()).dtype)
 
     # -- likelihood --------------------------------------------------------------------------------
 
@@ -128,10 +44,7 @@ class Autoregressive(Model, Samples, Scores, Completes):
 
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         """Return log p(x) `[B]` in nats, exactly, of pictures in [0, 1]; `coding` says what is scored."""
-        if tuple(x.shape[1:]) != self.shape.dims:
-            raise InputError(f"this model scores pictures of {self.shape.dims}, got {tuple(x.shape[1:])}")
-        levels = self.code(x.cpu(), torch.Generator().manual_seed(EVALUATION_SEED)).to(self.device)
-        return self.score(levels, given)
+        return self.score(self.evaluated(x), given)
 
     # -- sampling ----------------------------------------------------------------------------------
 
@@ -230,15 +143,6 @@ class Incremental:
     def pixel(self, column: int) -> Tensor:
         """Return the logits `[B, C * outputs]` of this column."""
         raise NotImplementedError
-
-
-def level_log_prob(logits: Tensor, levels: Tensor) -> Tensor:
-    """Return log p `[B, C, H, W]` of levels under logits `[B, C, outputs, H, W]`; one output is a Bernoulli's."""
-    logits = logits.float()
-    if logits.shape[2] == 1:
-        logit = logits[:, :, 0]
-        return -F.softplus(torch.where(levels > 0, -logit, logit))
-    return logits.log_softmax(2).gather(2, levels[:, :, None]).squeeze(2)
 
 
 def invert(logits: Tensor, u: Tensor) -> Tensor:

@@ -27,9 +27,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.autoregressive import Autoregressive, Incremental, PixelHyper
+from genloom.autoregressive import Autoregressive, Incremental
 from genloom.errors import InputError
 from genloom.hyper import hp
+from genloom.levels import LevelHyper
 from genloom.model import Batch, Clock, Move, Player
 from genloom.nn.causal import Own, causal, pointwise
 from genloom.nn.dense import one_hot
@@ -40,7 +41,7 @@ FIRST = 3  # reach of the first kernel, 7x7
 
 
 @dataclass(frozen=True)
-class PixelCNNHyper(PixelHyper):
+class PixelCNNHyper(LevelHyper):
     """Table 1 and section 5 of the first paper, MNIST."""
 
     kind: Literal["plain", "gated"] = hp("plain", "the first paper's blocks, or two gated stacks without blind spot")

@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genloom.autoregressive import Autoregressive, level_log_prob
+from genloom.autoregressive import Autoregressive
 from genloom.capabilities import Scores
 from genloom.errors import InputError
+from genloom.levels import level_log_prob
 from genloom.model import Model
 from genloom.shape import ImageShape, grid, to_picture
 
