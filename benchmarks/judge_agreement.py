@@ -92,16 +92,14 @@ def main() -> None:
             feature=Flat(), splits=1), None, probabilities.log())),
     }  # fmt: skip
     direct = brute_force(wide.numpy(), tall.numpy())
-    for name, figure in manifold_figures(fake, real, "").items():
+    for name, figure in manifold_figures(fake, real).items():
         figures[f"{name}, brute force"] = relative(figure.value, direct[name])
     law = torch.distributions.Normal(x[:500].flatten(1).double(), 0.2)
     sums = torch.stack([law.log_prob(row.double()).sum(1).logsumexp(0) - math.log(500) for row in y[:200].flatten(1)])
     figures["Parzen, float64 sum"] = relative(float(log_density(y[:200].flatten(1), x[:500].flatten(1), 0.2).mean()),
                                               float(sums.mean()))  # fmt: skip
-    figures["SWD of equal sets"] = max(
-        figure.value
-        for figure in wasserstein_figures(test.pixels[:N].permute(0, 3, 1, 2), test.pixels[:N].permute(0, 3, 1, 2)).values()
-    )
+    pictures = test.pixels[:N].permute(0, 3, 1, 2)
+    figures["SWD of equal sets"] = max(f.value for f in wasserstein_figures(pictures, pictures, N).values())
     generator = torch.Generator().manual_seed(0)
     z = torch.linalg.qr(torch.randn(4000, 8, generator=generator, dtype=torch.float64))[0] * math.sqrt(3999)
     z -= z.mean(0)

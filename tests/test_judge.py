@@ -114,7 +114,7 @@ def test_manifold_measures_equal_brute_force():
         "density": (gap <= radius(real, 5)).sum() / (5 * 60),
         "coverage": (gap.min(0) <= radius(real, 5)).mean(),
     }
-    found = manifold_figures(torch.from_numpy(fake), torch.from_numpy(real), "")
+    found = manifold_figures(torch.from_numpy(fake), torch.from_numpy(real))
     assert {name: pytest.approx(figure.value) for name, figure in found.items()} == expected
     assert torch.allclose(neighbour_distances(torch.from_numpy(real), 5)[:, 2], torch.from_numpy(radius(real, 3)))
 
@@ -133,10 +133,10 @@ def test_inception_score_equals_torchmetrics_and_its_extremes():
 def test_wasserstein_is_zero_for_equal_sets_and_grows_with_noise():
     x = genloom.load_data("digits", Options(size=(32, 32))).pictures(torch.arange(200))
     x = (x * 255).round().to(torch.uint8)
-    assert all(figure.value == 0 for figure in wasserstein_figures(x, x).values())
+    assert all(figure.value == 0 for figure in wasserstein_figures(x, x, 200).values())
     generator = torch.Generator().manual_seed(0)
     noise = 255 * torch.rand(x.shape, generator=generator)
-    values = [wasserstein_figures((x + s * noise).clamp(0, 255).to(torch.uint8), x)["SWD mean"].value
+    values = [wasserstein_figures((x + s * noise).clamp(0, 255).to(torch.uint8), x, 200)["SWD mean"].value
               for s in (0.1, 0.4)]  # fmt: skip
     assert 0 < values[0] < values[1]
     assert levels(28) == [28] and levels(64) == [64, 32, 16] and levels(256)[-1] == 16

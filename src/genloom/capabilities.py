@@ -89,3 +89,15 @@ class Completes(ABC):
     def complete(self, x: Tensor, known: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0,
                  given: Tensor | None = None) -> Tensor:  # fmt: skip
         """Return pictures `[n, C, H, W]` in [0, 1] whose pixels of `known` `[H, W]` are those of `x`, bit for bit."""
+
+
+class Encodes(ABC):
+    """Turns examples into codes and back."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the codes `[n, z]` of examples `[n, *dims]`."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the examples `[n, *dims]` of codes `[n, z]`."""

@@ -16,7 +16,7 @@ from genloom.measures.figure import Figure, mean_figure, share_figure
 BLOCK = 256  # rows of a distance matrix held at once
 
 
-def manifold_figures(fake: Tensor, real: Tensor, protocol: str) -> dict[str, Figure]:
+def manifold_figures(fake: Tensor, real: Tensor) -> dict[str, Figure]:
     """Return precision, recall, density and coverage of features `[n, D]` against `[m, D]`.
 
     The intervals are those of the counted examples, with the other set's manifold held fixed.
@@ -35,7 +35,7 @@ def manifold_figures(fake: Tensor, real: Tensor, protocol: str) -> dict[str, Fig
         close = gap <= radii_real[:, 4]
         balls[rows] = close.sum(1).float()
         covered |= close.any(0)
-    k3, k5 = f"{protocol}, k=3, {size} real", f"{protocol}, k=5, {size} real"
+    k3, k5 = (f"k={k}, {size} of each" for k in (3, 5))
     return {
         "precision": share_figure(inside_real, k3),
         "recall": share_figure(inside_fake, k3),

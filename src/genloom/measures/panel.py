@@ -20,7 +20,7 @@ from genloom.measures.frechet import fid
 from genloom.measures.kernel import kid
 from genloom.measures.manifold import manifold_figures
 from genloom.measures.parzen import choose_sigma, log_density
-from genloom.measures.pyramid import wasserstein_figures
+from genloom.measures.pyramid import SIDE, enough_pictures, wasserstein_figures
 from genloom.measures.similarity import similarity_figure
 
 KEPT_PICTURES, KEPT_BYTES = 16_384, 1 << 29
@@ -75,6 +75,11 @@ class Jury:
     validation: Tensor | None = None
     flip: bool = False
 
+    @property
+    def common(self) -> int:
+        """Pictures of which there are as many in every row: measures that hang on the count take no more."""
+        return min(len(self.real), len(self.fresh))
+
     def view(self, blocks: Blocks) -> View:
         """Look at pictures block by block."""
         return view_of(blocks, self.features, self.reader)
@@ -86,7 +91,7 @@ class Jury:
             f"FID[{name}]": fid(view.features, self.real.features, same),
             f"KID[{name}]": kid(view.features, self.real.features, same),
         }
-        manifold = manifold_figures(view.features, self.real.features, same)
+        manifold = manifold_figures(view.features[: self.common], self.real.features[: self.common])
         figures |= {f"{key}[{name}]": figure for key, figure in manifold.items()}
         if view.probabilities is not None:
             figures[f"IS[{name}]"] = inception_score(view.probabilities, same)
@@ -97,7 +102,9 @@ class Jury:
 
     def picture_figures(self, view: View) -> dict[str, Figure]:
         """Return the figures that are taken from the pictures themselves."""
-        figures = wasserstein_figures(view.pictures, self.real.pictures) if min(view.pictures.shape[2:]) >= 8 else {}
+        figures: dict[str, Figure] = {}
+        if min(view.pictures.shape[2:]) >= SIDE:
+            figures |= wasserstein_figures(view.pictures, self.real.pictures, enough_pictures(self.common))
         if (similarity := similarity_figure(view.floats(2 * BLOCK))) is not None:
             figures["MS-SSIM"] = similarity
         if self.unseen:

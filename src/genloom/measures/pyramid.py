@@ -23,13 +23,9 @@ PAPER_PICTURES, QUICK_PICTURES = 16_384, 1024
 KERNEL = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 
 
-def wasserstein_figures(fake: Tensor, real: Tensor) -> dict[str, Figure]:
-    """Return the distance at each level, and their mean, of pictures `[n, C, H, W]` as uint8.
-
-    Takes 16,384 pictures of each where there are so many, as the paper does, else at most 1,024.
-    """
-    n = min(len(fake), len(real))
-    n = PAPER_PICTURES if n >= PAPER_PICTURES else min(n, QUICK_PICTURES)
+def wasserstein_figures(fake: Tensor, real: Tensor, pictures: int) -> dict[str, Figure]:
+    """Return the distance at each level, and their mean, of the first `pictures` of `[n, C, H, W]` as uint8."""
+    n = min(pictures, len(fake), len(real))
     sizes, figures = levels(min(fake.shape[2:])), {}
     protocol = f"{n} pictures, {PATCHES} patches of {SIDE}x{SIDE}, {REPEATS * PROJECTIONS} projections, x1000"
     values = torch.stack([level_distances(fake[:n], real[:n], depth) for depth in range(len(sizes))])  # [levels, REPEATS]
@@ -39,6 +35,11 @@ def wasserstein_figures(fake: Tensor, real: Tensor) -> dict[str, Figure]:
         mean = values.mean(0)
         figures["SWD mean"] = around(float(mean.mean()), float(mean.std() / REPEATS**0.5), n, protocol)
     return figures
+
+
+def enough_pictures(n: int) -> int:
+    """Return how many of `n` pictures to take: the paper's 16,384 where there are so many, else at most 1,024."""
+    return PAPER_PICTURES if n >= PAPER_PICTURES else min(n, QUICK_PICTURES)
 
 
 def levels(size: int) -> list[int]:
