@@ -28,7 +28,7 @@ from genloom.measures.mixture import mixture_samples, principal_directions
 from genloom.measures.panel import View, view_of
 from genloom.measures.pyramid import down, laplacian, levels, up, wasserstein_figures
 from genloom.measures.similarity import count_scales, similarity_figure
-from genloom.shape import ImageShape
+from genloom.shape import ImageShape, to_picture
 from genloom.tools.jury import COPIES, REAL, SIMPLE
 
 
@@ -373,3 +373,16 @@ def test_compare_refuses_different_data_and_single_runs(trained, tmp_path):
     assert command(["compare", str(trained / "a")]) == 2
     assert command(["compare", str(trained / "a"), str(trained / "a")]) == 2
     assert command(["compare", str(trained / "a"), str(trained / "b"), "-o", "both.pdf"]) == 2
+
+
+def test_few_held_out_pictures_are_refused_where_named_and_passed_over_where_found(trained, tmp_path):
+    generator = np.random.default_rng(0)
+    np.save(tmp_path / "few.npy", (generator.random((5, 8, 8)) * 255).astype(np.uint8))
+    with pytest.raises(InputError, match="5 pictures"):
+        genloom.judge(trained / "a", test=tmp_path / "few.npy")
+    for split, count in (("train", 120), ("test", 4)):
+        (tmp_path / "folder" / split).mkdir(parents=True)
+        for i in range(count):
+            to_picture(torch.rand(1, 8, 8)).save(tmp_path / "folder" / split / f"{i}.png")
+    genloom.fit("gan", tmp_path / "folder", tmp_path / "run", preset="tiny", examples=640, device="cpu")
+    assert not genloom.judge(tmp_path / "run").about["never_trained_on"]

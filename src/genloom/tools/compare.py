@@ -16,8 +16,8 @@ from genloom.tools.jury import Terms, baselines, seat_jury
 
 
 def compare(
-    runs: Sequence[str | Path | Run], data: str | None = None, n: int | None = None, features: str | None = None, *,
-    test: str | None = None, **terms: Any,
+    runs: Sequence[str | Path | Run], data: str | Path | None = None, n: int | None = None, features: str | None = None, *,
+    test: str | Path | None = None, **terms: Any,
 ) -> list[Judgement]:  # fmt: skip
     """Judge several runs by the same pictures, features and seeds; smaller samples are enlarged to the largest size.
 

@@ -57,8 +57,8 @@ class Judgement:
 
 
 def judge(
-    run: str | Path | Run, data: str | None = None, n: int | None = None, features: str | None = None, *,
-    test: str | None = None, **terms: Any,
+    run: str | Path | Run, data: str | Path | None = None, n: int | None = None, features: str | None = None, *,
+    test: str | Path | None = None, **terms: Any,
 ) -> Judgement:  # fmt: skip
     """Judge a run's samples against real pictures.
 

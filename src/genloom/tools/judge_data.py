@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,7 +38,9 @@ class JudgedData:
     known: bool
 
 
-def find_data(run: Run, source: str | None, test: str | None, size: tuple[int, int] | None = None) -> JudgedData:
+def find_data(
+    run: Run, source: str | Path | None, test: str | Path | None, size: tuple[int, int] | None = None
+) -> JudgedData:
     """Load the pictures for judging a run, at its size or at `size`.
 
     Args:
@@ -51,7 +54,7 @@ def find_data(run: Run, source: str | None, test: str | None, size: tuple[int, i
     shape = Shape.from_json(record["shape"])
     if not isinstance(shape, ImageShape):
         raise InputError(f"the judge measures pictures; {run.folder} gives {shape.describe()}")
-    named = source or record["data"]["source"]
+    named = str(source or record["data"]["source"])
     if named == "python":
         raise InputError(f"{run.folder} was trained on a Python object: name the pictures to compare with, after the run")
     options = options_of(record, shape, size)
@@ -61,7 +64,7 @@ def find_data(run: Run, source: str | None, test: str | None, size: tuple[int, i
         refuse_another_shape(run, named, train, shape, options)
     if len(train) < LEAST:
         raise InputError(f"{named} has {len(train)} pictures; the judge needs {LEAST} at least")
-    held, validation = held_out(named, test, options, train)
+    held, validation = held_out(named, test and str(test), options, train)
     return JudgedData(train, held, validation, known)
 
 
@@ -101,13 +104,14 @@ def held_out(named: str, test: str | None, options: Options, train: ImageData) -
     validation = load_quietly(rest, options) if rest else None
     if test is not None:
         found: ImageData | None = load_data(test, options)
+        if found is not None and len(found) < LEAST:
+            raise InputError(f"{test} has {len(found)} pictures; the judge needs {LEAST} at least")
     else:
         found = load_quietly(base, Options(**{**options.__dict__, "split": "test"}))
         whole = load_quietly(base, options)
         found = None if found is None or whole is None or found.fingerprint == whole.fingerprint else found
-    if found is None:
-        return validation, None
-    return found, validation
+    held = [data if data is not None and len(data) >= LEAST else None for data in (found, validation)]
+    return (held[0], held[1]) if held[0] is not None else (held[1], None)
 
 
 def load_quietly(source: str, options: Options) -> ImageData | None:

@@ -1,0 +1,135 @@
+"""The VAE: its bound against closed forms and integrals, its decoders against enumeration."""
+
+import math
+
+import pytest
+import torch
+
+import genloom
+from genloom.data import Options
+from genloom.errors import InputError
+from genloom.models.vae import VAE, dequantised_gaussian, divergence, logistic_levels
+from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian
+from genloom.shape import ImageShape
+
+GREY = ImageShape(channels=1, height=8, width_px=8)
+
+
+def small(levels=2, shape=GREY, **hyper):
+    torch.manual_seed(0)
+    values = {"hidden": (16,), "z": 2, "levels": levels, "deviation": 0.3, **hyper}
+    return VAE(VAE.Hyper(**values), shape).eval()
+
+
+def test_divergence_equals_torch():
+    mu, logvar = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
+    q = torch.distributions.Normal(mu, (0.5 * logvar).exp())
+    p = torch.distributions.Normal(torch.zeros(3), torch.ones(3))
+    assert torch.allclose(divergence(mu, logvar), torch.distributions.kl_divergence(q, p).sum(1), atol=1e-5)
+    extreme = divergence(*gaussian(torch.tensor([[0.0, 0.0, 30.0, -30.0]])))
+    assert extreme.isfinite().all()
+
+
+@pytest.mark.parametrize("scale", [-7.0, -2.0, 5.0])
+@pytest.mark.parametrize("mean", [-0.5, 0.0, 0.3, 1.0, 1.7])
+def test_logistic_levels_sum_to_one(scale, mean):
+    levels = torch.arange(17).view(17, 1, 1, 1)
+    each = logistic_levels(levels, torch.full((17, 1, 1, 1), mean), torch.tensor(scale), 17)
+    assert float(each.double().exp().sum()) == pytest.approx(1, abs=1e-5)
+    assert each.isfinite().all() or scale == -7.0
+
+
+def test_logistic_levels_have_finite_gradients_at_the_edges():
+    mean = torch.tensor([0.0, 1.0, 0.5, 0.0]).view(4, 1, 1, 1).requires_grad_()
+    scale = torch.full((1, 1, 1), -7.0, requires_grad=True)
+    logistic_levels(torch.tensor([0, 255, 128, 255]).view(4, 1, 1, 1), mean, scale, 256).sum().backward()
+    assert mean.grad.isfinite().all() and scale.grad.isfinite().all()
+
+
+def test_dequantised_gaussian_is_a_bound_on_the_bin():
+    torch.manual_seed(0)
+    mean, scale = torch.full((20_000, 1, 1, 1), 0.4), torch.tensor(math.log(0.2))
+    levels = torch.full((20_000, 1, 1, 1), 3)
+    law = torch.distributions.Normal(0.4, 0.2)
+    exact = math.log(float(law.cdf(torch.tensor(0.5)) - law.cdf(torch.tensor(3 / 8))))
+    found = float(dequantised_gaussian(levels, mean, scale, 8).mean())
+    assert exact - 0.05 < found < exact + 1e-3
+
+
+def test_bounds_are_ordered_and_reach_the_exact_likelihood():
+    model = small()
+    x = (torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    levels = model.code(x)
+    side = torch.linspace(-6, 6, 241)
+    grid = torch.cartesian_prod(side, side)
+    with torch.no_grad():  # the integral over the two-dimensional code, by the rectangle rule
+        prior = -0.5 * grid.square().sum(1) - math.log(2 * math.pi)
+        exact = torch.stack([
+            (model.likelihood(one.expand(len(grid), 1, 8, 8), grid) + prior).logsumexp(0) for one in levels
+        ]) + 2 * math.log(12 / 240)  # fmt: skip
+        torch.manual_seed(0)
+        elbo = torch.stack([model.elbo(x) for _ in range(400)]).mean(0)
+        few, many = model.importance(x, 8), model.importance(x, 4000)
+    assert (elbo < exact).all() and float(elbo.mean()) < float(few.mean()) < float(exact.mean()) + 0.02
+    assert torch.allclose(many, exact, atol=0.05)
+
+
+def test_one_draw_is_the_elbo_and_scoring_repeats():
+    model = small()
+    x = (torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    levels = model.code(x)
+    with torch.no_grad():
+        mu, logvar = model.posterior(levels)
+        torch.manual_seed(0)
+        ones = torch.stack([model.weighted(levels, mu, logvar, 1) for _ in range(3000)]).mean(0)
+        elbos = torch.stack([model.elbo(x) for _ in range(3000)]).mean(0)
+    assert torch.allclose(ones, elbos, atol=0.3)
+    assert torch.equal(model.log_prob(x), model.log_prob(x)) and model.bound == "iw-64"
+
+
+def test_the_objective_is_minus_the_bound_in_nats_a_picture():
+    model = small()
+    x = (torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(1)) < 0.3).float()
+    for hyper in ({"decay": 0.0}, {"decay": 0.0, "beta": 3.0}):
+        model.hyper = model.hyper.with_values(hyper)
+        torch.manual_seed(0)
+        move = next(model.round(iter([{"x": x}]), None))
+        likelihood, kl = (move.notes[name].detach() for name in ("likelihood", "kl"))
+        assert float(move.loss.detach()) == pytest.approx(float(model.hyper.beta * kl - likelihood), rel=1e-5)
+    torch.manual_seed(0)
+    twice = next(model.round(iter([{"x": x.repeat(500, 1, 1, 1)}]), None))
+    assert float(twice.loss.detach()) == pytest.approx(float(move.loss.detach()), rel=0.02)  # no hidden sum over the batch
+
+
+@pytest.mark.parametrize("size", [(8, 8), (28, 28), (7, 11)])
+def test_convolutional_coders_take_any_size(size):
+    encoder, decoder = ConvEncoder(3, size, 8, 10), ConvDecoder(5, size, 8, 3)
+    x = torch.rand(2, 3, *size)
+    assert encoder(x).shape == (2, 10) and decoder(torch.randn(2, 5)).shape == (2, 3, *size)
+
+
+def test_the_papers_net_has_its_count():
+    paper = VAE(VAE.Hyper(levels=2), ImageShape(channels=1, height=28, width_px=28))
+    encoder = (784 * 500 + 500) + (500 * 40 + 40)
+    decoder = (20 * 500 + 500) + (500 * 784 + 784)
+    assert sum(p.numel() for p in paper.parameters()) == encoder + decoder
+
+
+def test_grey_pictures_need_a_choice():
+    with pytest.raises(InputError, match="--hyper.binarise dynamic"):
+        VAE(VAE.Hyper(levels=256), GREY)
+    for decoder in ("logistic", "gaussian"):
+        model = small(17, decoder=decoder)
+        assert model.log_prob(torch.zeros(2, 1, 8, 8)).shape == (2,)
+    assert "dequantisation" in model.coding
+
+
+def test_tiny_learns_the_digits_and_encodes_them(tmp_path):
+    run = genloom.fit("vae", "digits", tmp_path / "run", preset="tiny", examples=30_000, device="cpu", precision="fp32")
+    model = genloom.load(run)
+    test = genloom.load_data("digits", Options(split="test"))
+    x = test.pictures(torch.arange(len(test)))
+    with torch.no_grad():
+        assert -model.log_prob(x).mean() < 0.8 * 64 * math.log(17)
+        again = model.decode(model.encode(x))
+    assert (again - x).square().mean() < 0.6 * (x - x.mean(0)).square().mean()
