@@ -64,7 +64,7 @@ def find_data(
         refuse_another_shape(run, named, train, shape, options)
     if len(train) < LEAST:
         raise InputError(f"{named} has {len(train)} pictures; the judge needs {LEAST} at least")
-    held, validation = held_out(named, test and str(test), options, train)
+    held, validation = held_out(named, str(test) if test else None, options, train)
     return JudgedData(train, held, validation, known)
 
 
