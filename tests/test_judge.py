@@ -256,7 +256,7 @@ class Coins(Scores):
 
     bound, coding = "exact", "binary"
 
-    def log_prob(self, x):
+    def log_prob(self, x, given=None):
         return torch.where(x.flatten(1) > 0.5, 0.25, 0.75).log().sum(1)
 
 

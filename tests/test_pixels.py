@@ -307,3 +307,12 @@ def test_the_judge_prints_the_likelihood_with_its_protocol(trained):
     judgement = genloom.judge(trained, n=200, features="random")
     nats = judgement.measures["log-likelihood[exact]"]
     assert "17 levels, exact" in nats.protocol and nats.n == 359
+
+
+def test_the_judge_scores_labelled_models_and_catches_an_over_fitted_one(tmp_path):
+    options = {"preset": "tiny", "device": "cpu", "hyper": {"conditional": True}}
+    genloom.fit("pixelcnn", "digits[:100]", tmp_path / "run", examples=9_000, **options)
+    judgement = genloom.judge(tmp_path / "run", n=100, features="random")
+    assert any("over-fitted" in text for text in judgement.verdicts)
+    trained = judgement.measures["log-likelihood of training pictures[exact]"]
+    assert trained.low > judgement.measures["log-likelihood[exact]"].high

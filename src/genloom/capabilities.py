@@ -78,8 +78,8 @@ class Scores(ABC):
         """What an example is to the likelihood, such as "256 levels" or "binary, threshold 0.5"."""
 
     @abstractmethod
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`."""
+    def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`, given their labels `[n]` where it takes any."""
 
 
 class Completes(ABC):

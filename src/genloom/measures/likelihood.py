@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from genloom.capabilities import Scores
 from genloom.data.arrays import ImageData
@@ -12,23 +13,38 @@ from genloom.measures.figure import Figure, mean_figure
 from genloom.model import Model
 
 BLOCK = 100
+TRAINED = 1000  # training pictures that are scored too
+OF_TRAINING = "log-likelihood of training pictures"
 
 
-def likelihood_rows(model: Model, data: ImageData | None) -> dict[str, Figure]:
+def likelihood_rows(model: Model, fresh: ImageData | None, train: ImageData | None = None) -> dict[str, Figure]:
     """Return the mean log-likelihood of pictures never trained on, in nats and in bits per dimension.
 
-    Empty for a model without a likelihood, or where there are no such pictures.
+    And that of up to 1,000 training pictures, where these are given: a model that gives them far more has learnt them by
+    heart. Empty for a model without a likelihood, or where there are no fresh pictures.
     """
-    if not isinstance(model, Scores) or data is None:
+    if not isinstance(model, Scores) or fresh is None:
         return {}
+    nats = log_likelihoods(model, fresh, torch.arange(len(fresh)))
+    protocol = f"{model.coding}, {model.bound}, nats an example"
+    bits = -nats / (math.log(2) * fresh.shape.width)
+    rows = {
+        f"log-likelihood[{model.bound}]": mean_figure(nats, f"{fresh.source}, {protocol}", "higher"),
+        f"bits per dimension[{model.bound}]": mean_figure(bits, f"{fresh.source}, {protocol}", "lower"),
+    }
+    if train is not None:
+        trained = log_likelihoods(model, train, torch.linspace(0, len(train) - 1, min(len(train), TRAINED)).long())
+        protocol = f"{train.source}, {protocol}"
+        rows[f"{OF_TRAINING}[{model.bound}]"] = mean_figure(trained, protocol, "nearer")
+    return rows
+
+
+def log_likelihoods(model: Scores, data: ImageData, index: Tensor) -> Tensor:
+    """Return log p in nats of the pictures at these places `[n]`, in float64."""
+    labels = data.labels if getattr(model, "conditional", False) else None
     parts = []
     with torch.no_grad():
-        for index in torch.arange(len(data)).split(BLOCK):
-            parts.append(model.log_prob(data.pictures(index)).double().cpu())
-    nats = torch.cat(parts)
-    protocol = f"{data.source}, {model.coding}, {model.bound}"
-    bits = -nats / (math.log(2) * data.shape.width)
-    return {
-        f"log-likelihood[{model.bound}]": mean_figure(nats, f"{protocol}, nats an example", "higher"),
-        f"bits per dimension[{model.bound}]": mean_figure(bits, protocol, "lower"),
-    }
+        for part in index.split(BLOCK):
+            given = None if labels is None else labels[part]
+            parts.append(model.log_prob(data.pictures(part), given).double().cpu())
+    return torch.cat(parts)

@@ -169,7 +169,7 @@ class VAE(Levelled, Latent, Scores, Encodes):
         mu, logvar = self.posterior(levels)
         return self.likelihood(levels, reparameterised(mu, logvar)) - divergence(mu, logvar)
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; the same at every call."""
         with torch.random.fork_rng():
             torch.manual_seed(0)

@@ -16,13 +16,14 @@ from genloom.api import count_weights, load
 from genloom.data.decode import resize
 from genloom.measures.copies import Nearest
 from genloom.measures.figure import Figure
-from genloom.measures.likelihood import likelihood_rows
+from genloom.measures.likelihood import OF_TRAINING, likelihood_rows
 from genloom.measures.panel import Blocks, Jury, View
 from genloom.run import Run
 from genloom.tools.draw import stream
 from genloom.tools.judge_data import JudgedData, find_data
 from genloom.tools.jury import REAL, SIMPLE, Rows, Terms, baselines, rows_to_json, seat_jury
 
+OVERFITTED = 0.05  # share of its size by which the log-likelihood of training pictures may exceed that of others
 COPIED = 0.05  # share of near-copies, five times that of pictures never seen, that is called memorising
 
 
@@ -100,7 +101,7 @@ def judge_run(run: Run, jury: Jury, rows: Rows, found: JudgedData, terms: Terms)
     view = jury.view(at_size(timed(stream(model, n, terms.seed), clock), jury.train.shape.dims[1:]))
     terms.say(f"measures of {run.folder}")
     copied, nearest = jury.copies(view)
-    figures = jury.measure(view) | copied | likelihood_rows(model, found.test)
+    figures = jury.measure(view) | copied | likelihood_rows(model, found.test, found.train)
     folder = run.checkpoint(terms.checkpoint)
     cost = {
         "weights": count_weights(model),
@@ -154,6 +155,15 @@ def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[
     if figures[recall].high < real[recall].low / 2:
         said.append(f"the samples reach {figures[recall].value:.0%} of the variety of the data, other real pictures "
                     f"{real[recall].value:.0%}: much of the data is never drawn")  # fmt: skip
+    for name, trained in figures.items():
+        if (
+            name.startswith(OF_TRAINING)
+            and trained.low > (fresh := figures[name.replace(OF_TRAINING, "log-likelihood")]).high
+        ):
+            gap = (trained.value - fresh.value) / abs(fresh.value)
+            if gap > OVERFITTED:
+                said.append(f"training pictures are {trained.value - fresh.value:.0f} nats likelier than unseen ones "
+                            f"({gap:.0%}): the model is over-fitted; train less, or on more pictures")  # fmt: skip
     if not found.known:
         said.append("these are not the pictures that the run was trained on: memorisation says nothing about those")
     return said or ["nothing stands out"]
