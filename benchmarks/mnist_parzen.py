@@ -70,7 +70,7 @@ def judge(args: argparse.Namespace) -> None:
     state = run.state(run.best_checkpoint())
     figures["examples"] = state["examples"]
     record(
-        f"{args.model}-mnist", figures, seed=run.record["plan"]["seed"],
+        args.name or f"{args.model}-mnist", figures, seed=run.record["plan"]["seed"],
         cpu_seconds=state["cpu_seconds"] + time.process_time() - started,
         notes="Parzen nats by Goodfellow et al. 2014: 10,000 samples, sigma and checkpoint chosen on 1,000 validation "
               "images, mean over 10,000 test images with one standard error. Published: "
@@ -88,6 +88,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--training-commit", default="")
+    parser.add_argument("--name", help="of the evidence file")
     arguments = parser.parse_args()
     VALIDATION = load_data(MNIST + "[50000:]").batch(torch.arange(1000))["x"]
     (train if arguments.what == "train" else judge)(arguments)

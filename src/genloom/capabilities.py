@@ -79,7 +79,7 @@ class Scores(ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`, given their labels `[n]` where it takes any."""
+        """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`, given labels `[n]` where it takes any."""
 
 
 class Completes(ABC):
