@@ -90,7 +90,7 @@ def test_probabilities_of_all_pictures_sum_to_one(kind, channels, height, width,
     values = list(itertools.product(range(levels), repeat=channels * height * width))
     pictures = torch.tensor(values).view(-1, channels, height, width)
     with torch.no_grad():
-        total = model.log_prob(model.decode(pictures)).double().exp().sum()
+        total = model.log_prob(model.pictures(pictures)).double().exp().sum()
     assert float(total) == pytest.approx(1, abs=1e-5)
 
 
@@ -137,7 +137,7 @@ def test_labels_reach_both_methods():
 
 def test_completion_keeps_what_is_known_and_goes_on_exactly():
     model = small("gated", levels=4)
-    x = model.decode(torch.randint(4, (3, 1, 6, 6), generator=torch.Generator().manual_seed(2)))
+    x = model.pictures(torch.randint(4, (3, 1, 6, 6), generator=torch.Generator().manual_seed(2)))
     known = torch.zeros(6, 6, dtype=torch.bool)
     known[:3] = True
     filled = model.complete(x, known, torch.Generator().manual_seed(5))

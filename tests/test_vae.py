@@ -133,3 +133,15 @@ def test_tiny_learns_the_digits_and_encodes_them(tmp_path):
         assert -model.log_prob(x).mean() < 0.8 * 64 * math.log(17)
         again = model.decode(model.encode(x))
     assert (again - x).square().mean() < 0.6 * (x - x.mean(0)).square().mean()
+
+
+def test_the_convolutional_net_learns_too(tmp_path):
+    hyper = {"features": 8, "z": 8, "decoder": "logistic", "shadow": 3000, "rate": 4e-3}
+    run = genloom.fit("vae", "digits", tmp_path / "run", preset="modern", hyper=hyper, examples=40_000, device="cpu",
+                      precision="fp32", batch=64)  # fmt: skip
+    model = genloom.load(run)
+    test = genloom.load_data("digits", Options(split="test"))
+    x = test.pictures(torch.arange(len(test)))
+    with torch.no_grad():
+        assert -model.log_prob(x).mean() < 0.8 * 64 * math.log(17)
+        assert (model.decode(model.encode(x)) - x).square().mean() < 0.6 * (x - x.mean(0)).square().mean()

@@ -63,7 +63,7 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
         """Draw `n` pictures; `naive` runs the whole network for each pixel, `cached` does the same sums once."""
         blank = torch.zeros(n, *self.shape.dims, dtype=torch.long)
         unknown = torch.ones(self.height, self.width, dtype=torch.bool)
-        return self.decode(self.fill(blank, unknown, given, temperature, generator, method)).cpu()
+        return self.pictures(self.fill(blank, unknown, given, temperature, generator, method)).cpu()
 
     def complete(self, x: Tensor, known: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0,
                  given: Tensor | None = None) -> Tensor:  # fmt: skip
@@ -72,7 +72,7 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
         Exact where the unknown pixels come after all known ones in raster order; elsewhere each pixel is drawn
         given the earlier ones alone.
         """
-        filled = self.decode(self.fill(self.code(x.cpu()), ~known, given, temperature, generator, "cached")).cpu()
+        filled = self.pictures(self.fill(self.code(x.cpu()), ~known, given, temperature, generator, "cached")).cpu()
         return torch.where(known, x.cpu(), filled)
 
     @torch.no_grad()

@@ -99,13 +99,13 @@ class Levelled(Model):
                              "(or threshold), or with --hyper.levels 256")  # fmt: skip
         return levels.long()
 
-    def decode(self, levels: Tensor) -> Tensor:
+    def pictures(self, levels: Tensor) -> Tensor:
         """Return pictures in [0, 1] of levels."""
         return levels.float() / (self.levels - 1)
 
     def inputs(self, levels: Tensor) -> Tensor:
         """Return levels as what the network sees, in [-1, 1]."""
-        return (2 * self.decode(levels) - 1).to(next(self.parameters()).dtype)
+        return (2 * self.pictures(levels) - 1).to(next(self.parameters()).dtype)
 
     def evaluated(self, x: Tensor) -> Tensor:
         """Return the levels by which pictures in [0, 1] are scored: always the same, also where they are drawn.

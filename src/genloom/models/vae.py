@@ -139,12 +139,8 @@ class VAE(Levelled, Latent, Scores, Encodes):
 
     def posterior(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance `[B, z]` of q(z|x)."""
-        x = self.inputs(levels) if self.hyper.net == "conv" else self.decode_levels(levels).flatten(1)
+        x = self.inputs(levels) if self.hyper.net == "conv" else self.pictures(levels).flatten(1)
         return gaussian(self.encoder(x))
-
-    def decode_levels(self, levels: Tensor) -> Tensor:
-        """Return levels as pictures in [0, 1]."""
-        return Levelled.decode(self, levels)
 
     def raw(self, z: Tensor) -> Tensor:
         """Return the decoder's output `[B, C, H, W]` in fp32: logits of a Bernoulli, or of a mean in (0, 1)."""
