@@ -24,6 +24,7 @@ from genloom.data import load as load_data
 from genloom.data.arrays import ImageData
 from genloom.data.decode import silent
 from genloom.data.source import Progress
+from genloom.deal import check_batch
 from genloom.errors import InputError
 from genloom.hyper import Hyper
 from genloom.interrupt import Interrupt
@@ -32,7 +33,7 @@ from genloom.measures.light import LightJudge
 from genloom.model import Dataset, Model
 from genloom.run import Run
 from genloom.shape import Shape
-from genloom.trainer import Plan, Report, Score, check_batch, play
+from genloom.trainer import Plan, Report, Score, play
 
 DEFAULT_MINUTES = 10.0
 SMALL = 300_000  # weights below which one thread is the default: steps are shorter than threads take to meet
@@ -137,7 +138,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
     if len(data) < 2:
         raise InputError(f"{request.data} holds a single example: a generative model needs many")
-    check_batch(plan, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
+    check_batch(plan.batch, plan.micro, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
     threads = request.threads or (1 if count_weights(model) < SMALL else torch.get_num_threads())
     return Session(request, model_class, hyper, data, plan, threads, make_record(request, hyper, data, plan, threads))
 

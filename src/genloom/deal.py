@@ -5,12 +5,13 @@ Nothing here has state that a checkpoint would have to hold: position in, batch 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from genloom.errors import InputError
 from genloom.model import Batch, Clock, Dataset, Phase
 
 MASK = (1 << 64) - 1
@@ -80,3 +81,19 @@ class Hand(Iterator[Batch]):
         self.position += self.whole
         self.clock.examples = max(self.clock.examples, self.position)  # every hand deals the same number of batches
         return self.phase.view(batch, self.clock) if self.phase.view else batch
+
+
+def check_batch(batch: int, micro: int | None, phases: Sequence[Phase], n: int, world: int) -> int:
+    """Return the hands a rank needs, or raise InputError where the batch does not fit data, ranks or hands."""
+    batches = [phase.batch or batch for phase in phases]
+    whole = max(batches)
+    if whole > n:
+        raise InputError(f"a batch of {whole} is larger than the data, which has {n} examples; use --batch {n} or less")
+    if whole % world:
+        raise InputError(f"a batch of {whole} cannot be shared evenly by {world} processes; use a multiple of {world}")
+    part = whole // world
+    hands = -(-part // min(micro or part, part))
+    for each in batches:
+        if each % (world * hands):
+            raise InputError(f"--micro {micro} does not divide a batch of {each // world}; use a divisor of it")
+    return hands

@@ -18,8 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from genloom.checkpoint import Tensors, optimizer_tensors, read_optimizer, read_tensors, read_weights
-from genloom.deal import Hand, Order, mix
-from genloom.errors import InputError
+from genloom.deal import Hand, Order, check_batch, mix
 from genloom.health import Referee, Verdict
 from genloom.machine import keep_freed_memory
 from genloom.model import Clock, Dataset, Model, Move, Phase
@@ -122,7 +121,7 @@ class Table:
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if self.world > 1 else 0
         self.phases = list(model.phases())
-        self.slices = check_batch(plan, self.phases, len(data), self.world)
+        self.slices = check_batch(plan.batch, plan.micro, self.phases, len(data), self.world)
         keep_freed_memory()
         self.clock = Clock()
         torch.manual_seed(mix(plan.seed, 2))
@@ -372,7 +371,8 @@ class Table:
         optimizer = read_tensors(folder / "optimizer.safetensors")
         self.clock = Clock(state["examples"], state["rounds"])
         self.phase_index = state["phase"]
-        self.past_seconds, self.past_cpu, self.score_cpu = state["seconds"], state["cpu_seconds"], state["score_cpu_seconds"]
+        self.past_seconds, self.past_cpu = state["seconds"], state["cpu_seconds"]
+        self.score_cpu = state.get("score_cpu_seconds", 0.0)  # earlier versions did not count it
         for name, seat in self.seats.items():
             read_optimizer(name, seat.optimizer, {key: value.to(device) for key, value in optimizer.items()})
             seat.last_examples = state["shadows"][name]
@@ -382,19 +382,3 @@ class Table:
             names = {id(value): name for name, value in self.model.state_dict(keep_vars=True).items()}
             with torch.no_grad():
                 torch._foreach_copy_([shadow for _, shadow in pairs], [saved[names[id(value)]] for value, _ in pairs])
-
-
-def check_batch(plan: Plan, phases: Sequence[Phase], n: int, world: int) -> int:
-    """Return the hands a rank needs, or raise InputError where the batch does not fit data, ranks or hands."""
-    batches = [phase.batch or plan.batch for phase in phases]
-    whole = max(batches)
-    if whole > n:
-        raise InputError(f"a batch of {whole} is larger than the data, which has {n} examples; use --batch {n} or less")
-    if whole % world:
-        raise InputError(f"a batch of {whole} cannot be shared evenly by {world} processes; use a multiple of {world}")
-    part = whole // world
-    hands = -(-part // min(plan.micro or part, part))
-    for batch in batches:
-        if batch % (world * hands):
-            raise InputError(f"--micro {plan.micro} does not divide a batch of {batch // world}; use a divisor of it")
-    return hands

@@ -20,6 +20,8 @@ from genloom.errors import InputError
 from genloom.run import Run
 from genloom.trainer import Plan, Report
 
+SHOWN = ("generator", "discriminator", "critic", "d_real", "d_fake", "nats", "elbo", "bound", "kl")  # in the live line
+
 
 def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
     """Resolve, print, train; return the exit status."""
@@ -81,10 +83,7 @@ def live(console: Console) -> Iterator[Any]:
 def line(session: Session, report: Report) -> Text:
     """Return a report as one line of text."""
     parts = [f"{report.examples:>11,} examples", f"{report.examples_per_second:7,.0f}/s", f"{left(session, report)} left"]
-    losses = [
-        name for name in report.notes if name in ("generator", "discriminator", "critic", "encoder", "d_real", "d_fake")
-    ]
-    parts += [f"{name} {report.notes[name]:.3f}" for name in losses]
+    parts += [f"{name} {report.notes[name]:.3f}" for name in SHOWN if name in report.notes]
     if "diversity" in report.notes:
         parts.append(f"diversity {report.notes['diversity']:.2f}")
     if report.score:

@@ -12,7 +12,7 @@ from genloom.errors import InputError
 from genloom.run import Run
 
 PANELS = (  # title, the notes drawn in it by the end of their names, limits
-    ("losses", ("generator", "discriminator", "critic", "encoder", "decoder"), None),
+    ("losses, and likelihoods in nats", ("generator", "discriminator", "critic", "nats", "elbo", "bound", "kl"), None),
     ("share called rightly by the discriminator", ("d_real", "d_fake"), (0, 1)),
     ("diversity of samples against real examples", ("diversity",), (0, 1.3)),
     ("light judge, on the averaged weights where there are any", ("score",), None),
