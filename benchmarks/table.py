@@ -11,6 +11,9 @@ from benchmarks.evidence import FOLDER
 
 PUBLISHED = {
     ("gan-mnist", "parzen"): "225 +- 2 (Goodfellow et al. 2014, Table 1)",
+    ("gan-mnist-paper", "parzen"): "225 +- 2 (Goodfellow et al. 2014, Table 1)",
+    ("gated-mnist", "nats"): "about 80 (gated; Gulrajani et al. 2016 report 80.10)",
+    ("vae-mnist", "mlp_iw5000"): "86.76 (Burda et al. 2015, Table 1)",
     ("cgan-mnist", "parzen"): "132 +- 1.8 (Mirza & Osindero 2014, Table 1)",
 }
 

@@ -23,7 +23,7 @@ from genloom.tools.draw import stream
 from genloom.tools.judge_data import JudgedData, find_data
 from genloom.tools.jury import REAL, SIMPLE, Rows, Terms, baselines, rows_to_json, seat_jury
 
-OVERFITTED = 0.05  # share of its size by which the log-likelihood of training pictures may exceed that of others
+OVERFITTED = 0.1  # share of its size by which the log-likelihood of training pictures may exceed that of others
 COPIED = 0.05  # share of near-copies, five times that of pictures never seen, that is called memorising
 
 
