@@ -59,7 +59,8 @@ def share_figure(hits: Tensor, protocol: str, better: Better = "higher") -> Figu
     n, share = len(hits), float(hits.double().mean())
     centre = (share + WIDTH**2 / (2 * n)) / (1 + WIDTH**2 / n)
     reach = WIDTH / (1 + WIDTH**2 / n) * math.sqrt(share * (1 - share) / n + WIDTH**2 / (4 * n * n))
-    return Figure(share, max(0.0, centre - reach), min(1.0, centre + reach), n, protocol, better)
+    low, high = (round(min(max(edge, 0.0), 1.0), 12) for edge in (centre - reach, centre + reach))  # 1e-19 is 0
+    return Figure(share, low, high, n, protocol, better)
 
 
 def half_error(measure: Callable[[Tensor, Tensor], float], sizes: tuple[int, int], repeats: int = 10) -> float:
