@@ -29,6 +29,7 @@ from genloom.measures.panel import View, view_of
 from genloom.measures.pyramid import down, laplacian, levels, up, wasserstein_figures
 from genloom.measures.similarity import count_scales, similarity_figure
 from genloom.shape import ImageShape, to_picture
+from genloom.tools.compare import compare
 from genloom.tools.jury import COPIES, REAL, SIMPLE
 
 
@@ -166,7 +167,7 @@ def test_nearest_training_equals_brute_force_and_leaves_itself_out():
     found = nearest_training(probes, train.split(32))
     gap = torch.cdist(probes, train).sort(1)
     assert torch.allclose(found.distance, gap.values[:, :5], atol=1e-4) and torch.equal(found.index, gap.indices[:, :5])
-    own = nearest_training(train[10:20], train.split(32), torch.arange(10, 20))
+    own = nearest_training(train[10:20], train.split(32), [torch.arange(10, 20)])
     assert (own.index != torch.arange(10, 20)[:, None]).all() and (own.distance > 0).all()
 
 
@@ -386,3 +387,45 @@ def test_few_held_out_pictures_are_refused_where_named_and_passed_over_where_fou
             to_picture(torch.rand(1, 8, 8)).save(tmp_path / "folder" / split / f"{i}.png")
     genloom.fit("gan", tmp_path / "folder", tmp_path / "run", preset="tiny", examples=640, device="cpu")
     assert not genloom.judge(tmp_path / "run").about["never_trained_on"]
+
+
+def test_duplicates_and_mirror_images_do_not_blind_the_search_for_copies():
+    generator = torch.Generator().manual_seed(0)
+    train = torch.randn(400, 6, generator=generator)
+    train[:10] = train[10:20]  # duplicates
+    own = nearest_training(train, [train], [torch.arange(400)])
+    assert (own.ratio == 0).sum() >= 20
+    share = copy_figures(nearest_training(train[50:150], [train]), own, "")["near-copies"]
+    assert share.value == 1
+    pictures = torch.rand(120, 1, 4, 4, generator=generator)
+    pictures = (pictures + pictures.flip(3)) / 2  # each its own mirror image
+    flat = torch.cat([pictures, pictures.flip(3)]).flatten(1)
+    own = nearest_training(pictures.flatten(1), [flat], [torch.arange(120), torch.arange(120) + 120])
+    assert (own.distance[:, 0] > 0).all()
+
+
+def test_the_training_data_is_refused_as_test_data(trained):
+    with pytest.raises(InputError, match="training data itself"):
+        genloom.judge(trained / "a", test="digits")
+
+
+@pytest.mark.parametrize("seed", [-3, 10**23])
+def test_seeds_out_of_range(trained, seed):
+    assert command(["judge", str(trained / "a"), "--seed", str(seed)]) == 2
+
+
+def test_compare_says_where_data_is_not_a_runs_own(trained, tmp_path):
+    np.save(tmp_path / "x.npy", (np.random.default_rng(0).random((300, 8, 8)) * 255).astype(np.uint8))
+    both = compare([trained / "a", trained / "b"], str(tmp_path / "x.npy"), n=150, features="random")
+    assert all(any("not the pictures" in text for text in judgement.verdicts) for judgement in both)
+    np.save(tmp_path / "colour.npy", np.zeros((300, 8, 8, 3), np.uint8))
+    with pytest.raises(InputError, match="like its own"):
+        compare([trained / "a", trained / "b"], str(tmp_path / "colour.npy"))
+
+
+def test_labels_are_asked_for_as_often_as_the_data_has_them(tmp_path):
+    x = (np.random.default_rng(0).random((300, 8, 8)) * 255).astype(np.uint8)
+    np.savez(tmp_path / "x.npz", x=x, y=np.array([0] * 270 + [1] * 30))
+    hyper = {"conditional": True}
+    genloom.fit("dcgan", tmp_path / "x.npz", tmp_path / "run", preset="tiny", examples=640, hyper=hyper, device="cpu")
+    assert 0.8 < float((genloom.judge(tmp_path / "run", n=300).view.given == 0).float().mean()) < 0.98

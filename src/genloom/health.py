@@ -49,7 +49,7 @@ RULES = {
                               "teaches the generator nothing; weaken it (smaller rate, dropout, --preset modern)"),
     "collapse": Rule("collapse", "the generator has collapsed: its samples differ from each other far less than real "
                      "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern"),
-    "plateau": Rule("plateau", "no better by the light judge in the last third of its looks: more of the same training "
+    "plateau": Rule("plateau", "no better by the light judge in the last half of its looks: more of the same training "
                     "may not help; `best` names the checkpoint to use", 1),
     "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
 }  # fmt: skip
@@ -139,9 +139,9 @@ class Referee:
         return float(gap / torch.stack(torch._foreach_norm(now)).norm().clamp_min(1e-12))
 
 
-def plateaued(scores: Sequence[float], least: int = 10) -> bool:
-    """Whether the best of at least ten scores, lower being better, is not among the last third."""
-    return len(scores) >= least and min(scores[-(len(scores) // 3) :]) > min(scores)
+def plateaued(scores: Sequence[float], least: int = 20) -> bool:
+    """Whether the best of at least twenty scores, lower being better, is not among the last half."""
+    return len(scores) >= least and min(scores[-(len(scores) // 2) :]) > min(scores)
 
 
 def mean_distance(x: Tensor) -> float:

@@ -9,7 +9,7 @@ small ratio. What is small is read from real examples that were never trained on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -36,11 +36,12 @@ class Nearest:
         return torch.where(last > 0, first / last.clamp_min(1e-12), torch.ones_like(first))
 
 
-def nearest_training(probes: Tensor, blocks: Iterable[Tensor], itself: Tensor | None = None) -> Nearest:
+def nearest_training(probes: Tensor, blocks: Iterable[Tensor], itself: Sequence[Tensor] | None = None) -> Nearest:
     """Find the nearest training examples of probes `[n, D]`, block `[b, D]` by block.
 
     Args:
-        itself: where each probe stands in the training set, if it does, so that it is not its own neighbour.
+        itself: where each probe stands in the training set `[n]`, if it does, so that it is not its own neighbour; more
+            than one where a mirrored copy of it stands there too.
     """
     n = len(probes)
     distance = torch.full((n, NEIGHBOURS), float("inf"))
@@ -48,9 +49,9 @@ def nearest_training(probes: Tensor, blocks: Iterable[Tensor], itself: Tensor | 
     start = 0
     for block in blocks:
         gap = torch.cdist(probes, block)
-        if itself is not None:
-            here = (itself >= start) & (itself < start + len(block))
-            gap[here.nonzero()[:, 0], itself[here] - start] = float("inf")
+        for own in () if itself is None else itself:
+            here = (own >= start) & (own < start + len(block))
+            gap[here.nonzero()[:, 0], own[here] - start] = float("inf")
         place = torch.arange(start, start + len(block)).expand(n, -1)
         best = torch.cat([distance, gap], 1).topk(NEIGHBOURS, largest=False)
         distance, index = best.values, torch.cat([index, place], 1).gather(1, best.indices)
@@ -65,11 +66,12 @@ def copy_figures(fake: Nearest, held_out: Nearest, protocol: str) -> dict[str, F
     A near-copy is a sample whose ratio of distances is smaller than that of 99 % of the held-out examples.
     """
     protocol = f"{protocol}, {len(held_out.distance)} held out"
-    threshold = torch.quantile(held_out.ratio, TAIL)
+    distinct = held_out.ratio[held_out.ratio > 0]  # duplicates in the data would make the threshold zero
+    threshold = torch.quantile(distinct, TAIL) if len(distinct) else torch.tensor(0.0)
     near, far = fake.distance[:, 0], held_out.distance[:, 0]
     ratio = float(near.median() / far.median())
     error = half_error(lambda i, j: float(near[i].median() / far[j].median()), (len(near), len(far)))
     return {
-        "near-copies": share_figure(fake.ratio < threshold, f"{protocol}, whose share is {TAIL:.0%}", "lower"),
+        "near-copies": share_figure(fake.ratio <= threshold, f"{protocol}, whose share is {TAIL:.0%}", "lower"),
         "nearest distance": around(ratio, error, len(near), f"{protocol}, whose median is 1", "nearer"),
     }

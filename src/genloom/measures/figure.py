@@ -39,7 +39,7 @@ class Figure:
 
     def to_json(self) -> dict[str, Any]:
         """Return the figure as plain JSON."""
-        return asdict(self)
+        return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in asdict(self).items()}
 
 
 def around(value: float, error: float, n: int, protocol: str, better: Better = "lower") -> Figure:

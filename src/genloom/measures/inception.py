@@ -149,7 +149,7 @@ class FIDInception(nn.Module):
         for name in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e", "7a", "7b", "7c"):
             h = self.get_submodule(f"Mixed_{name}")(h)
         h = h.mean((2, 3))
-        return h, self.fc(h)
+        return h, h @ self.fc.weight.T  # the published Inception score leaves the bias out
 
 
 def read_inception(net: FIDInception, path: Path) -> None:

@@ -160,11 +160,11 @@ class Jury:
     def held(self) -> dict[str, Nearest]:
         """For each space, the nearest training pictures of real ones that are not among them."""
         if self.unseen:
-            held, itself = self.fresh.floats(PROBES), None
+            held, places = self.fresh.floats(PROBES), None
         else:  # every picture was trained on: its neighbours are the other ones
-            itself = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(3))[:PROBES]
-            held = self.train.pictures(itself)
-        return {name: nearest_training(space(held), self.training(name), itself) for name, space in self.spaces().items()}
+            chosen = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(3))[:PROBES]
+            held, places = self.train.pictures(chosen), [chosen, chosen + len(self.train)]  # and its mirrored copy
+        return {name: nearest_training(space(held), self.training(name), places) for name, space in self.spaces().items()}
 
 
 def view_of(blocks: Blocks, features: Features, reader: Features | None) -> View:

@@ -19,6 +19,7 @@ from genloom.measures.figure import Figure, around
 
 PATCHES, SIDE = 128, 7
 REPEATS, PROJECTIONS = 4, 128
+PARTS = 8
 PAPER_PICTURES, QUICK_PICTURES = 16_384, 1024
 KERNEL = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 
@@ -28,12 +29,13 @@ def wasserstein_figures(fake: Tensor, real: Tensor, pictures: int) -> dict[str, 
     n = min(pictures, len(fake), len(real))
     sizes, figures = levels(min(fake.shape[2:])), {}
     protocol = f"{n} pictures, {PATCHES} patches of {SIDE}x{SIDE}, {REPEATS * PROJECTIONS} projections, x1000"
-    values = torch.stack([level_distances(fake[:n], real[:n], depth) for depth in range(len(sizes))])  # [levels, REPEATS]
-    for size, row in zip(sizes, values, strict=True):
-        figures[f"SWD {size}"] = around(float(row.mean()), float(row.std() / REPEATS**0.5), n, protocol)
+    rows = [level_distances(fake[:n], real[:n], depth) for depth in range(len(sizes))]
+    values, parts = (torch.stack(each) for each in zip(*rows, strict=True))  # [levels, REPEATS], [levels, PARTS]
+    for size, value, part in zip(sizes, values, parts, strict=True):
+        figures[f"SWD {size}"] = around(float(value.mean()), float(part.std() / PARTS**0.5), n, protocol)
     if len(sizes) > 1:
-        mean = values.mean(0)
-        figures["SWD mean"] = around(float(mean.mean()), float(mean.std() / REPEATS**0.5), n, protocol)
+        error = float(parts.mean(0).std() / PARTS**0.5)
+        figures["SWD mean"] = around(float(values.mean()), error, n, protocol)
     return figures
 
 
@@ -50,11 +52,16 @@ def levels(size: int) -> list[int]:
     return sizes
 
 
-def level_distances(fake: Tensor, real: Tensor, depth: int) -> Tensor:
-    """Return the distance at one level for each repeat `[REPEATS]`, times 1,000."""
+def level_distances(fake: Tensor, real: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+    """Return the distance at one level, times 1,000: of each repeat `[REPEATS]`, and of disjoint parts `[PARTS]`.
+
+    Repeats differ by their projections alone; the parts tell how far other pictures would scatter.
+    """
     a, b = (patches(x, depth, mix(12, depth)) for x in (fake, real))  # the same places: equal sets are at distance 0
     generator = torch.Generator().manual_seed(mix(13, depth))
-    return torch.stack([1000 * sliced_distance(a, b, generator) for _ in range(REPEATS)])
+    values = torch.stack([1000 * sliced_distance(a, b, generator) for _ in range(REPEATS)])
+    pairs = zip(a.chunk(PARTS), b.chunk(PARTS), strict=True)
+    return values, torch.stack([1000 * sliced_distance(x, y, generator) for x, y in pairs])
 
 
 def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:

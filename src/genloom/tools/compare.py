@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ def compare(
     found = find_data(largest, data, test, size)
     jury = seat_jury(found, settled, any(mirrors(run) for run in opened))
     rows = baselines(jury, found, settled)
-    judgements = [judge_run(run, jury, rows, found, settled) for run in opened]
+    known = [find_data(run, data, test).known for run in opened]  # refuses data unlike a run's own, too
+    judgements = [
+        judge_run(run, jury, rows, replace(found, known=own), settled) for run, own in zip(opened, known, strict=True)
+    ]
     check_protocols(judgements)
     return judgements
 

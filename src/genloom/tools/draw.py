@@ -34,9 +34,12 @@ def draw(
 
 def stream(
     model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0,
-    method: Method | None = None,
+    method: Method | None = None, given: Tensor | None = None,
 ) -> Iterator[tuple[Tensor, Tensor | None]]:  # fmt: skip
-    """Yield `n` samples in blocks `[b, *dims]`, each with the labels asked for `[b]`, or None; raises as `draw`."""
+    """Yield `n` samples in blocks `[b, *dims]`, each with the labels asked for `[b]`, or None; raises as `draw`.
+
+    `given` names the label of every sample; without it and `label` they go round the classes.
+    """
     if not isinstance(model, Samples):
         raise InputError(f"{type(model).__name__} draws no samples")
     if n < 1:
@@ -46,7 +49,6 @@ def stream(
     if method and not isinstance(model, Autoregressive):
         raise InputError(f"--method is for models of pixels; {type(model).__name__} draws in one way")
     ways: dict[str, Any] = {"method": method} if method else {}
-    given = None
     if label is not None:
         if not getattr(model, "conditional", False):
             raise InputError(f"label {label!r} asked for, but this model was trained without labels")

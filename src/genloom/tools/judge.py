@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from genloom.api import count_weights, load
@@ -18,6 +19,7 @@ from genloom.measures.copies import Nearest
 from genloom.measures.figure import Figure
 from genloom.measures.likelihood import OF_TRAINING, likelihood_rows
 from genloom.measures.panel import Blocks, Jury, View
+from genloom.model import Model
 from genloom.run import Run
 from genloom.tools.draw import stream
 from genloom.tools.judge_data import JudgedData, find_data
@@ -95,14 +97,17 @@ def mirrors(run: Run) -> bool:
 
 def judge_run(run: Run, jury: Jury, rows: Rows, found: JudgedData, terms: Terms) -> Judgement:
     """Measure one run's samples before a jury."""
-    model, n = load(run, terms.checkpoint), terms.count(found)
+    folder, n = run.checkpoint(terms.checkpoint), terms.count(found)
+    model = load(run, folder.name)  # training may go on meanwhile
     terms.say(f"samples of {run.folder}")
     clock = {"seconds": 0.0}
-    view = jury.view(at_size(timed(stream(model, n, terms.seed), clock), jury.train.shape.dims[1:]))
+    samples = stream(model, n, terms.seed, given=labels_like(jury, model, n, terms.seed))
+    view = jury.view(at_size(timed(samples, clock), jury.train.shape.dims[1:]))
     terms.say(f"measures of {run.folder}")
     copied, nearest = jury.copies(view)
-    figures = jury.measure(view) | copied | likelihood_rows(model, found.test, found.train)
-    folder = run.checkpoint(terms.checkpoint)
+    figures = jury.measure(view) | copied
+    if model.shape.dims == jury.train.shape.dims:  # enlarged pictures have another likelihood
+        figures |= likelihood_rows(model, found.test, found.train)
     cost = {
         "weights": count_weights(model),
         "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
@@ -110,6 +115,15 @@ def judge_run(run: Run, jury: Jury, rows: Rows, found: JudgedData, terms: Terms)
     }
     about = describe(run, jury, found, terms) | {"checkpoint": folder.name, "n": n}
     return Judgement(run, figures, rows, cost, verdicts(figures, rows, found), about, view, nearest, jury)
+
+
+def labels_like(jury: Jury, model: Model, n: int, seed: int) -> Tensor | None:
+    """Return class indices `[n]` as often as the training data has them, for a model that takes labels."""
+    labels = jury.train.labels
+    if labels is None or not getattr(model, "conditional", False):
+        return None
+    places = torch.randint(len(labels), (n,), generator=torch.Generator().manual_seed(seed))
+    return labels[places].cpu()
 
 
 def describe(run: Run, jury: Jury, found: JudgedData, terms: Terms) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def find_data(
         refuse_another_shape(run, named, train, shape, options)
     if len(train) < LEAST:
         raise InputError(f"{named} has {len(train)} pictures; the judge needs {LEAST} at least")
-    held, validation = held_out(named, str(test) if test else None, options, train)
+    held, validation = held_out(named, str(test) if test else None, options, train, known)
     return JudgedData(train, held, validation, known)
 
 
@@ -92,13 +92,15 @@ def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShap
         raise InputError(f"{run.folder} has {len(shape.classes)} classes, {named} has {len(data.shape.classes)} others")
 
 
-def held_out(named: str, test: str | None, options: Options, train: ImageData) -> tuple[ImageData | None, ImageData | None]:
+def held_out(
+    named: str, test: str | None, options: Options, train: ImageData, known: bool
+) -> tuple[ImageData | None, ImageData | None]:
     """Return pictures never trained on: to measure against, and to choose a measure's settings on."""
     base, start, stop = named, "", ""
     if part := SLICE.fullmatch(named):
         base, start, stop = part[1], part[2], part[3]
     rest = None
-    if part:
+    if part and known:  # else the rest of a slice may have been trained on
         rest = f"{base}[{stop}:]" if stop else f"{base}[:{start}]"
         rest = rest if stop or start not in ("", "0") else None
     validation = load_quietly(rest, options) if rest else None
@@ -106,6 +108,10 @@ def held_out(named: str, test: str | None, options: Options, train: ImageData) -
         found: ImageData | None = load_data(test, options)
         if found is not None and len(found) < LEAST:
             raise InputError(f"{test} has {len(found)} pictures; the judge needs {LEAST} at least")
+        if found is not None and found.fingerprint == train.fingerprint:
+            raise InputError(f"{test} is the training data itself: name pictures that were never trained on after --test")
+        if found is not None and found.shape.classes and found.shape.classes != train.shape.classes:
+            raise InputError(f"{test} has other classes than {named}: their folders need the same names")
     else:
         found = load_quietly(base, Options(**{**options.__dict__, "split": "test"}))
         whole = load_quietly(base, options)

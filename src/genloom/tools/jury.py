@@ -23,7 +23,7 @@ from genloom.measures.panel import BLOCK, Jury, View, data_blocks, view_of
 from genloom.tools.judge_data import LEAST, JudgedData, pick
 
 DEFAULT_SAMPLES = 10_000
-RECIPE = "4"  # part of the key of cached baselines: raise it with any change of a measure
+RECIPE = "5"  # part of the key of cached baselines: raise it with any change of a measure
 REAL, SIMPLE, COPIES = "real pictures", "PCA + Gaussian mixture", "copies of the training set"
 Rows = dict[str, dict[str, Figure]]  # baselines by name, each with its figures
 
@@ -56,6 +56,8 @@ class Terms:
             InputError: too few for any measure, or more than there are pictures to compare with.
         """
         train = found.train
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed takes a number from 0 to {2**32 - 1}, got {self.seed}")
         if self.n is not None and self.n < LEAST:
             raise InputError(f"-n {self.n} is too few for any measure; use {LEAST} or more")
         if self.n is not None and self.n > len(train):
@@ -96,7 +98,7 @@ def baselines(jury: Jury, found: JudgedData, terms: Terms) -> Rows:
            len(jury.real), len(jury.fresh), terms.seed, jury.flip]  # fmt: skip
     name = hashlib.blake2b(json.dumps(key).encode(), digest_size=12).hexdigest()
     path = cache_folder() / "baselines" / f"{name}.json"
-    if (kept := read_rows(path)) is not None:
+    if (kept := read_rows(path)) is not None and kept.keys() == {REAL, SIMPLE, COPIES}:
         return kept
     rows = {row: jury.measure(view) | jury.copies(view)[0] for row, view in baseline_views(jury, terms)}
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
@@ -109,9 +111,9 @@ def read_rows(path: Path) -> Rows | None:
     """Return cached baselines, or None where there are none or the file is cut short."""
     try:
         rows = json.loads(path.read_text())
-    except (OSError, ValueError):
+        return {row: {name: Figure(**figure) for name, figure in figures.items()} for row, figures in rows.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # missing, cut short or of an older form
         return None
-    return {row: {name: Figure(**figure) for name, figure in figures.items()} for row, figures in rows.items()}
 
 
 def rows_to_json(rows: Rows) -> dict[str, dict[str, object]]:
@@ -125,7 +127,9 @@ def baseline_views(jury: Jury, terms: Terms) -> Iterator[tuple[str, View]]:
     terms.say(f"baseline: {REAL}")
     yield REAL, jury.fresh
     terms.say(f"baseline: {SIMPLE}")
-    drawn = mixture_samples(train.pictures(pick(train, EXAMPLES, terms.seed)), n, terms.seed)
+    rest = pick(train, len(train), terms.seed)[n:]  # not what it is compared with, where there are others
+    places = rest if len(rest) >= LEAST else pick(train, len(train), terms.seed)
+    drawn = mixture_samples(train.pictures(places[:EXAMPLES]), n, terms.seed)
     yield SIMPLE, jury.view((part, None) for part in drawn.split(BLOCK))
     terms.say(f"baseline: {COPIES}")
     places = torch.randint(len(train), (n,), generator=torch.Generator().manual_seed(terms.seed + 1))
