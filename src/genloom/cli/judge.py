@@ -68,10 +68,9 @@ def show(judgements: Sequence[Judgement]) -> None:
         table.add_column({SIMPLE: "mixture", REAL: "real", COPIES: "copies"}.get(name, name), no_wrap=True)
     for name in measure_names(judgements):
         found = next(figures[name] for figures in columns.values() if name in figures)
-        cells = [
-            cell(figures.get(name), i < len(judgements), len(judgements) == 1) for i, figures in enumerate(columns.values())
-        ]
-        table.add_row(f"{name} {ARROWS[found.better]}", *cells)
+        cells = [cell(figures.get(name), found.n, i < len(judgements)) for i, figures in enumerate(columns.values())]
+        count = f" n={found.n}" if len(judgements) == 1 and name in judgements[0].measures else ""
+        table.add_row(f"{name} {ARROWS[found.better]}", cells[0] + count, *cells[1:])
     for key, label in COSTS.items():
         table.add_row(label, *(f"{judgement.cost[key]:,.0f}" for judgement in judgements))
     wide = Measurement.get(console, console.options.update(width=1000), table).maximum
@@ -83,11 +82,11 @@ def show(judgements: Sequence[Judgement]) -> None:
             console.print(f"{judgement.run.folder}: {text}", soft_wrap=True)
 
 
-def cell(figure: Figure | None, interval: bool, count: bool) -> str:
-    """Return a figure as text: with its interval for a run, without for a baseline."""
+def cell(figure: Figure | None, n: int, interval: bool) -> str:
+    """Return a figure as text: with its interval for a run; for a baseline with its count where that is not `n`."""
     if figure is None:
         return "-"
-    return f"{figure}{f' n={figure.n}' if count else ''}" if interval else f"{figure.value:.3g}"
+    return str(figure) if interval else f"{figure.value:.3g}{f' n={figure.n}' if figure.n != n else ''}"
 
 
 def json_path(out: str | None, default: Path) -> Path:
