@@ -185,7 +185,7 @@ Features = Annotated[
 ]
 Test = Annotated[str | None, Parameter(help="pictures never trained on, where the data has no test split")]
 Weights = Annotated[str | None, Parameter(help="file or folder of published feature weights")]
-Fetch = Annotated[bool, Parameter(help="fetch published feature weights over the network")]
+Fetch = Annotated[bool, Parameter(help="fetch the weights of dinov2 over the network")]
 Count = Annotated[int | None, Parameter(name=["-n", "--n"], help="samples; 10,000 or as many as training pictures")]
 
 

@@ -158,7 +158,10 @@ def read_inception(net: FIDInception, path: Path) -> None:
     Raises:
         InputError: the file is of another network or cut short.
     """
-    tensors = read_tensors(path)
+    try:
+        tensors = read_tensors(path)
+    except InputError:
+        raise InputError(f"{path} cannot be read as feature weights: docs/judge.md shows how to make the file") from None
     wanted = {name: value.shape for name, value in net.state_dict().items() if "num_batches" not in name}
     wrong = [name for name, shape in wanted.items() if name not in tensors or tensors[name].shape != shape]
     if wrong:
