@@ -18,6 +18,7 @@ app = App(
     default_parameter=Parameter(negative=()),
     result_action="return_value",
 )
+Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
 Data = Annotated[str, Parameter(help="folder, zip, idx, npy, npz, hf:owner/name, or digits; `[:500]` takes a part")]
 RunFolder = Annotated[str, Parameter(help="the run folder")]
 Out = Annotated[str, Parameter(name=["-o", "--out"])]
@@ -162,7 +163,7 @@ def sample(
     each: Annotated[str | None, Parameter(help="a folder for one PNG each")] = None,
     seed: int = 0,
     label: Annotated[str | None, Parameter(help="a class, by name or number")] = None,
-    checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
+    checkpoint: Checkpoint = "last",
     temperature: Annotated[float, Parameter(help="scale of the noise")] = 1.0,
     method: Annotated[Literal["cached", "naive"] | None, Parameter(help="of models of pixels; both draw the same")] = None,
 ) -> None:
@@ -198,7 +199,7 @@ def judge(
     out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a .json; a page is written beside it")] = None,
     features: Features = None,
     test: Test = None,
-    checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
+    checkpoint: Checkpoint = "last",
     seed: int = 0,
     weights: Weights = None,
     fetch: Fetch = False,
@@ -221,7 +222,7 @@ def compare(
     ),
     features: Features = None,
     test: Test = None,
-    checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last",
+    checkpoint: Checkpoint = "last",
     seed: int = 0,
     weights: Weights = None,
     fetch: Fetch = False,
@@ -242,7 +243,7 @@ def walk(
     frames: Annotated[int, Parameter(help="pictures between two seeds")] = 24,
     label: str | None = None,
     arithmetic: Annotated[str | None, Parameter(help="'3 - 8 + 12' or '(1,2,3) - (4,5,6) + (7,8,9)'")] = None,
-    checkpoint: str = "last",
+    checkpoint: Checkpoint = "last",
 ) -> None:
     """Walk through the latent space into a GIF, or add and subtract codes into a PNG."""
     from genloom.cli.draw import walk_command
@@ -275,9 +276,7 @@ def check(
 
 
 @app.command
-def certify(
-    run: RunFolder, *, checkpoint: Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")] = "last"
-) -> int:
+def certify(run: RunFolder, *, checkpoint: Checkpoint = "last") -> int:
     """Prove what a likelihood model claims: causal, normalised, sampled as scored. Exit 0 only if all of it holds."""
     from genloom.cli.pixels import certify_command
 
@@ -296,7 +295,7 @@ def complete(
     out: Annotated[str, Parameter(name=["-o", "--out"])] = "complete.png",
     seed: int = 0,
     label: Annotated[str | None, Parameter(help="a class, by name or number")] = None,
-    checkpoint: str = "last",
+    checkpoint: Checkpoint = "last",
 ) -> None:
     """Fill in the unknown part of a picture, several times; known pixels stay as they are."""
     from genloom.cli.pixels import complete_command

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,11 @@ console = Console(highlight=False, markup=False)
 def judge_command(run: str, data: str | None, out: str | None, evidence: str | None, **terms: Any) -> None:
     """Judge one run; print, write JSON and page, and the evidence where asked."""
     target = json_path(out, Path(run) / "judge.json")
+    page = target.with_suffix(".html") if out else Path(run) / "report.html"
+    check_writable(target, page)
     judgement = judge(run, data, say=say, **terms)
     show([judgement])
     write_json(target, judgement.to_json())
-    page = target.with_suffix(".html") if out else Path(run) / "report.html"
     write_page([judgement], page)
     console.print(f"figures in {target}, pictures and figures in {page}", soft_wrap=True)
     if evidence:
@@ -45,6 +47,7 @@ def compare_command(runs: Sequence[str], data: str | None, out: str, **terms: An
     if Path(out).suffix != ".html":
         raise InputError(f"the comparison is a page, name it so: -o {Path(out).stem or 'compare'}.html")
     target = Path(out).with_suffix(".json")
+    check_writable(target, Path(out))
     judgements = compare(runs, data, say=say, **terms)
     show(judgements)
     write_json(target, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})
@@ -95,6 +98,14 @@ def json_path(out: str | None, default: Path) -> Path:
     if path.suffix != ".json":
         raise InputError(f"the figures are written as JSON, name them so: -o {path.stem or 'judge'}.json")
     return path
+
+
+def check_writable(*paths: Path) -> None:
+    """Raise InputError where a file cannot be written: better before the work than after it."""
+    for path in paths:
+        folder = next(part for part in path.absolute().parents if part.exists())
+        if path.is_dir() or not os.access(folder, os.W_OK) or not folder.is_dir():
+            raise InputError(f"cannot write {path}; name another place after -o")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
