@@ -32,7 +32,7 @@ from genloom.capabilities import Encodes, Latent, Scores
 from genloom.errors import InputError
 from genloom.hyper import hp
 from genloom.levels import LevelHyper, Levelled
-from genloom.model import Batch, Clock, Move, Player
+from genloom.model import Batch, Clock, Dataset, Move, Player
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian, reparameterised, stack
 from genloom.shape import Shape
 
@@ -54,7 +54,8 @@ class VAEHyper(LevelHyper):
     optimizer: Literal["adagrad", "adam"] = hp("adagrad", "descends the bound")
     rate: float = hp(0.02, "learning rate", low=0)
     anneal: int = hp(0, "examples over which the rate falls to a hundredth by a cosine, 0 for never", low=0)
-    deviation: float | None = hp(0.01, "standard deviation of the mlp's weights at the start, none for torch's", low=0)
+    deviation: float | None = hp(0.01, "standard deviation of the mlp's weights at the start, none for Glorot's", low=0)
+    centred: bool = hp(False, "add the mean picture's log odds to the decoder's output")
     decay: float = hp(1.0, "precision of the Gaussian prior on the weights, spread over the examples", low=0)
     batch: int = hp(100, "examples a batch", low=1)
     shadow: float | None = hp(None, "half-life in examples of averaged weights", low=1)
@@ -62,7 +63,7 @@ class VAEHyper(LevelHyper):
     @classmethod
     def modern(cls) -> Self:
         """Convolutional coders, Adam, averaged weights."""
-        return cls(net="conv", z=32, optimizer="adam", rate=1e-3, deviation=None, decay=0.0, shadow=20_000.0)
+        return cls(net="conv", z=32, optimizer="adam", rate=2e-3, deviation=None, centred=True, decay=0.0, shadow=20_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
@@ -76,6 +77,7 @@ class VAE(Levelled, Latent, Scores, Encodes):
 
     Hyper = VAEHyper
     hyper: VAEHyper
+    offset: Tensor
     law = "gaussian"
     conditional = False
     bound = f"iw-{SCORED_DRAWS}"
@@ -93,14 +95,26 @@ class VAE(Levelled, Latent, Scores, Encodes):
             self.encoder = stack([shape.width, *hyper.hidden, 2 * hyper.z], hyper.activation)
             self.decoder = stack([hyper.z, *hyper.hidden[::-1], shape.width], hyper.activation)
             self.start()
+        self.register_buffer("offset", torch.zeros(shape.dims))
         self.log_scale = nn.Parameter(torch.full((self.channels, 1, 1), -2.0)) if hyper.decoder != "bernoulli" else None
 
     def start(self) -> None:
-        """Draw the mlps' weights from N(0, deviation)."""
+        """Draw the mlps' weights from N(0, deviation), or as Glorot & Bengio 2010 have it."""
         for module in (*self.encoder.modules(), *self.decoder.modules()):
-            if isinstance(module, nn.Linear) and self.hyper.deviation is not None:
-                nn.init.normal_(module.weight, 0, self.hyper.deviation)
+            if isinstance(module, nn.Linear):
+                if self.hyper.deviation is None:
+                    nn.init.xavier_uniform_(module.weight)
+                else:
+                    nn.init.normal_(module.weight, 0, self.hyper.deviation)
                 nn.init.zeros_(module.bias)
+
+    def study(self, data: Dataset) -> None:
+        """Take the mean picture of (up to 10,000 examples of) the data."""
+        if self.hyper.centred:
+            index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
+            sums = [data.batch(part)["x"].sum(0) for part in index.split(1000)]
+            mean = (torch.stack(sums).sum(0) / len(index)).clamp(0.001, 0.999)
+            self.offset.copy_(mean.logit())
 
     def players(self) -> Sequence[Player]:
         return [Player("coders", (self,), self.optimizer, self.schedule, shadow=self.hyper.shadow)]
@@ -145,7 +159,7 @@ class VAE(Levelled, Latent, Scores, Encodes):
 
     def raw(self, z: Tensor) -> Tensor:
         """Return the decoder's output `[B, C, H, W]` in fp32: logits of a Bernoulli, or of a mean in (0, 1)."""
-        return self.decoder(z).float().view(-1, *self.shape.dims)
+        return self.decoder(z).float().view(-1, *self.shape.dims) + self.offset
 
     def likelihood(self, levels: Tensor, z: Tensor) -> Tensor:
         """Return log p(x|z) `[B]` in nats."""

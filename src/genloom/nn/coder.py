@@ -25,57 +25,57 @@ def stack(widths: Sequence[int], activation: str) -> nn.Sequential:
 
 
 class Residual(nn.Module):
-    """`[B, F, H, W]` plus two 3x3 convolutions of it, each after group norm and SiLU."""
+    """`[B, F, H, W]` plus two 3x3 convolutions of it, each after a SiLU; begins as nothing, so that no norm is needed."""
 
     def __init__(self, features: int) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.GroupNorm(min(8, features), features) for _ in range(2))
-        last = nn.Conv2d(features, features, 3, padding=1)
-        nn.init.zeros_(last.weight)  # the block begins as nothing
-        self.convs = nn.ModuleList([nn.Conv2d(features, features, 3, padding=1), last])
+        self.first, self.last = (nn.Conv2d(features, features, 3, padding=1) for _ in range(2))
+        nn.init.zeros_(self.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = x
-        for norm, conv in zip(self.norms, self.convs, strict=True):
-            h = conv(F.silu(norm(h)))
-        return x + h
+        return x + self.last(F.silu(self.first(F.silu(x))))
 
 
 class ConvEncoder(nn.Module):
-    """x `[B, C, H, W]` to `[B, outputs]`: two halvings, a residual block at each size."""
+    """x `[B, C, H, W]` to `[B, outputs]`: four pixels to one, residual blocks, a halving, residual blocks.
+
+    Nothing is computed at the full size, where convolutions of few channels are slow and add little.
+    """
 
     def __init__(self, channels: int, size: tuple[int, int], features: int, outputs: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, features, 3, padding=1)
-        self.blocks = nn.ModuleList(Residual(f) for f in (features, 2 * features, 2 * features))
-        self.downs = nn.ModuleList(nn.Conv2d(a, 2 * features, 3, 2, 1) for a in (features, 2 * features))
-        height, width = quarter(size)
-        self.out = nn.Linear(2 * features * height * width, outputs)
+        self.small, self.middle = quarter(size), half(size)
+        self.first = nn.Conv2d(4 * channels, features, 3, padding=1)
+        self.wide = nn.Sequential(Residual(features), Residual(features))
+        self.down = nn.Conv2d(features, 2 * features, 3, 2, 1)
+        self.narrow = nn.Sequential(Residual(2 * features), Residual(2 * features))
+        self.out = nn.Linear(2 * features * self.small[0] * self.small[1], outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.blocks[0](self.first(x))
-        for down, block in zip(self.downs, list(self.blocks)[1:], strict=True):
-            h = block(down(h))
+        height, width = x.shape[2:]
+        x = F.pad(x, (0, width % 2, 0, height % 2))
+        h = self.narrow(self.down(self.wide(self.first(F.pixel_unshuffle(x, 2)))))
         return self.out(F.silu(h).flatten(1))
 
 
 class ConvDecoder(nn.Module):
-    """z `[B, z]` to `[B, outputs, H, W]`: two doublings to the size of the picture, a residual block at each."""
+    """z `[B, z]` to `[B, outputs, H, W]`: the encoder backwards."""
 
     def __init__(self, z: int, size: tuple[int, int], features: int, outputs: int) -> None:
         super().__init__()
         self.small, self.middle, self.size = quarter(size), half(size), size
         self.project = nn.Linear(z, 2 * features * self.small[0] * self.small[1])
-        self.blocks = nn.ModuleList(Residual(f) for f in (2 * features, 2 * features, features))
-        self.ups = nn.ModuleList(nn.Conv2d(2 * features, b, 3, padding=1) for b in (2 * features, features))
-        self.out = nn.Conv2d(features, outputs, 3, padding=1)
+        self.narrow = nn.Sequential(Residual(2 * features), Residual(2 * features))
+        self.up = nn.Conv2d(2 * features, features, 3, padding=1)
+        self.wide = nn.Sequential(Residual(features), Residual(features))
+        self.out = nn.Conv2d(features, 4 * outputs, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = self.blocks[0](self.project(z).unflatten(1, (-1, *self.small)))
-        for up, block, size in zip(self.ups, list(self.blocks)[1:], (self.middle, self.size), strict=True):
-            h = block(up(F.interpolate(h, size, mode="nearest")))
+        h = self.narrow(self.project(z).unflatten(1, (-1, *self.small)))
+        h = self.wide(self.up(F.interpolate(h, self.middle, mode="nearest")))
         with full_precision(h):
-            return self.out(F.silu(h.float()))
+            x = F.pixel_shuffle(self.out(F.silu(h.float())), 2)
+        return x[:, :, : self.size[0], : self.size[1]]
 
 
 def half(size: tuple[int, int]) -> tuple[int, int]:
