@@ -13,7 +13,7 @@ from genloom.data import Options
 from genloom.errors import InputError
 from genloom.levels import count_levels, level_log_prob
 from genloom.models.pixelcnn import PixelCNN
-from genloom.nn.causal import Above, Own, causal, group_mask
+from genloom.nn.causal import Causal, Own, group_mask
 from genloom.shape import ImageShape, to_picture
 from genloom.tools.certify import certify
 from genloom.tools.complete import is_exact
@@ -52,9 +52,8 @@ def test_a_planted_leak_is_seen():
     with pytest.raises(RuntimeError):  # rows and columns no longer fit
         influence(model)
     model = small("plain")
-    model.network.own.forward = lambda x, own=model.network.own: torch.nn.functional.conv2d(
-        torch.nn.functional.pad(x, (2, 0)), own.masked(), own.bias
-    )  # the kernel ends at the pixel itself
+    forward = model.network.first.forward
+    model.network.first.forward = lambda x: forward(torch.nn.functional.pad(x, (0, 1))[..., 1:])  # one pixel too far
     assert influence(model).triu().any()
 
 
@@ -68,14 +67,15 @@ def test_the_blind_spot_is_the_plain_kinds_alone():
 
 def test_cropped_kernels_equal_masked_ones():
     torch.manual_seed(0)
-    above, own = causal(6, 9, 2, 3, itself=True)
+    layer = Causal(6, 9, 2, 3, itself=True)
+    above, own = layer.above, layer.own
     x = torch.randn(2, 6, 7, 8)
     weight = torch.zeros(9, 6, 5, 5)
     weight[:, :, :2] = above.weight.detach()
     weight[:, :, 2, :3] = own.weight.detach()[:, :, 0]
     weight[:, :, 2, 2] *= group_mask(9, 6, 3, True)
     expected = torch.nn.functional.conv2d(x, weight, own.bias, padding=2)
-    assert torch.allclose(above(x) + own(x), expected, atol=1e-5)
+    assert torch.allclose(layer(x), expected, atol=1e-5)
 
 
 def test_channel_groups_follow_red_green_blue():
@@ -242,8 +242,8 @@ def test_certify_catches_planted_defects(monkeypatch):
 
 
 def test_certify_catches_a_flipped_axis_and_a_lost_row_shift(monkeypatch):
-    monkeypatch.setattr(Above, "forward", lambda self, x: torch.nn.Conv2d.forward(self, torch.nn.functional.pad(
-        x, (self.reach, self.reach, self.rows - 1, 0))))  # fmt: skip  # sees its own row
+    forward = Causal.forward  # each row sees the next
+    monkeypatch.setattr(Causal, "forward", lambda self, x: forward(self, torch.nn.functional.pad(x, (0, 0, 0, 1))[:, :, 1:]))
     assert not next(iter(certify(small("plain")))).holds
     monkeypatch.undo()
     model = small("gated")

@@ -9,7 +9,8 @@ are levels, and their likelihood is exact.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Literal
 
@@ -17,20 +18,42 @@ import torch
 from torch import Tensor
 
 from genloom.capabilities import Completes, Samples, Scores
+from genloom.hyper import hp
 from genloom.levels import LevelHyper, Levelled, level_log_prob
+from genloom.model import Batch, Clock, Move, Player
+from genloom.schedules import Descent
 from genloom.shape import Shape
 
 Method = Literal["cached", "naive"]
 
 
+@dataclass(frozen=True)
+class AutoregressiveHyper(LevelHyper, Descent):
+    """Section 5.1 of van den Oord et al. 2016: RMSProp, batches of 16."""
+
+    optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("rmsprop", "descends the likelihood")
+    batch: int = hp(16, "examples a batch", low=1)
+
+
 class Autoregressive(Levelled, Samples, Scores, Completes):
     """A model of pictures that gives the distribution of each pixel from the earlier ones."""
 
+    hyper: AutoregressiveHyper
     bound = "exact"
 
-    def __init__(self, hyper: LevelHyper, shape: Shape) -> None:
+    def __init__(self, hyper: AutoregressiveHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         self.outputs = 1 if self.levels == 2 else self.levels  # logits of one value
+
+    # -- training ----------------------------------------------------------------------------------
+
+    def players(self) -> Sequence[Player]:
+        return [self.hyper.player("network", self)]
+
+    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(deal)
+        nats = -self.score(self.code(batch["x"]), batch["y"] if self.conditional else None).mean()
+        yield Move("network", nats, {"nats": nats})
 
     # -- likelihood --------------------------------------------------------------------------------
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -21,6 +23,39 @@ def decayed(clock: Clock, start: float, factor: float, batch: int, floor: float 
 def ramp(clock: Clock, start: float, end: float, examples: float) -> float:
     """A value that moves linearly from `start` to `end` over so many examples, then stays."""
     return start + (end - start) * min(clock.examples / examples, 1.0)
+
+
+@dataclass(frozen=True)
+class Descent(Hyper):
+    """How a model with one player descends its loss."""
+
+    optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("adam", "descends the loss")
+    rate: float = hp(1e-3, "learning rate", low=0)
+    beta2: float = hp(0.999, "decay of Adam's mean square of the gradient", low=0, high=1)
+    clip: float | None = hp(None, "largest norm of the gradient", low=0)
+    warmup: int = hp(0, "examples over which the learning rate rises from zero", low=0)
+    anneal: int = hp(0, "examples over which the rate falls to a hundredth by a cosine, 0 for never", low=0)
+    batch: int = hp(100, "examples a batch", low=1)
+    shadow: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
+
+    def player(self, name: str, *modules: nn.Module) -> Player:
+        """Return the player that descends so."""
+        return Player(name, modules, self.build, self.schedule, self.clip, self.shadow)
+
+    def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimizer of parameters."""
+        if self.optimizer == "rmsprop":
+            return torch.optim.RMSprop(weights, self.rate, alpha=0.9)
+        if self.optimizer == "adagrad":
+            return torch.optim.Adagrad(weights, self.rate)
+        return torch.optim.Adam(weights, self.rate, betas=(0.9, self.beta2), fused=True)
+
+    def schedule(self, clock: Clock) -> dict[str, float]:
+        """Return the learning rate, which may rise at first and may fall."""
+        share = min(1.0, (clock.examples + 1) / self.warmup) if self.warmup else 1.0
+        if self.anneal:
+            share *= 0.505 + 0.495 * math.cos(math.pi * min(1.0, clock.examples / self.anneal))
+        return {"lr": self.rate * share}
 
 
 @dataclass(frozen=True)

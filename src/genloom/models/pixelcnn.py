@@ -18,8 +18,6 @@ clipped gradient.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -27,12 +25,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.autoregressive import Autoregressive, Incremental
+from genloom.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
 from genloom.errors import InputError
 from genloom.hyper import hp
-from genloom.levels import LevelHyper
-from genloom.model import Batch, Clock, Move, Player
-from genloom.nn.causal import Own, causal, pointwise
+from genloom.nn.causal import Causal, Own, pointwise
 from genloom.nn.dense import one_hot
 from genloom.nn.pixelwise import CachedGated, CachedPlain
 from genloom.shape import Shape
@@ -41,7 +37,7 @@ FIRST = 3  # reach of the first kernel, 7x7
 
 
 @dataclass(frozen=True)
-class PixelCNNHyper(LevelHyper):
+class PixelCNNHyper(AutoregressiveHyper):
     """Table 1 and section 5 of the first paper, MNIST."""
 
     kind: Literal["plain", "gated"] = hp("plain", "the first paper's blocks, or two gated stacks without blind spot")
@@ -50,24 +46,18 @@ class PixelCNNHyper(LevelHyper):
     kernel: Literal[3, 5, 7] = hp(3, "size of the kernels after the first, which is 7x7")
     head: int = hp(32, "channels of the last but one layer", low=3)
     conditional: bool = hp(False, "give labels to every gate; gated alone")
-    optimizer: Literal["rmsprop", "adam"] = hp("rmsprop", "descends the likelihood")
-    rate: float = hp(1e-3, "learning rate", low=0)
-    clip: float | None = hp(None, "largest norm of the gradient", low=0)
-    warmup: int = hp(0, "examples over which the learning rate rises from zero", low=0)
-    anneal: int = hp(0, "examples over which the rate then falls to a hundredth by a cosine, 0 for never", low=0)
-    batch: int = hp(16, "examples a batch", low=1)
-    shadow: float | None = hp(None, "half-life in examples of averaged weights", low=1)
 
     @classmethod
     def modern(cls) -> Self:
         """Gated stacks, Adam, averaged weights."""
-        return cls(kind="gated", layers=10, optimizer="adam", rate=2e-3, clip=1.0, warmup=2000, batch=32, shadow=5000.0)
+        return cls(kind="gated", layers=10, optimizer="adam", rate=2e-3, beta2=0.99, clip=1.0, warmup=2000,
+                   batch=32, shadow=5000.0)  # fmt: skip
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(kind="gated", features=24, layers=4, head=24, optimizer="adam", rate=4e-3, clip=1.0, warmup=500,
-                   batch=32, shadow=2000.0)  # fmt: skip
+        return cls(kind="gated", features=24, layers=4, head=24, optimizer="adam", rate=4e-3, beta2=0.99, clip=1.0,
+                   warmup=500, batch=32, shadow=2000.0)  # fmt: skip
 
 
 class Block(nn.Module):
@@ -76,12 +66,12 @@ class Block(nn.Module):
     def __init__(self, features: int, reach: int, groups: int) -> None:
         super().__init__()
         self.down = pointwise(2 * features, features, groups)
-        self.above, self.own = causal(features, features, reach, groups, itself=True)
+        self.causal = Causal(features, features, reach, groups, itself=True)
         self.up = pointwise(features, 2 * features, groups)
 
     def forward(self, x: Tensor) -> Tensor:
         h = F.relu(self.down(F.relu(x)))
-        return x + self.up(F.relu(self.above(h) + self.own(h)))
+        return x + self.up(F.relu(self.causal(h)))
 
 
 class PlainNet(nn.Module):
@@ -90,13 +80,13 @@ class PlainNet(nn.Module):
     def __init__(self, hyper: PixelCNNHyper, channels: int, outputs: int) -> None:
         super().__init__()
         width, reach = 2 * hyper.features, hyper.kernel // 2
-        self.above, self.own = causal(channels, width, FIRST, channels, itself=False)
+        self.first = Causal(channels, width, FIRST, channels, itself=False)
         self.blocks = nn.ModuleList(Block(hyper.features, reach, channels) for _ in range(hyper.layers))
         self.head = pointwise(width, hyper.head, channels)
         self.out = pointwise(hyper.head, channels * outputs, channels)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        h = self.above(x) + self.own(x)
+        h = self.first(x)
         for block in self.blocks:
             h = block(h)
         return self.out(F.relu(self.head(F.relu(h))))
@@ -176,34 +166,12 @@ class PixelCNN(Autoregressive):
         else:
             self.network = PlainNet(hyper, self.channels, self.outputs)
 
+    def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.network(x, self.labels(given, len(x))).unflatten(1, (self.channels, -1))
+
     @property
     def conditional(self) -> bool:
         return self.hyper.conditional
-
-    def players(self) -> Sequence[Player]:
-        return [Player("network", (self.network,), self.optimizer, self.schedule, self.hyper.clip, self.hyper.shadow)]
-
-    def optimizer(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return RMSProp as the first paper has it, or Adam."""
-        if self.hyper.optimizer == "rmsprop":
-            return torch.optim.RMSprop(weights, self.hyper.rate, alpha=0.9)
-        return torch.optim.Adam(weights, self.hyper.rate, betas=(0.9, 0.99), fused=True)
-
-    def schedule(self, clock: Clock) -> dict[str, float]:
-        """Return the learning rate, which rises at first and may fall."""
-        hyper = self.hyper
-        done = 1.0 if hyper.warmup == 0 else min(1.0, (clock.examples + 1) / hyper.warmup)
-        if hyper.anneal:
-            done *= 0.505 + 0.495 * math.cos(math.pi * min(1.0, clock.examples / hyper.anneal))
-        return {"lr": hyper.rate * done}
-
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        batch = next(deal)
-        nats = -self.score(self.code(batch["x"]), batch["y"] if self.conditional else None).mean()
-        yield Move("network", nats, {"nats": nats})
-
-    def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        return self.network(x, self.labels(given, len(x))).unflatten(1, (self.channels, -1))
 
     def labels(self, given: Tensor | None, n: int) -> Tensor | None:
         """Return class indices `[B]` as one-hot rows `[B, K]`, or None for a model without labels."""

@@ -20,7 +20,7 @@ learnt scale there are discretised logistic ones for grey levels (Kingma et al. 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -34,13 +34,14 @@ from genloom.hyper import hp
 from genloom.levels import LevelHyper, Levelled
 from genloom.model import Batch, Clock, Dataset, Move, Player
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian, reparameterised, stack
+from genloom.schedules import Descent
 from genloom.shape import Shape
 
 SCORED_DRAWS = 64  # importance-weighted draws by which `log_prob` scores
 
 
 @dataclass(frozen=True)
-class VAEHyper(LevelHyper):
+class VAEHyper(LevelHyper, Descent):
     """Section 5 of the paper, MNIST."""
 
     net: Literal["mlp", "conv"] = hp("mlp", "fully connected or convolutional coders")
@@ -51,14 +52,11 @@ class VAEHyper(LevelHyper):
     decoder: Literal["bernoulli", "gaussian", "logistic"] = hp("bernoulli", "the law of a pixel given z")
     beta: float = hp(1.0, "weight of the KL in the objective", low=0)
     draws: int = hp(1, "draws of z; more than one trains on the importance-weighted bound", low=1)
-    optimizer: Literal["adagrad", "adam"] = hp("adagrad", "descends the bound")
+    optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("adagrad", "descends the bound")
     rate: float = hp(0.02, "learning rate", low=0)
-    anneal: int = hp(0, "examples over which the rate falls to a hundredth by a cosine, 0 for never", low=0)
     deviation: float | None = hp(0.01, "standard deviation of the mlp's weights at the start, none for Glorot's", low=0)
     centred: bool = hp(False, "add the mean picture's log odds to the decoder's output")
     decay: float = hp(1.0, "precision of the Gaussian prior on the weights, spread over the examples", low=0)
-    batch: int = hp(100, "examples a batch", low=1)
-    shadow: float | None = hp(None, "half-life in examples of averaged weights", low=1)
 
     @classmethod
     def modern(cls) -> Self:
@@ -117,18 +115,7 @@ class VAE(Levelled, Latent, Scores, Encodes):
             self.offset.copy_(mean.logit())
 
     def players(self) -> Sequence[Player]:
-        return [Player("coders", (self,), self.optimizer, self.schedule, shadow=self.hyper.shadow)]
-
-    def optimizer(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        """Return Adagrad as the paper has it, or Adam."""
-        if self.hyper.optimizer == "adagrad":
-            return torch.optim.Adagrad(weights, self.hyper.rate)
-        return torch.optim.Adam(weights, self.hyper.rate, fused=True)
-
-    def schedule(self, clock: Clock) -> dict[str, float]:
-        """Return the learning rate, which may fall."""
-        done = min(1.0, clock.examples / self.hyper.anneal) if self.hyper.anneal else 0.0
-        return {"lr": self.hyper.rate * (0.505 + 0.495 * math.cos(math.pi * done))}
+        return [self.hyper.player("coders", self)]
 
     def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         levels = self.code(next(deal)["x"])

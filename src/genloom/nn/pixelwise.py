@@ -70,12 +70,15 @@ class CachedPlain(Incremental):
 
     def __init__(self, network: Any, n: int, dims: tuple[int, int]) -> None:
         channels, width = dims
-        like = network.own.weight
-        self.first, self.above = Window(network.own, n, width, like), network.above
-        self.pixels = Rows(n, channels, network.above.rows, width, like)
+        first = network.first
+        like = first.own.weight
+        self.first, self.above = Window(first.own, n, width, like), first.above
+        self.pixels = Rows(n, channels, first.above.rows, width, like)
         self.blocks = list(network.blocks)
-        self.windows = [Window(block.own, n, width, like) for block in self.blocks]
-        self.rows = [Rows(n, block.own.weight.shape[1], block.above.rows, width, like) for block in self.blocks]
+        self.windows = [Window(block.causal.own, n, width, like) for block in self.blocks]
+        self.rows = [
+            Rows(n, block.causal.own.weight.shape[1], block.causal.above.rows, width, like) for block in self.blocks
+        ]
         self.down, self.up = [[Linear(part) for part in parts] for parts in
                               zip(*((block.down, block.up) for block in self.blocks), strict=True)]  # fmt: skip
         self.head, self.out = Linear(network.head), Linear(network.out)
@@ -83,7 +86,7 @@ class CachedPlain(Incremental):
     def begin_row(self) -> None:
         self.base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
         self.bases = [
-            block.above.row(rows.push(window.whole())) + window.bias
+            block.causal.above.row(rows.push(window.whole())) + window.bias
             for block, rows, window in zip(self.blocks, self.rows, self.windows, strict=True)
         ]
 
