@@ -12,6 +12,7 @@ MODELS = {
     "cgan": ("genloom.models.cgan:CGAN", "Conditional Generative Adversarial Nets, Mirza & Osindero 2014"),
     "dcgan": ("genloom.models.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
     "pixelcnn": ("genloom.models.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
+    "pixelrnn": ("genloom.models.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "vae": ("genloom.models.vae:VAE", "Auto-Encoding Variational Bayes, Kingma & Welling 2013"),
     "line": ("genloom.models.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
