@@ -101,3 +101,11 @@ class Encodes(ABC):
     @abstractmethod
     def decode(self, z: Tensor) -> Tensor:
         """Return the examples `[n, *dims]` of codes `[n, z]`."""
+
+
+class Infers(Encodes):
+    """Gives a Gaussian posterior over codes."""
+
+    @abstractmethod
+    def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance `[n, z]` of q(z|x) of examples `[n, *dims]`."""

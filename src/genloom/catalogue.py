@@ -13,6 +13,7 @@ MODELS = {
     "dcgan": ("genloom.models.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
     "pixelcnn": ("genloom.models.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
+    "autoencoder": ("genloom.models.autoencoder:Autoencoder", "Hinton & Salakhutdinov 2006; denoising: Vincent et al. 2008"),
     "vae": ("genloom.models.vae:VAE", "Auto-Encoding Variational Bayes, Kingma & Welling 2013"),
     "line": ("genloom.models.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }

@@ -243,11 +243,20 @@ def walk(
     frames: Annotated[int, Parameter(help="pictures between two seeds")] = 24,
     label: str | None = None,
     arithmetic: Annotated[str | None, Parameter(help="'3 - 8 + 12' or '(1,2,3) - (4,5,6) + (7,8,9)'")] = None,
+    axes: Annotated[bool, Parameter(help="a PNG of each axis of the code, by its KL")] = False,
+    reconstructions: Annotated[bool, Parameter(help="a PNG of pictures, each beside what its code gives back")] = False,
+    manifold: Annotated[bool, Parameter(help="a PNG of all pictures of a code of two axes")] = False,
+    data: Annotated[str | None, Parameter(help="pictures to encode; left out, the run's own")] = None,
     checkpoint: Checkpoint = "last",
 ) -> None:
-    """Walk through the latent space into a GIF, or add and subtract codes into a PNG."""
+    """Walk through the latent space into a GIF, add and subtract codes, or look at what an encoder's codes hold."""
     from genloom.cli.draw import walk_command
 
+    if axes or reconstructions or manifold:
+        from genloom.cli.codes import codes_command
+
+        codes_command(run, out, "axes" if axes else "reconstructions" if reconstructions else "manifold", data, checkpoint)
+        return
     walk_command(run, out, seeds, frames, label, arithmetic, checkpoint)
 
 
@@ -281,6 +290,40 @@ def certify(run: RunFolder, *, checkpoint: Checkpoint = "last") -> int:
     from genloom.cli.pixels import certify_command
 
     return certify_command(run, checkpoint)
+
+
+@app.command
+def compress(
+    run: RunFolder,
+    source: Annotated[str, Parameter(help="a picture, an .npy of several, or a .glz to take apart again")],
+    *,
+    out: Out,
+    label: Annotated[str | None, Parameter(help="a class, by name or number")] = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Compress pictures without loss by a model of pixels, into as many bits as it finds them unlikely; and back."""
+    from genloom.cli.pixels import compress_command
+
+    compress_command(run, source, out, label, checkpoint)
+
+
+@app.command
+def probe(
+    run: RunFolder,
+    data: Annotated[str | None, Parameter(help="labelled data; left out, the run's own")] = None,
+    *,
+    labels: Annotated[str, Parameter(help="how many are known, with commas")] = "100,600,1000,3000",
+    seeds: Annotated[int, Parameter(help="draws of the labelled examples")] = 10,
+    unlabelled: Annotated[int, Parameter(help="training pictures over which labels propagate")] = 20_000,
+    fine_tune: Annotated[bool, Parameter(help="also train copies of the encoder on the labels")] = False,
+    out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a PNG of the curves")] = None,
+    checkpoint: Checkpoint = "last",
+    record: Annotated[str | None, Parameter(help="write docs/evidence/NAME.json too")] = None,
+) -> None:
+    """Study what an encoder's codes are worth with a few labels, beside raw pixels, PCA and an untrained encoder."""
+    from genloom.cli.probe import probe_command
+
+    probe_command(run, data, labels, seeds, unlabelled, fine_tune, out, checkpoint, record)
 
 
 @app.command

@@ -1,4 +1,4 @@
-"""`genloom certify` and `genloom complete`."""
+"""`genloom certify`, `genloom complete` and `genloom compress`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from genloom.api import load
+from genloom.errors import InputError
 from genloom.tools.certify import certify, write_sight
 from genloom.tools.complete import complete
+from genloom.tools.compress import pack, read_pictures, unpack
 from genloom.tools.draw import write
 
 console = Console(highlight=False, markup=False)
@@ -42,3 +44,24 @@ def complete_command(
         else ("drawn pixel by pixel given the earlier pixels alone: approximate, since known pixels lie after unknown ones")
     )
     console.print(f"{n} completions in {out}, {drawn}", soft_wrap=True)
+
+
+def compress_command(run: str, source: str, out: str, label: str | None, checkpoint: str) -> None:
+    """Write a .glz of pictures, or the pictures of a .glz."""
+    model = load(run, checkpoint)
+    try:
+        if source.endswith(".glz"):
+            pictures = unpack(model, Path(source).read_bytes())
+            write(model, pictures, out)
+            console.print(f"{len(pictures)} pictures in {out}, bit for bit what they were", soft_wrap=True)
+            return
+        if not out.endswith(".glz"):
+            raise InputError(f"a compressed file ends in .glz: -o {Path(out).stem or 'pictures'}.glz")
+        x = read_pictures(source, model)
+        packed = pack(model, x, label)
+        Path(out).write_bytes(packed.data)
+    except OSError as error:
+        raise InputError(f"cannot use {error.filename or source}: {error.strerror or error}") from None
+    console.print(f"{len(x)} pictures in {out}: {len(packed.data):,} bytes, of which {packed.payload:,} bits code them, "
+                  f"{packed.payload / x.numel():.4f} a value; their likelihood says {packed.expected:,.1f}",
+                  soft_wrap=True)  # fmt: skip

@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.capabilities import Encodes, Latent, Scores
+from genloom.capabilities import Infers, Latent, Scores
 from genloom.errors import InputError
 from genloom.hyper import hp
 from genloom.levels import LevelHyper, Levelled
@@ -70,7 +70,7 @@ class VAEHyper(LevelHyper, Descent):
                    batch=64, shadow=5000.0)  # fmt: skip
 
 
-class VAE(Levelled, Latent, Scores, Encodes):
+class VAE(Levelled, Latent, Scores, Infers):
     """Kingma & Welling 2013."""
 
     Hyper = VAEHyper
@@ -176,8 +176,7 @@ class VAE(Levelled, Latent, Scores, Encodes):
     @torch.no_grad()
     def importance(self, x: Tensor, draws: int, at_once: int = 64) -> Tensor:
         """Return the importance-weighted bound of so many draws `[B]`, in blocks of draws."""
-        levels = self.evaluated(x)
-        mu, logvar = self.posterior(levels)
+        levels, (mu, logvar) = self.evaluated(x), self.infer(x)
         parts = [self.log_weights(levels, mu, logvar, min(at_once, draws - k)) for k in range(0, draws, at_once)]
         return torch.cat(parts).logsumexp(0) - math.log(draws)
 
@@ -203,9 +202,13 @@ class VAE(Levelled, Latent, Scores, Encodes):
         """Return the mean picture of codes: in [0, 1], not drawn."""
         return self.raw(z).sigmoid()
 
+    def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance `[B, z]` of q(z|x) of pictures in [0, 1]."""
+        return self.posterior(self.evaluated(x))
+
     def encode(self, x: Tensor) -> Tensor:
         """Return the mean code `[B, z]` of pictures in [0, 1]."""
-        return self.posterior(self.evaluated(x))[0]
+        return self.infer(x)[0]
 
     def decode(self, z: Tensor) -> Tensor:
         return self.generate(z)

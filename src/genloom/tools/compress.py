@@ -1,0 +1,169 @@
+"""compress: pictures into as few bits as their likelihood says, and back without loss."""
+
+# N pictures, C channels, H height, W width
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genloom.autoregressive import Autoregressive
+from genloom.errors import InputError
+from genloom.model import Model
+from genloom.tools.coding import Decoder, Encoder, bounds_of
+from genloom.tools.complete import read_picture
+
+MAGIC = b"GLZ1"
+HEAD = struct.Struct("<4s8sIHHHhI")  # magic, model, pictures, channels, height, width, label, checksum
+NO_LABEL = -1
+Visit = Callable[[tuple[int, int, int], list[list[int]]], None]  # row, column and channel; bounds of the levels
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A compressed file, and what it cost.
+
+    Attributes:
+        data: the file.
+        payload: bits of the arithmetic code alone.
+        expected: minus log2 of the probability of the pictures under the model.
+    """
+
+    data: bytes
+    payload: int
+    expected: float
+
+
+def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
+    """Compress pictures `[N, C, H, W]` in [0, 1].
+
+    Raises:
+        InputError: the model gives no exact likelihood of pixels, or would lose something of these pictures.
+    """
+    coder = as_coder(model)
+    levels = coder.code(x)
+    if float((coder.pictures(levels) - x).abs().max()) > 0.5 / 255:
+        raise InputError(f"this model makes pictures black and white ({coder.coding}): grey would be lost; "
+                         "compress pictures that are black and white already")  # fmt: skip
+    given = labels_for(coder, label, len(x))
+    encoder, expected = Encoder(), 0.0
+    known = torch.zeros_like(levels)  # filled in as the decoder does: what it cannot know must not touch a bit
+
+    def put(place: tuple[int, int, int], bounds: list[list[int]]) -> None:
+        row, column, channel = place
+        symbols = levels[:, channel, row, column]
+        for symbol, ends in zip(symbols.tolist(), bounds, strict=True):
+            encoder.put(ends[symbol], ends[symbol + 1])
+        known[:, channel, row, column] = symbols
+
+    run_through(coder, known, given, put)
+    with torch.no_grad():
+        expected = -float(coder.score(levels, given).sum()) / math.log(2)
+    code = encoder.finish()
+    number = NO_LABEL if given is None else int(given[0])
+    head = HEAD.pack(MAGIC, name_of(coder), len(x), *levels.shape[1:], number, checksum(levels))
+    return Packed(head + code, 8 * len(code), expected)
+
+
+def unpack(model: Model, data: bytes) -> Tensor:
+    """Return the pictures `[N, C, H, W]` in [0, 1] of a compressed file.
+
+    Raises:
+        InputError: the file is no such file, another model's, or damaged.
+    """
+    coder = as_coder(model)
+    if len(data) < HEAD.size or data[:4] != MAGIC:
+        raise InputError("this is no file that genloom compressed")
+    _, name, n, *dims, number, check = HEAD.unpack_from(data)
+    if name != name_of(coder):
+        raise InputError("the file was compressed with another model, or another checkpoint of this one")
+    if tuple(dims) != coder.shape.dims or n == 0:
+        raise InputError("the file is damaged: its sizes are not this model's")
+    decoder = Decoder(data[HEAD.size :])
+    given = None if number == NO_LABEL else torch.full((n,), number)
+    levels = torch.zeros(n, *dims, dtype=torch.long)
+
+    def take(place: tuple[int, int, int], bounds: list[list[int]]) -> None:
+        row, column, channel = place
+        levels[:, channel, row, column] = torch.tensor([decoder.take(ends) for ends in bounds])
+
+    run_through(coder, levels, given, take)
+    if checksum(levels) != check:
+        raise InputError("the file is damaged, or was compressed on a machine whose sums differ: its checksum does not fit")
+    return coder.pictures(levels)
+
+
+@torch.no_grad()
+def run_through(
+    coder: Autoregressive,
+    levels: Tensor,
+    given: Tensor | None,
+    visit: Callable[[tuple[int, int, int], list[list[int]]], None],
+) -> None:
+    """Visit every value in order with the bounds of its levels; one thread, so that sums come out the same again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        step = coder.cached(levels, given)
+        channels, height, width = coder.shape.dims
+        for row, column, channel in product(range(height), range(width), range(channels)):
+            visit((row, column, channel), bounds_of(step(row, column, channel, True)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def as_coder(model: Model) -> Autoregressive:
+    """Return the model in double precision on the CPU, or raise InputError where it is no model of pixels."""
+    if not isinstance(model, Autoregressive):
+        raise InputError(f"{type(model).__name__} gives no exact likelihood of pixels; pixelcnn and pixelrnn compress")
+    return model.double().cpu().eval()
+
+
+def labels_for(model: Autoregressive, label: str | None, n: int) -> Tensor | None:
+    """Return the label of every picture for a model that takes labels."""
+    if not model.conditional:
+        if label is not None:
+            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
+        return None
+    if label is None:
+        raise InputError("this model was trained with labels: name the picture's with --label")
+    return torch.full((n,), model.shape.label(label))
+
+
+def name_of(model: Autoregressive) -> bytes:
+    """Return eight bytes that name exactly these weights."""
+    digest = hashlib.blake2b(json.dumps(model.hyper.to_json(), sort_keys=True).encode(), digest_size=8)
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode() + value.float().numpy().tobytes())
+    return digest.digest()
+
+
+def checksum(levels: Tensor) -> int:
+    """Return the checksum of levels."""
+    return zlib.crc32(levels.to(torch.uint8).numpy().tobytes())
+
+
+def read_pictures(path: str, model: Model) -> Tensor:
+    """Read a picture, or an .npy of several `[N, C, H, W]` in [0, 1] as `sample` writes them."""
+    if Path(path).suffix != ".npy":
+        return read_picture(path, model.shape)  # type: ignore[arg-type]
+    try:
+        x = torch.from_numpy(np.load(path, allow_pickle=False)).float()
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    if x.ndim != 4 or tuple(x.shape[1:]) != model.shape.dims or not len(x) or not bool(((x >= 0) & (x <= 1)).all()):
+        raise InputError(
+            f"{path} holds {tuple(x.shape)}; this model takes [n, {', '.join(map(str, model.shape.dims))}] in [0, 1]"
+        )
+    return x
