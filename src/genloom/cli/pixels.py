@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from genloom.api import load
+from genloom.autoregressive import Autoregressive
 from genloom.errors import InputError
 from genloom.tools.certify import certify, write_sight
 from genloom.tools.complete import complete
@@ -25,9 +26,10 @@ def certify_command(run: str, checkpoint: str) -> int:
     for claim in claims:
         table.add_row("holds" if claim.holds else "FAILS", claim.text, claim.found)
     console.print(table)
-    path = Path(run) / "sight.png"
-    write_sight(model, path)  # type: ignore[arg-type]
-    console.print(f"what the middle pixel sees: {path}", soft_wrap=True)
+    if isinstance(model, Autoregressive):
+        path = Path(run) / "sight.png"
+        write_sight(model, path)
+        console.print(f"what the middle pixel sees: {path}", soft_wrap=True)
     return 0 if all(claim.holds for claim in claims) else 1
 
 

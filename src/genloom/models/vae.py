@@ -150,14 +150,15 @@ class VAE(Levelled, Latent, Scores, Infers):
 
     def likelihood(self, levels: Tensor, z: Tensor) -> Tensor:
         """Return log p(x|z) `[B]` in nats."""
+        return self.each(levels, z).flatten(1).sum(1)
+
+    def each(self, levels: Tensor, z: Tensor) -> Tensor:
+        """Return log p of each value given z `[B, C, H, W]`."""
         out = self.raw(z)
         if self.hyper.decoder == "bernoulli":
-            each = -F.softplus(torch.where(levels > 0, -out, out))
-        elif self.hyper.decoder == "logistic":
-            each = logistic_levels(levels, out.sigmoid(), self.log_scale, self.levels)
-        else:
-            each = dequantised_gaussian(levels, out.sigmoid(), self.log_scale, self.levels)
-        return each.flatten(1).sum(1)
+            return -F.softplus(torch.where(levels > 0, -out, out))
+        law = logistic_levels if self.hyper.decoder == "logistic" else dequantised_gaussian
+        return law(levels, out.sigmoid(), self.log_scale, self.levels)
 
     # -- bounds ------------------------------------------------------------------------------------
 

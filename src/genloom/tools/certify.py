@@ -1,4 +1,7 @@
-"""certify: proves what a model of pixels claims: causal, normalised, sampled as scored. On its own weights."""
+"""certify: proves what a model with a likelihood claims, on its own weights.
+
+Of pixels: causal, normalised, sampled as scored. Of codes: that its bounds are bounds.
+"""
 
 # C channels, H height, W width
 
@@ -6,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,35 +20,31 @@ from genloom.capabilities import Scores
 from genloom.errors import InputError
 from genloom.levels import level_log_prob
 from genloom.model import Model
+from genloom.models.vae import VAE
 from genloom.shape import ImageShape, grid, to_picture
+from genloom.tools.bounds import Claim, bounds
 
 SIDE = 8  # of the pictures on which every pair of values is checked
 MOST_PICTURES = 70_000  # that are enumerated
 TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What was claimed, whether it holds, and what was found."""
-
-    text: str
-    holds: bool
-    found: str
-
-
 def certify(model: Model) -> Iterator[Claim]:
-    """Yield each claim of a model of pixels with its verdict.
+    """Yield each claim of a model with a likelihood with its verdict.
 
-    The nets are convolutions, so the same weights are examined on pictures of 8x8 and smaller, where everything can be
-    examined: every pair of values, every possible picture.
+    Nets of pixels are convolutions or run over a picture, so the same weights are examined on pictures of 8x8 and
+    smaller, where everything can be examined: every pair of values, every possible picture.
 
     Raises:
         InputError: the model gives no likelihood.
     """
     if not isinstance(model, Scores):
         raise InputError(f"{type(model).__name__} gives no likelihood: there is nothing to certify")
+    if isinstance(model, VAE):
+        yield from bounds(model)
+        return
     if not isinstance(model, Autoregressive):
-        raise InputError(f"{type(model).__name__} is no model of pixels: certify does not know its claims yet")
+        raise InputError(f"certify does not know the claims of {type(model).__name__}")
     yield causality(model)
     yield normalisation(model)
     yield sampled_as_scored(model)
