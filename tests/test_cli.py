@@ -249,7 +249,9 @@ def test_help_imports_no_torch():
 @pytest.mark.slow
 def test_demo_and_lesson(tmp_path, capsys):
     assert run(["demo", "-o", str(tmp_path / "demo"), "--seconds", "6"]) == 0
-    assert "Try next" in capsys.readouterr().out and (tmp_path / "demo" / "demo.png").exists()
+    said = capsys.readouterr().out
+    assert "Try next" in said and "FID[classifier" in said and "log-likelihood[exact]" in said
+    assert {path.name for path in (tmp_path / "demo").iterdir()} == {"dcgan", "vae", "pixelcnn", "demo.html"}
     assert run(["lesson", "line", "-o", str(tmp_path / "l.gif"), "--examples", "60k", "--frames", "6"]) == 0
     assert look(tmp_path / "l.gif").n_frames > 6
 

@@ -1,37 +1,76 @@
-"""`genloom demo`: real digits, no download, samples within a minute."""
+"""`genloom demo`: a GAN, a VAE and a PixelCNN on the same real digits, no download, judged side by side."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from genloom.api import Request, prepare
-from genloom.cli.fit import clock, train
+from genloom.cli.fit import train
+from genloom.cli.judge import say
+from genloom.errors import InputError
 from genloom.run import Run
+from genloom.tools.compare import compare
+from genloom.tools.judge import Judgement
+from genloom.tools.page import write_page
 from genloom.tools.plot import plot_run
+
+CONTENDERS = (  # model, share of the time, how it goes about it
+    ("dcgan", 0.5, "one net draws digits from noise, another learns to tell them from the real ones"),
+    ("vae", 0.15, "one net turns digits into short codes, another codes into digits"),
+    ("pixelcnn", 0.35, "a net says how likely each pixel is, given those before it"),
+)
+ROWS = (  # name of the measure, what it says
+    ("FID", "how far from real digits"),
+    ("precision", "share that could be real"),
+    ("recall", "share of the real ones' variety"),
+    ("near-copies", "share copied from the training set"),
+    ("log-likelihood[", "nats given to digits never seen"),
+)
 
 
 def demo_command(out: str, seconds: float, seed: int) -> int:
-    """Train DCGAN on scikit-learn's digits, write the curves and grids, and say what to try next."""
+    """Train three models in turn on scikit-learn's digits, judge them, and say what to try next."""
     console = Console(highlight=False, markup=False)
-    console.print("Training dcgan on 1,438 handwritten digits of 8x8 pixels that come with scikit-learn.\n"
-                  "One net draws digits from noise, another learns to tell them from the real ones.")  # fmt: skip
-    request = Request("dcgan", "digits", out, preset="tiny", minutes=seconds / 60, seed=seed, hyper={"conditional": True})
-    report = train(prepare(request), console)
-    run = Run.open(out)
-    page = Path(out) / "demo.png"
-    plot_run(run, page)
-    grids = sorted((run.folder / "samples").glob("*.png"))
-    if report is not None:
-        console.print(f"\n{report.examples:,} examples in {clock(report.seconds)}; "
-                      + ("; ".join(v.text for v in report.health) or "a healthy game") + ".")  # fmt: skip
-    console.print(f"first grid  {grids[0]}\nlast grid   {grids[-1]}\ncurves      {page}\n\nTry next:")
+    if not seconds > 0:
+        raise InputError(f"--seconds takes a number above 0, got {seconds}")
+    console.print("Three models learn from 1,438 handwritten digits of 8x8 pixels that come with scikit-learn.\n")
+    runs = []
+    for name, share, how in CONTENDERS:
+        console.print(f"{name}: {how}")
+        folder = Path(out) / name
+        request = Request(name, "digits", folder, preset="tiny", minutes=seconds * share / 60, seed=seed)
+        train(prepare(request), console)
+        runs.append(Run.open(folder))
+        plot_run(runs[-1], folder / "curves.png")
+    console.print("\nJudging them by the same digits, none of them seen in training ...")
+    judgements = compare(runs, n=500, seed=seed, say=say)
+    console.print(table(judgements))
+    page = Path(out) / "demo.html"
+    write_page(judgements, page)
+    console.print(f"\nsamples side by side, and every measure: {page}\n\nTry next:")
     for command in (
-        f"genloom sample {out} -n 100 --label 7 -o sevens.png",
-        f"genloom walk {out} -o walk.gif",
+        f"genloom sample {out}/dcgan -n 100 -o digits.png",
+        f"genloom walk {out}/vae --axes -o axes.png",
+        f"genloom certify {out}/pixelcnn",
         "genloom check YOUR_FOLDER_OF_PICTURES",
         "genloom fit dcgan YOUR_FOLDER_OF_PICTURES -o runs/mine --size 64 --preset modern --minutes 30",
     ):
         console.print(f"  {command}", soft_wrap=True)
     return 0
+
+
+def table(judgements: list[Judgement]) -> Any:
+    """Return a few of the figures, a model a column."""
+    found = Table("", *(judgement.run.record["model"] for judgement in judgements), "", box=None)
+    for start, meaning in ROWS:
+        names = {name for judgement in judgements for name in judgement.measures if name.startswith(start)}
+        for name in sorted(names):
+            cells = [str(j.measures[name]) if name in j.measures else "-" for j in judgements]
+            found.add_row(name, *cells, meaning)
+    speeds = [f"{judgement.cost['samples_per_cpu_second']:,.0f}" for judgement in judgements]
+    found.add_row("samples / CPU second", *speeds, "on this machine")
+    return found

@@ -66,25 +66,27 @@ class Graph:
     """
 
     def __init__(self, x: Tensor) -> None:
+        from scipy.sparse import coo_array
+
         n = len(x)
         k = min(NEIGHBOURS, n - 1)
         square, index = neighbours(x, k)
         weight = torch.exp(-square / square[:, -1].mean().clamp_min(1e-12))
-        rows = torch.arange(n).repeat_interleave(k)
-        places = torch.stack([torch.cat([rows, index.flatten()]), torch.cat([index.flatten(), rows])])
-        graph = torch.sparse_coo_tensor(places, weight.flatten().repeat(2) / 2, (n, n)).coalesce()
-        degree = torch.sparse.sum(graph, 1).to_dense().clamp_min(1e-12).rsqrt()
-        a, b = graph.indices()
-        self.graph = torch.sparse_coo_tensor(graph.indices(), graph.values() * degree[a] * degree[b], (n, n)).to_sparse_csr()
+        rows = np.arange(n).repeat(k)
+        graph = coo_array((weight.flatten().numpy(), (rows, index.flatten().numpy())), (n, n)).tocsr()
+        graph = (graph + graph.T) / 2
+        scale = 1 / np.sqrt(np.maximum(np.asarray(graph.sum(1)).ravel(), 1e-12))
+        self.graph = graph.multiply(scale[:, None]).multiply(scale[None]).tocsr()
 
     def propagate(self, index: Tensor, y: Tensor, classes: int) -> Tensor:
         """Return the labels `[N]` that reach every example from those of `index` `[L]` with labels `y` `[L]`."""
-        start = torch.zeros(self.graph.shape[0], classes)
-        start[index, y] = 1
-        reached = start.clone()
+        start = np.zeros((self.graph.shape[0], classes), np.float32)
+        start[index.numpy(), y.numpy()] = 1
+        reached = start
         for _ in range(ROUNDS):
             reached = STAY * (self.graph @ reached) + (1 - STAY) * start
-        return (reached / reached.sum(0).clamp_min(1e-12)).argmax(1)  # classes are taken to be of one size
+        # Classes are taken to be of one size.
+        return torch.from_numpy((reached / np.maximum(reached.sum(0), 1e-12)).argmax(1))
 
 
 def neighbours(x: Tensor, k: int) -> tuple[Tensor, Tensor]:

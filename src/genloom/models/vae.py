@@ -66,8 +66,8 @@ class VAEHyper(LevelHyper, Descent):
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(hidden=(128,), z=8, decoder="logistic", optimizer="adam", rate=3e-3, deviation=None, decay=0.0,
-                   batch=64, shadow=5000.0)  # fmt: skip
+        return cls(hidden=(256,), z=8, decoder="logistic", optimizer="adam", rate=3e-3, deviation=None, centred=True,
+                   decay=0.0, batch=64, shadow=5000.0)  # fmt: skip
 
 
 class VAE(Levelled, Latent, Scores, Infers):
