@@ -141,7 +141,8 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
                 network.see(before[1] % self.width, self.inputs(levels[:, :, before[0], before[1]]))
             if channel == 0 and column == 0:
                 network.begin_row()
-            network.see(column, self.inputs(levels[:, :, row, column]))  # its later channels are not looked at
+            if channel:  # its later channels are not looked at
+                network.see(column, self.inputs(levels[:, :, row, column]))
             return network.pixel(column).unflatten(1, (self.channels, -1))[:, channel]
 
         return step
@@ -153,7 +154,7 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
 
 
 class Incremental:
-    """A network that computes the logits of one pixel after the other. `see` comes before each `pixel`."""
+    """A network that computes the logits of one pixel after the other, from the left, a row after the other."""
 
     def begin_row(self) -> None:
         """Move to the next row: compute all that the rows above decide."""

@@ -65,7 +65,7 @@ class CachedRecurrent(Incremental):
         if not self.fresh:
             for column in range(self.last, self.width):
                 self.pixel(column)
-        self.first_base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
+        self.first_base = (self.above.row(self.pixels.push(self.first.whole())) + self.first.bias).unbind()
         self.rows_above()
         self.fresh = False
 
