@@ -9,7 +9,7 @@ are levels, and their likelihood is exact.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -44,6 +44,7 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
     def __init__(self, hyper: AutoregressiveHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         self.outputs = 1 if self.levels == 2 else self.levels  # logits of one value
+        self.watch: Callable[[range], Iterable[int]] = lambda rows: rows  # a progress bar around the rows drawn
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -113,12 +114,13 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
             given = torch.arange(len(levels)) % len(self.shape.classes)
         given = None if given is None else given.to(self.device)
         step = self.naive(levels, given) if method == "naive" else self.cached(levels, given)
-        for row, column, channel in product(range(self.height), range(self.width), range(self.channels)):
-            drawn = bool(unknown[row, column])
-            logits = step(row, column, channel, drawn)
-            if drawn:
-                u = noise[:, channel, row, column]
-                levels[:, channel, row, column] = invert(logits.float() / max(temperature, 1e-6), u)
+        for row in self.watch(range(self.height)):
+            for column, channel in product(range(self.width), range(self.channels)):
+                drawn = bool(unknown[row, column])
+                logits = step(row, column, channel, drawn)
+                if drawn:
+                    u = noise[:, channel, row, column]
+                    levels[:, channel, row, column] = invert(logits.float() / max(temperature, 1e-6), u)
         return levels
 
     def naive(self, levels: Tensor, given: Tensor | None) -> Callable[[int, int, int, bool], Tensor]:

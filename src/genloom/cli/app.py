@@ -168,13 +168,13 @@ def sample(
     method: Annotated[Literal["cached", "naive"] | None, Parameter(help="of models of pixels; both draw the same")] = None,
 ) -> None:
     """Draw samples from a run."""
-    from genloom.api import load
+    from genloom.cli.pixels import load_watched
     from genloom.tools.draw import draw, write
 
     targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
     if not targets:
         raise InputError("sample needs -o FILE.png, FILE.npy or FOLDER/, or --each FOLDER")
-    model = load(run, checkpoint)
+    model = load_watched(run, checkpoint)
     samples = draw(model, n, seed, label, temperature, method)
     for target in targets:
         print(f"{n} samples in {write(model, samples, target)}")

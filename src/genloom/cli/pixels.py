@@ -9,13 +9,24 @@ from rich.table import Table
 
 from genloom.api import load
 from genloom.autoregressive import Autoregressive
+from genloom.cli.fit import progress_on
 from genloom.errors import InputError
+from genloom.model import Model
 from genloom.tools.certify import certify, write_sight
 from genloom.tools.complete import complete
 from genloom.tools.compress import pack, read_pictures, unpack
 from genloom.tools.draw import write
 
 console = Console(highlight=False, markup=False)
+
+
+def load_watched(run: str, checkpoint: str) -> Model:
+    """Return the model of a run; one of pixels shows on a terminal how far down the pictures it has come."""
+    model = load(run, checkpoint)
+    if isinstance(model, Autoregressive):
+        show = progress_on(console)
+        model.watch = lambda rows: show(rows, len(rows), "rows of pixels")
+    return model
 
 
 def certify_command(run: str, checkpoint: str) -> int:
@@ -37,7 +48,7 @@ def complete_command(
     run: str, picture: str, known: str, n: int, out: str, seed: int, label: str | None, checkpoint: str
 ) -> None:
     """Write the picture with its unknown part dark, and completions beside it."""
-    model = load(run, checkpoint)
+    model = load_watched(run, checkpoint)
     pictures, exact = complete(model, picture, known, n, seed, label)
     write(model, pictures, out)
     drawn = (
