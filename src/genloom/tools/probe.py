@@ -214,7 +214,7 @@ def plot(rows: list[Row], path: Path) -> None:
         ax.set_yticks([1, 2, 5, 10, 20, 50], ["1", "2", "5", "10", "20", "50"])
         ax.minorticks_off()
     axes.flat[0].set_ylabel("test error, per cent")
-    axes.flat[0].legend(frameon=False, loc="lower left")
+    axes.flat[1].legend(frameon=False, loc="lower left")
     try:
         page.savefig(path)
     except (OSError, ValueError) as error:
