@@ -7,6 +7,7 @@ python -m benchmarks.pixels gated-mnist runs/p
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 
 import torch
@@ -26,14 +27,16 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("run")
     parser.add_argument("--picture", help="name of the sample grid under docs/models")
+    parser.add_argument("--test", help="source of the test pictures, where the training source has none")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     began = time.process_time()
     run = Run.open(arguments.run)
     model, info = load(run), run.record
     dims = info["shape"]
-    test = load_data(info["data"]["source"].split("[")[0],
-                     Options(split="test", size=(dims["height"], dims["width_px"]), channels=dims["channels"]))  # fmt: skip
+    test = load_data(arguments.test or info["data"]["source"].split("[")[0],
+                     Options(split="train" if arguments.test else "test", size=(dims["height"], dims["width_px"]),
+                             channels=dims["channels"]))  # fmt: skip
     rows = likelihood_rows(model, test)
     nats, bits = (next(f for name, f in rows.items() if name.startswith(kind)) for kind in ("log", "bits"))
     state = run.state(run.last_checkpoint())
@@ -51,7 +54,16 @@ def main() -> None:
         write(model, samples, str(FOLDER.parent / "models" / f"{arguments.picture}.png"))
     record(arguments.name, figures, seed=info["plan"]["seed"],
            cpu_seconds=state["cpu_seconds"] + time.process_time() - began, notes=nats.protocol,
-           training=info["command"])  # fmt: skip
+           training=info["command"], curve=curve(run))  # fmt: skip
+
+
+def curve(run: Run, points: int = 16) -> list[list[float]]:
+    """Return [CPU seconds, examples, nats on fresh training batches since the last point], evenly over the training."""
+    lines = [line for line in run.history() if "nats" in line["notes"]]
+    size = -(-len(lines) // points)
+    parts = [lines[i : i + size] for i in range(0, len(lines), size)]
+    return [[round(part[-1]["cpu_seconds"], 1), part[-1]["examples"],
+             round(statistics.mean(line["notes"]["nats"] for line in part), 2)] for part in parts]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch
 import genloom
 from genloom.data import Options
 from genloom.errors import InputError
+from genloom.model import Clock
 from genloom.models.vae import VAE, dequantised_gaussian, divergence, logistic_levels
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian
 from genloom.shape import ImageShape
@@ -145,3 +146,31 @@ def test_the_convolutional_net_learns_too(tmp_path):
     with torch.no_grad():
         assert -model.log_prob(x).mean() < 0.8 * 64 * math.log(17)
         assert (model.decode(model.encode(x)) - x).square().mean() < 0.6 * (x - x.mean(0)).square().mean()
+
+
+def test_the_decoder_may_begin_at_the_mean_picture():
+    data = genloom.load_data("digits")
+    mean = data.pictures(torch.arange(len(data))).mean(0)
+    for centred in (True, False):
+        model = VAE(VAE.Hyper.tiny().with_values({"centred": centred, "levels": 17}), data.shape)
+        model.study(data)
+        with torch.no_grad():
+            model.decoder[-1].weight.zero_()  # what is left is where the decoder begins
+            begins = model.generate(torch.zeros(1, 8))[0]
+        assert torch.allclose(begins, mean.clamp(0.001, 0.999) if centred else torch.full_like(mean, 0.5), atol=1e-4)
+
+
+def test_weights_begin_as_glorot_has_them_unless_a_deviation_is_given():
+    shape = ImageShape(channels=1, height=28, width_px=28)
+    for deviation in (None, 0.01):
+        model = VAE(VAE.Hyper(levels=2, hidden=(200,), deviation=deviation), shape)
+        expected = deviation or (2 / (784 + 200)) ** 0.5
+        assert float(model.encoder[0].weight.detach().std()) == pytest.approx(expected, rel=0.02)
+
+
+def test_descent_warms_up_and_falls_by_a_cosine():
+    hyper = VAE.Hyper(rate=2.0, warmup=100, anneal=1000)
+    rates = [hyper.schedule(Clock(examples))["lr"] for examples in (49, 100, 500, 1000, 5000)]
+    assert rates[0] == pytest.approx(1.0, rel=0.02) and rates[2] == pytest.approx(1.01)
+    assert rates[1] > rates[2] > rates[3] == rates[4] == pytest.approx(0.02)
+    assert VAE.Hyper(rate=2.0).schedule(Clock(10**9)) == {"lr": 2.0}
