@@ -5,6 +5,7 @@ import torch
 import genloom
 from games import Duel, Points
 from genloom.health import plateaued
+from genloom.models.autoencoder import Autoencoder
 from genloom.models.gan import GAN
 from genloom.run import Run
 from genloom.trainer import Plan, Table, play
@@ -24,6 +25,14 @@ def small(**hyper):
 def test_a_player_that_stands_still(tmp_path):
     found, _ = verdicts(frozen_generator(small()), genloom.load_data("digits"), tmp_path / "a")
     assert "stalled" in found and "generator" in found["stalled"].text and found["stalled"].since <= 600
+
+
+def test_a_saturated_output_that_teaches_nothing(tmp_path):
+    model = Autoencoder(Autoencoder.Hyper.tiny(), genloom.load_data("digits").shape)
+    raw = model.raw
+    model.raw = lambda z: raw(z).sub(1000).sigmoid()
+    found, _ = verdicts(model, genloom.load_data("digits"), tmp_path / "a")
+    assert "no-gradient" in found and found["no-gradient"].since <= 300
 
 
 def test_a_generator_that_ignores_its_code(tmp_path):

@@ -51,6 +51,8 @@ RULES = {
                      "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern"),
     "plateau": Rule("plateau", "no better by the light judge in the last half of its looks: more of the same training "
                     "may not help; `best` names the checkpoint to use", 1),
+    "no-gradient": Rule("no-gradient", "a gradient is exactly zero, from a saturated output or dead units: nothing more is "
+                        "learnt; start again with a smaller learning rate"),
     "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
 }  # fmt: skip
 
@@ -111,6 +113,7 @@ class Referee:
             "discriminator-won": min(figures.get("d_real", 0), figures.get("d_fake", 0)) > 0.995,
             "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
             "plateau": plateaued(self.scores),
+            "no-gradient": playing and any(value == 0 for name, value in figures.items() if name.startswith("grad_")),
             "stalled": playing and any(value == 0 for value in moved.values()),
         }
 
