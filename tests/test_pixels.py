@@ -184,6 +184,9 @@ def test_pictures_between_the_levels_are_refused_with_the_option_that_helps():
     assert small(binarise="dynamic").coding == "binary, drawn with seed 1"
     with pytest.raises(InputError, match="scores pictures of"):
         small().log_prob(torch.zeros(2, 1, 5, 6))
+    for value in (2.0, -0.5, float("nan")):
+        with pytest.raises(InputError, match=r"outside of \[0, 1\]"):
+            small(binarise="dynamic").log_prob(torch.full((1, 1, 6, 6), value))
 
 
 def test_colour_needs_three_parts():

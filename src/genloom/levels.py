@@ -85,8 +85,10 @@ class Levelled(Model):
         """Return the levels `[B, C, H, W]` of pictures in [0, 1].
 
         Raises:
-            InputError: pixels lie between the levels.
+            InputError: pixels lie outside of [0, 1] or between the levels.
         """
+        if not x.is_meta and not bool(((x >= 0) & (x <= 1)).all()):  # not-a-number is neither
+            raise InputError("pixels lie outside of [0, 1], or are no numbers: pictures are scored as floats in [0, 1]")
         if self.hyper.binarise == "dynamic":
             return (torch.rand(x.shape, generator=generator).to(x.device) < x).long()
         if self.hyper.binarise == "threshold":
