@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from genloom.api import load, versions
 from genloom.catalogue import MODELS, find_model
@@ -126,8 +126,9 @@ def models_command(name: str | None) -> None:
         return
     model = find_model(name)
     presets = {preset: model.Hyper.preset(preset) for preset in model.Hyper.presets()}
-    table = Table("hyper-parameter", *presets, "", box=None)
-    for field in dataclasses.fields(model.Hyper):
+    table = Table(Column("hyper-parameter", no_wrap=True), *presets, "", box=None)
+    own = vars(model.Hyper).get("__annotations__", {})
+    for field in sorted(dataclasses.fields(model.Hyper), key=lambda field: field.name not in own):  # its own first
         values = [str(getattr(hyper, field.name)) for hyper in presets.values()]
         table.add_row(f"--hyper.{field.name}", *values, field.metadata["help"])
     console.print(MODELS[name][1])
