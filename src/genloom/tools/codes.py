@@ -74,7 +74,7 @@ def plot_axes(found: list[Axis], dims: int, path: Path) -> None:
     for axis, (left, right) in zip(found, places, strict=True):
         for place, strip in ((left, axis.strip), (right, axis.from_zero)):
             picture = strip.permute(2, 0, 3, 1).reshape(height, STEPS * width, channels).clamp(0, 1)
-            place.imshow(picture.squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1, aspect="auto")
+            place.imshow(picture.squeeze(2).numpy(), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
             place.set_xticks([])
             place.set_yticks([])
         name = f"z{axis.number}\n{axis.kl:.2f} nats" if axis.active else f"z{axis.number}\ndead"
