@@ -19,7 +19,7 @@ from genloom.shape import ImageShape
 from genloom.tools import codes
 from genloom.tools.bounds import bounds
 from genloom.tools.certify import certify
-from genloom.tools.probe import balanced, plan
+from genloom.tools.probe import balanced, plan, usual_counts
 
 SMALL = ImageShape(channels=1, height=8, width_px=8)
 
@@ -135,6 +135,8 @@ def test_splits_are_balanced_fixed_and_named():
     assert [len(split.index) for split in a.splits] == [20, 20, 100, 100]
     labels = data.labels[a.pool]
     assert all(set(torch.bincount(labels[split.index]).tolist()) == {split.count // 10} for split in a.splits)
+    few = plan(data, test, [100], 1, 0)
+    assert set(torch.bincount(data.labels[few.pool]).tolist()) == {20} and usual_counts(data) == [100, 600, 1000]
     assert not torch.equal(balanced(labels, 20, 10, 0), balanced(labels, 20, 10, 1))
 
 
@@ -157,6 +159,8 @@ def test_the_probe_prints_its_table_and_writes_its_figures(run, tmp_path, capsys
         (["--labels", "many"], "numbers with commas"),
         (["--labels", "20", "--seeds", "0"], "from 1 on"),
         (["--labels", "2000"], "examples of each class"),
+        (["--unlabelled", "-5"], "from 0 on"),
+        (["-o", "p.xyz"], "p.png"),
     ],
 )
 def test_bad_probes_are_said_in_one_sentence(run, capsys, arguments, says):
@@ -233,3 +237,6 @@ def test_an_autoencoder_has_nothing_to_certify(run, capsys):
     assert "no likelihood" in capsys.readouterr().err
     with pytest.raises(InputError, match="draws no samples"):
         genloom.judge(run)
+    for wrong in (torch.zeros(8, 8), torch.zeros(0, 1, 8, 8), torch.zeros(2, 1, 8, 8).long(), torch.full((1, 1, 8, 8), 2.0)):
+        with pytest.raises(InputError, match="tensor|floats"):
+            genloom.load(run).encode(wrong)

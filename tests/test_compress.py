@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import genloom
 from genloom.cli.app import run as command
@@ -72,12 +73,15 @@ def test_files_that_are_none_are_refused():
         unpack(model, b"PK" + data)
     with pytest.raises(InputError, match="damaged"):
         unpack(model, data[:-4] + bytes(255 - byte for byte in data[-4:]))
-    with pytest.raises(InputError, match="sizes are not this model's"):
-        unpack(model, data[:16] + bytes([9]) + data[17:])
+    for place in range(4, len(data)):
+        with pytest.raises(InputError, match="damaged"):
+            unpack(model, data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    with pytest.raises(InputError, match="damaged"):
+        unpack(model, data + b"xyz")
     for cut in range(0, 32, 5):
         with pytest.raises(InputError):
             unpack(model, data[:cut])
-    with pytest.raises(InputError, match="grey would be lost"):
+    with pytest.raises(InputError, match="would be lost"):
         pack(made(binarise="dynamic"), torch.full((1, 1, 8, 8), 0.4))
     with pytest.raises(InputError, match="no exact likelihood"):
         pack(GAN(GAN.Hyper.tiny(), ImageShape(channels=1, height=8, width_px=8)), torch.zeros(1, 1, 8, 8))
@@ -91,11 +95,19 @@ def test_the_command_goes_both_ways(tmp_path, capsys):
     np.save(tmp_path / "x.npy", x.numpy())
     assert command(["compress", run, str(tmp_path / "x.npy"), "--label", "0", "-o", glz]) == 0
     assert command(["compress", run, glz, "-o", back]) == 0
+    assert command(["compress", run, glz, "-o", str(tmp_path / "three.png")]) == 2
+    assert "holds 3 pictures" in capsys.readouterr().err
+    np.save(tmp_path / "off.npy", (x + 0.0012).clamp(0, 1).numpy())
+    assert command(["compress", run, str(tmp_path / "off.npy"), "--label", "0", "-o", str(tmp_path / "y.glz")]) == 2
+    assert "not 17 levels" in capsys.readouterr().err
+    assert command(["compress", run, glz, "-o", back]) == 0
     assert "3 pictures" in capsys.readouterr().out
     assert np.array_equal((np.load(back) * 255).round(), (x.numpy() * 255).round())
     to_picture(x[0]).save(tmp_path / "x.png")
     assert command(["compress", run, str(tmp_path / "x.png"), "--label", "0", "-o", glz]) == 0
     assert command(["compress", run, glz, "-o", str(tmp_path / "back.png")]) == 0
+    before, after = (np.asarray(Image.open(tmp_path / name)) for name in ("x.png", "back.png"))
+    assert np.array_equal(before, after)
     for arguments, says in (
         ([str(tmp_path / "x.png"), "-o", glz], "--label"),
         ([str(tmp_path / "x.png"), "--label", "0", "-o", "x.zip"], "x.glz"),

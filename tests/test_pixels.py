@@ -182,10 +182,10 @@ def test_pictures_between_the_levels_are_refused_with_the_option_that_helps():
         small().log_prob(grey)
     assert small(binarise="dynamic").log_prob(grey).shape == (2,)
     assert small(binarise="dynamic").coding == "binary, drawn with seed 1"
-    with pytest.raises(InputError, match="scores pictures of"):
+    with pytest.raises(InputError, match="takes pictures as a tensor"):
         small().log_prob(torch.zeros(2, 1, 5, 6))
     for value in (2.0, -0.5, float("nan")):
-        with pytest.raises(InputError, match=r"outside of \[0, 1\]"):
+        with pytest.raises(InputError, match=r"no floats in \[0, 1\]"):
             small(binarise="dynamic").log_prob(torch.full((1, 1, 6, 6), value))
 
 

@@ -174,3 +174,16 @@ def test_descent_warms_up_and_falls_by_a_cosine():
     assert rates[0] == pytest.approx(1.0, rel=0.02) and rates[2] == pytest.approx(1.01)
     assert rates[1] > rates[2] > rates[3] == rates[4] == pytest.approx(0.02)
     assert VAE.Hyper(rate=2.0).schedule(Clock(10**9)) == {"lr": 2.0}
+
+
+@pytest.mark.parametrize("binarise", ["none", "dynamic"])
+def test_a_picture_scores_the_same_in_any_batch(binarise):
+    model = small(binarise=binarise)
+    x = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(3))
+    x = x if binarise == "dynamic" else x.round()
+    with torch.no_grad():
+        whole = model.log_prob(x)
+        assert torch.allclose(whole[4:5], model.log_prob(x[4:5]), atol=1e-4)
+        assert torch.allclose(whole, model.log_prob(x.flip(0)).flip(0), atol=1e-4)
+    with pytest.raises(InputError, match="without"):
+        model.log_prob(x, torch.zeros(6))

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from genloom.capabilities import Completes, Samples, Scores
+from genloom.errors import InputError
 from genloom.hyper import hp
 from genloom.levels import LevelHyper, Levelled, level_log_prob
 from genloom.model import Batch, Clock, Move, Player
@@ -46,6 +47,13 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
         self.outputs = 1 if self.levels == 2 else self.levels  # logits of one value
         self.watch: Callable[[range], Iterable[int]] = lambda rows: rows  # a progress bar around the rows drawn
 
+    def check_parts(self, **widths: int) -> None:
+        """Raise InputError where colour pictures meet widths that cannot be cut into a part for each channel."""
+        for name, width in widths.items():
+            if width % self.channels:
+                raise InputError(f"colour pictures need a --hyper.{name} that three divides, one part a channel, such as "
+                                 f"{width + 3 - width % 3}")  # fmt: skip
+
     # -- training ----------------------------------------------------------------------------------
 
     def players(self) -> Sequence[Player]:
@@ -67,7 +75,13 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
         return level_log_prob(self.logits(self.inputs(levels), given), levels).flatten(1).sum(1)
 
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        """Return log p(x) `[B]` in nats, exactly, of pictures in [0, 1]; `coding` says what is scored."""
+        """Return log p(x) `[B]` in nats, exactly, of pictures in [0, 1]; `coding` says what is scored.
+
+        Raises:
+            InputError: the pictures cannot be scored; or labels are given to a model without, or left out of one with.
+        """
+        if given is not None and not self.conditional:
+            raise InputError("labels are given, but this model was trained without")
         return self.score(self.evaluated(x), given)
 
     # -- sampling ----------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ pictures may be made black and white first.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -85,10 +86,8 @@ class Levelled(Model):
         """Return the levels `[B, C, H, W]` of pictures in [0, 1].
 
         Raises:
-            InputError: pixels lie outside of [0, 1] or between the levels.
+            InputError: pixels lie between the levels.
         """
-        if not x.is_meta and not bool(((x >= 0) & (x <= 1)).all()):  # not-a-number is neither
-            raise InputError("pixels lie outside of [0, 1], or are no numbers: pictures are scored as floats in [0, 1]")
         if self.hyper.binarise == "dynamic":
             return (torch.rand(x.shape, generator=generator).to(x.device) < x).long()
         if self.hyper.binarise == "threshold":
@@ -110,14 +109,27 @@ class Levelled(Model):
         return (2 * self.pictures(levels) - 1).to(next(self.parameters()).dtype)
 
     def evaluated(self, x: Tensor) -> Tensor:
-        """Return the levels by which pictures in [0, 1] are scored: always the same, also where they are drawn.
+        """Return the levels by which pictures in [0, 1] are scored; where they are drawn, each picture has its own draw.
 
         Raises:
-            InputError: the pictures have another size, or pixels between the levels.
+            InputError: these are no pictures of the model's size in [0, 1], or pixels lie between the levels.
         """
-        if tuple(x.shape[1:]) != self.shape.dims:
-            raise InputError(f"this model scores pictures of {self.shape.dims}, got {tuple(x.shape[1:])}")
-        return self.code(x.cpu(), torch.Generator().manual_seed(EVALUATION_SEED)).to(self.device)
+        x = checked(x, self.shape)
+        if self.hyper.binarise != "dynamic":
+            return self.code(x).to(self.device)
+        seeds = [EVALUATION_SEED + zlib.crc32(picture.numpy().tobytes()) for picture in x.contiguous()]
+        draws = [self.code(picture, torch.Generator().manual_seed(seed)) for picture, seed in zip(x, seeds, strict=True)]
+        return torch.stack(draws).to(self.device)
+
+
+def checked(x: Tensor, shape: Shape) -> Tensor:
+    """Return pictures `[B, C, H, W]` in [0, 1] on the CPU in fp32, or raise InputError where they are none of this shape."""
+    if not isinstance(x, Tensor) or x.ndim != 1 + len(shape.dims) or tuple(x.shape[1:]) != shape.dims or len(x) == 0:
+        found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise InputError(f"this model takes pictures as a tensor [n, {', '.join(map(str, shape.dims))}], got {found}")
+    if not x.is_floating_point() or not bool(((x >= 0) & (x <= 1)).all()):  # not-a-number is neither
+        raise InputError("pixels are no floats in [0, 1]: divide bytes by 255")
+    return x.detach().cpu().float()
 
 
 def level_log_prob(logits: Tensor, levels: Tensor) -> Tensor:

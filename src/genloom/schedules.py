@@ -31,8 +31,8 @@ class Descent(Hyper):
 
     optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("adam", "descends the loss")
     rate: float = hp(1e-3, "learning rate", low=0)
-    beta2: float = hp(0.999, "decay of Adam's mean square of the gradient", low=0, high=1)
-    clip: float | None = hp(None, "largest norm of the gradient", low=0)
+    beta2: float = hp(0.999, "decay of Adam's mean square of the gradient", low=0, high=0.999999)
+    clip: float | None = hp(None, "largest norm of the gradient", low=1e-9)
     warmup: int = hp(0, "examples over which the learning rate rises from zero", low=0)
     anneal: int = hp(0, "examples over which the rate falls to a hundredth by a cosine, 0 for never", low=0)
     batch: int = hp(100, "examples a batch", low=1)

@@ -252,6 +252,8 @@ def walk(
     """Walk through the latent space into a GIF, add and subtract codes, or look at what an encoder's codes hold."""
     from genloom.cli.draw import walk_command
 
+    if axes + reconstructions + manifold > 1:
+        raise InputError("walk takes one of --axes, --reconstructions and --manifold at a time")
     if axes or reconstructions or manifold:
         from genloom.cli.codes import codes_command
 
@@ -312,7 +314,7 @@ def probe(
     run: RunFolder,
     data: Annotated[str | None, Parameter(help="labelled data; left out, the run's own")] = None,
     *,
-    labels: Annotated[str, Parameter(help="how many are known, with commas")] = "100,600,1000,3000",
+    labels: Annotated[str | None, Parameter(help="how many are known; 100,600,1000,3000 as far as the data goes")] = None,
     seeds: Annotated[int, Parameter(help="draws of the labelled examples")] = 10,
     unlabelled: Annotated[int, Parameter(help="training pictures over which labels propagate")] = 20_000,
     fine_tune: Annotated[bool, Parameter(help="also train copies of the encoder on the labels")] = False,

@@ -6,12 +6,14 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from genloom.api import load
 from genloom.autoregressive import Autoregressive
 from genloom.cli.fit import progress_on
 from genloom.errors import InputError
 from genloom.model import Model
+from genloom.shape import to_picture
 from genloom.tools.certify import certify, write_sight
 from genloom.tools.complete import complete
 from genloom.tools.compress import pack, read_pictures, unpack
@@ -59,22 +61,39 @@ def complete_command(
     console.print(f"{n} completions in {out}, {drawn}", soft_wrap=True)
 
 
+def said(x: Tensor) -> str:
+    """Return how many pictures there are."""
+    return f"{len(x)} picture{'' if len(x) == 1 else 's'}"
+
+
 def compress_command(run: str, source: str, out: str, label: str | None, checkpoint: str) -> None:
     """Write a .glz of pictures, or the pictures of a .glz."""
     model = load(run, checkpoint)
     try:
         if source.endswith(".glz"):
+            if label is not None:
+                raise InputError("a .glz knows its label: leave --label away")
             pictures = unpack(model, Path(source).read_bytes())
-            write(model, pictures, out)
-            console.print(f"{len(pictures)} pictures in {out}, bit for bit what they were", soft_wrap=True)
+            if out.endswith((".npy", "/")):
+                write(model, pictures, out)
+            elif len(pictures) == 1:  # itself, not a sheet of one
+                Path(out).parent.mkdir(parents=True, exist_ok=True)
+                to_picture(pictures[0]).save(out)
+            else:
+                raise InputError(f"{source} holds {len(pictures)} pictures: name a folder, -o {Path(out).stem}/, or an .npy")
+            console.print(f"{said(pictures)} in {out}, as they were", soft_wrap=True)
             return
         if not out.endswith(".glz"):
             raise InputError(f"a compressed file ends in .glz: -o {Path(out).stem or 'pictures'}.glz")
         x = read_pictures(source, model)
         packed = pack(model, x, label)
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_bytes(packed.data)
-    except OSError as error:
-        raise InputError(f"cannot use {error.filename or source}: {error.strerror or error}") from None
-    console.print(f"{len(x)} pictures in {out}: {len(packed.data):,} bytes, of which {packed.payload:,} bits code them, "
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # Pillow's, for a name that is no picture's
+        where = getattr(error, "filename", None) or (out if source.endswith(".glz") else source)
+        raise InputError(f"cannot use {where}: {getattr(error, 'strerror', None) or error}") from None
+    console.print(f"{said(x)} in {out}: {len(packed.data):,} bytes, of which {packed.payload:,} bits code them, "
                   f"{packed.payload / x.numel():.4f} a value; their likelihood says {packed.expected:,.1f}",
                   soft_wrap=True)  # fmt: skip

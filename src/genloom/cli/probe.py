@@ -11,29 +11,35 @@ from rich.console import Console
 from rich.table import Table
 
 from genloom.api import load
+from genloom.cli.judge import check_writable
 from genloom.errors import InputError
 from genloom.run import Run
 from genloom.tools.evidence import record as write_evidence
 from genloom.tools.judge_data import find_data
-from genloom.tools.probe import Row, Study, plan, plot, probe
+from genloom.tools.probe import Row, Study, check_encodes, plan, plot, probe, usual_counts
 
 console = Console(highlight=False, markup=False)
 
 
 def probe_command(
-    run: str, data: str | None, labels: str, seeds: int, unlabelled: int, fine_tune: bool, out: str | None,
+    run: str, data: str | None, labels: str | None, seeds: int, unlabelled: int, fine_tune: bool, out: str | None,
     checkpoint: str, evidence: str | None,
 ) -> None:  # fmt: skip
     """Print the table; write the figures into the run, the curves where asked."""
     began = time.process_time()
     try:
-        counts = [int(count) for count in labels.split(",")]
+        counts = [int(count) for count in labels.split(",")] if labels else []
     except ValueError:
         raise InputError(f"--labels takes numbers with commas, such as 100,1000, got {labels!r}") from None
+    if out and not out.endswith(".png"):
+        raise InputError(f"the curves are a picture, name it so: -o {Path(out).stem or 'probe'}.png")
+    check_writable(Path(run) / "probe.json", *([Path(out)] if out else []))
     model = load(run, checkpoint)
+    check_encodes(model)
     judged = find_data(Run.open(run), data, None)
     if judged.test is None:
         raise InputError(f"{judged.train.source} has no test pictures: probe measures errors on pictures never trained on")
+    counts = counts or usual_counts(judged.train)
     study = plan(judged.train, judged.test, counts, seeds, unlabelled)
     console.print(protocol(study, seeds), soft_wrap=True)
     rows = probe(model, study, fine_tune, lambda text: console.print(text, style="dim"))

@@ -59,7 +59,10 @@ def scaled(train: Tensor, test: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Graph:
-    """Examples joined with their nearest neighbours, for the propagation of labels. Zhou et al. 2003.
+    """Examples joined with their nearest neighbours, for the propagation of labels.
+
+    Zhou et al. 2003, Learning with Local and Global Consistency; what differs: a fixed number of rounds rather than the
+    limit, and classes scaled to one size at the end.
 
     Args:
         x: features `[N, Z]`.
@@ -68,7 +71,7 @@ class Graph:
     def __init__(self, x: Tensor) -> None:
         from scipy.sparse import coo_array
 
-        n = len(x)
+        self.x, n = x, len(x)
         k = min(NEIGHBOURS, n - 1)
         square, index = neighbours(x, k)
         weight = torch.exp(-square / square[:, -1].mean().clamp_min(1e-12))
@@ -85,8 +88,11 @@ class Graph:
         reached = start
         for _ in range(ROUNDS):
             reached = STAY * (self.graph @ reached) + (1 - STAY) * start
-        # Classes are taken to be of one size.
-        return torch.from_numpy((reached / np.maximum(reached.sum(0), 1e-12)).argmax(1))
+        found = torch.from_numpy((reached / np.maximum(reached.sum(0), 1e-12)).argmax(1))  # classes of one size
+        lost = torch.from_numpy(reached.sum(1) == 0)
+        if lost.any():  # no label comes so far: the nearest labelled example says
+            found[lost] = nearest(self.x[index], y, self.x[lost])
+        return found
 
 
 def neighbours(x: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from genloom.capabilities import Encodes
 from genloom.errors import InputError
 from genloom.hyper import hp
+from genloom.levels import checked
 from genloom.model import Batch, Clock, Model, Move, Player
 from genloom.nn.coder import ConvDecoder, ConvEncoder, stack
 from genloom.schedules import Descent
@@ -80,7 +81,7 @@ class Autoencoder(Model, Encodes):
 
     def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         x = next(deal)["x"]
-        square = (self.raw(self.encode(self.spoil(x))) - x).square()
+        square = (self.raw(self.codes(self.spoil(x))) - x).square()
         yield Move("coders", square.flatten(1).sum(1).mean(), {"rmse": square.mean().sqrt()})
 
     def spoil(self, x: Tensor) -> Tensor:
@@ -95,7 +96,11 @@ class Autoencoder(Model, Encodes):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes `[B, z]` of pictures in [0, 1]."""
-        h = 2 * x.to(self.device) - 1
+        return self.codes(checked(x, self.shape).to(self.device))
+
+    def codes(self, x: Tensor) -> Tensor:
+        """Return the codes of pictures that may be spoilt, so lie outside of [0, 1]."""
+        h = 2 * x - 1
         return self.encoder(h if self.hyper.net == "conv" else h.flatten(1)).float()
 
     def raw(self, z: Tensor) -> Tensor:

@@ -157,8 +157,7 @@ class PixelCNN(Autoregressive):
         super().__init__(hyper, shape)
         if hyper.conditional and (hyper.kind == "plain" or not shape.classes):
             raise InputError("--conditional needs labelled data and --hyper.kind gated")
-        if self.channels == 3 and (hyper.features % 3 or hyper.head % 3):
-            raise InputError("colour pictures need --hyper.features and --hyper.head that three divides, one part a channel")
+        self.check_parts(features=hyper.features, head=hyper.head)
         self.network: PlainNet | GatedNet
         if hyper.kind == "gated":
             classes = len(shape.classes) if hyper.conditional else 0

@@ -28,7 +28,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
-from genloom.errors import InputError
 from genloom.hyper import hp
 from genloom.nn.causal import Causal, Own, pointwise
 from genloom.nn.cellwise import CachedDiagonal, CachedRow
@@ -122,8 +121,7 @@ class PixelRNN(Autoregressive):
 
     def __init__(self, hyper: PixelRNNHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if self.channels == 3 and (hyper.features % 3 or hyper.head % 3):
-            raise InputError("colour pictures need --hyper.features and --hyper.head that three divides, one part a channel")
+        self.check_parts(features=hyper.features, head=hyper.head)
         self.network = Network(hyper, self.channels, self.outputs)
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:

@@ -170,14 +170,20 @@ class VAE(Levelled, Latent, Scores, Infers):
 
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; the same at every call."""
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            return self.importance(x, SCORED_DRAWS)
+        if given is not None:
+            raise InputError("labels are given, but this model was trained without")
+        noise = torch.randn(SCORED_DRAWS, 1, self.hyper.z, generator=torch.Generator().manual_seed(0)).to(self.device)
+        levels = self.evaluated(x)
+        with torch.no_grad():
+            return self.log_weights(levels, *self.posterior(levels), SCORED_DRAWS, noise).logsumexp(0) - math.log(
+                SCORED_DRAWS
+            )
 
     @torch.no_grad()
     def importance(self, x: Tensor, draws: int, at_once: int = 64) -> Tensor:
         """Return the importance-weighted bound of so many draws `[B]`, in blocks of draws."""
-        levels, (mu, logvar) = self.evaluated(x), self.infer(x)
+        levels = self.evaluated(x)
+        mu, logvar = self.posterior(levels)
         parts = [self.log_weights(levels, mu, logvar, min(at_once, draws - k)) for k in range(0, draws, at_once)]
         return torch.cat(parts).logsumexp(0) - math.log(draws)
 
@@ -185,10 +191,12 @@ class VAE(Levelled, Latent, Scores, Infers):
         """Return the importance-weighted bound `[B]`. Burda et al. 2015, eq. (8)."""
         return self.log_weights(levels, mu, logvar, draws).logsumexp(0) - math.log(draws)
 
-    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int) -> Tensor:
-        """Return log p(x, z) - log q(z|x) `[K, B]` of draws from q."""
-        mu, logvar = (v.expand(draws, *v.shape).flatten(0, 1) for v in (mu, logvar))
-        z = reparameterised(mu, logvar)
+    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int, noise: Tensor | None = None) -> Tensor:
+        """Return log p(x, z) - log q(z|x) `[K, B]` of draws from q; `noise` `[K, 1, z]` is drawn unless given."""
+        mu, logvar = (v.expand(draws, *v.shape) for v in (mu, logvar))
+        noise = torch.randn_like(mu) if noise is None else noise
+        z = (mu + torch.exp(0.5 * logvar) * noise).flatten(0, 1)
+        mu, logvar = mu.flatten(0, 1), logvar.flatten(0, 1)
         given = levels.expand(draws, *levels.shape).flatten(0, 1)
         log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         log_posterior = -0.5 * ((z - mu).square() / logvar.exp() + logvar + math.log(2 * math.pi)).sum(1)

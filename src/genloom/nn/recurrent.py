@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class Scan(torch.autograd.Function):
         return out
 
     @staticmethod
+    @once_differentiable  # its own backward pass has none
     def backward(ctx: Any, grad: Tensor) -> Any:
         weight, *kept = ctx.saved_tensors
         route: Route = ctx.route

@@ -82,6 +82,7 @@ def plot_axes(found: list[Axis], dims: int, path: Path) -> None:
     places[0][0].set_title(f"about a picture's code, {REACH:g} deviations either way")
     places[0][1].set_title(f"about zero; {len(found)} of {dims} axes, those that carry most first")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         page.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {error}; name a .png after -o") from None
@@ -122,6 +123,7 @@ def write_grid(x: Tensor, shape: ImageShape, columns: int, path: Path) -> None:
     zoom = max(1, 64 // shape.height)
     picture = to_picture(grid(x, columns))
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         picture.resize((picture.width * zoom, picture.height * zoom), 0).save(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {error}; name a .png after -o") from None

@@ -66,7 +66,7 @@ def complete(model: Model, path: str, known: str, n: int, seed: int = 0, label: 
         InputError: the model does not complete, or the picture, the mask or the label does not fit.
     """
     if not isinstance(model, Completes) or not isinstance(model.shape, ImageShape):
-        raise InputError(f"{type(model).__name__} does not complete pictures; pixelcnn does")
+        raise InputError(f"{type(model).__name__} does not complete pictures; pixelcnn and pixelrnn do")
     if n < 1:
         raise InputError(f"-n takes a number from 1 on, got {n}")
     x, mask = read_picture(path, model.shape), read_known(known, model.shape)

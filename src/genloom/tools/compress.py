@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -20,12 +21,13 @@ from torch import Tensor
 
 from genloom.autoregressive import Autoregressive
 from genloom.errors import InputError
+from genloom.levels import checked
 from genloom.model import Model
 from genloom.tools.coding import Decoder, Encoder, bounds_of
 from genloom.tools.complete import read_picture
 
 MAGIC = b"GLZ1"
-HEAD = struct.Struct("<4s8sIHHHhI")  # magic, model, pictures, channels, height, width, label, checksum
+HEAD = struct.Struct("<4sI8sIHHHhI")  # magic, checksum of the rest, model, pictures, C, H, W, label, checksum of levels
 NO_LABEL = -1
 Visit = Callable[[tuple[int, int, int], list[list[int]]], None]  # row, column and channel; bounds of the levels
 
@@ -52,10 +54,13 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
         InputError: the model gives no exact likelihood of pixels, or would lose something of these pictures.
     """
     coder = as_coder(model)
+    x = checked(x, coder.shape)
     levels = coder.code(x)
-    if float((coder.pictures(levels) - x).abs().max()) > 0.51 / 255:  # levels may lie between bytes
-        raise InputError(f"this model makes pictures black and white ({coder.coding}): grey would be lost; "
-                         "compress pictures that are black and white already")  # fmt: skip
+    back = coder.pictures(levels)
+    nearest = torch.minimum((back - x).abs().amax(), (bytes_of(back) / 255 - x).abs().amax())
+    if float(nearest) > 1e-5:
+        raise InputError(f"some pixels are not of this model's levels ({coder.coding}) and would be lost: take pictures "
+                         "as they come from a file, black and white ones for such a model")  # fmt: skip
     given = labels_for(coder, label, len(x))
     encoder, expected = Encoder(), 0.0
     known = torch.zeros_like(levels)  # filled in as the decoder does: what it cannot know must not touch a bit
@@ -72,8 +77,8 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
         expected = -float(coder.score(levels, given).sum()) / math.log(2)
     code = encoder.finish()
     number = NO_LABEL if given is None else int(given[0])
-    head = HEAD.pack(MAGIC, name_of(coder), len(x), *levels.shape[1:], number, checksum(levels))
-    return Packed(head + code, 8 * len(code), expected)
+    rest = HEAD.pack(MAGIC, 0, name_of(coder), len(x), *levels.shape[1:], number, checksum(levels))[8:] + code
+    return Packed(MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest, 8 * len(code), expected)
 
 
 def unpack(model: Model, data: bytes) -> Tensor:
@@ -85,11 +90,11 @@ def unpack(model: Model, data: bytes) -> Tensor:
     coder = as_coder(model)
     if len(data) < HEAD.size or data[:4] != MAGIC:
         raise InputError("this is no file that genloom compressed")
-    _, name, n, *dims, number, check = HEAD.unpack_from(data)
+    _, whole, name, n, *dims, number, check = HEAD.unpack_from(data)
+    if whole != zlib.crc32(data[8:]):
+        raise InputError("the file is damaged: its checksum does not fit")
     if name != name_of(coder):
         raise InputError("the file was compressed with another model, or another checkpoint of this one")
-    if tuple(dims) != coder.shape.dims or n == 0:
-        raise InputError("the file is damaged: its sizes are not this model's")
     decoder = Decoder(data[HEAD.size :])
     given = None if number == NO_LABEL else torch.full((n,), number)
     levels = torch.zeros(n, *dims, dtype=torch.long)
@@ -100,7 +105,7 @@ def unpack(model: Model, data: bytes) -> Tensor:
 
     run_through(coder, levels, given, take)
     if checksum(levels) != check:
-        raise InputError("the file is damaged, or was compressed on a machine whose sums differ: its checksum does not fit")
+        raise InputError("the file was compressed on a machine, or with a version of torch, whose sums differ from these")
     return coder.pictures(levels)
 
 
@@ -124,10 +129,10 @@ def run_through(
 
 
 def as_coder(model: Model) -> Autoregressive:
-    """Return the model in double precision on the CPU, or raise InputError where it is no model of pixels."""
+    """Return a copy of the model in double precision on the CPU, or raise InputError where it is no model of pixels."""
     if not isinstance(model, Autoregressive):
         raise InputError(f"{type(model).__name__} gives no exact likelihood of pixels; pixelcnn and pixelrnn compress")
-    return model.double().cpu().eval()
+    return copy.deepcopy(model).double().cpu().eval()
 
 
 def labels_for(model: Autoregressive, label: str | None, n: int) -> Tensor | None:
@@ -149,6 +154,11 @@ def name_of(model: Autoregressive) -> bytes:
     return digest.digest()
 
 
+def bytes_of(x: Tensor) -> Tensor:
+    """Return pictures in [0, 1] as the bytes of a file, still as floats."""
+    return (x * 255).round()
+
+
 def checksum(levels: Tensor) -> int:
     """Return the checksum of levels."""
     return zlib.crc32(levels.to(torch.uint8).numpy().tobytes())
@@ -159,11 +169,7 @@ def read_pictures(path: str, model: Model) -> Tensor:
     if Path(path).suffix != ".npy":
         return read_picture(path, model.shape)  # type: ignore[arg-type]
     try:
-        x = torch.from_numpy(np.load(path, allow_pickle=False)).float()
-    except (OSError, ValueError, TypeError) as error:
+        x = torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    if x.ndim != 4 or tuple(x.shape[1:]) != model.shape.dims or not len(x) or not bool(((x >= 0) & (x <= 1)).all()):
-        raise InputError(
-            f"{path} holds {tuple(x.shape)}; this model takes [n, {', '.join(map(str, model.shape.dims))}] in [0, 1]"
-        )
-    return x
+    return x.float() if x.dtype == torch.float64 else x

@@ -23,7 +23,8 @@ from genloom.errors import InputError
 from genloom.measures.heads import HEADS, NEIGHBOURS, Graph, nearest_places, scaled
 from genloom.model import Model
 
-PCA = 50
+PCA = 50  # axes, or a quarter of the pixels where that is less
+USUAL = (100, 600, 1000, 3000)  # numbers of labels in published studies
 TUNING_STEPS = 300
 VOTED = "neighbours with propagated labels"  # the graph is of training pictures alone: new ones may come
 PROPAGATION = "label propagation (transductive)"  # the graph holds the test pictures too
@@ -74,6 +75,15 @@ class Study:
         return digest.hexdigest()
 
 
+def usual_counts(train: ImageData) -> list[int]:
+    """Return as many of the usual numbers of labels as the data can serve."""
+    if train.labels is None:
+        return [len(train.shape.classes)]  # refused later
+    classes = len(train.shape.classes)
+    least = int(torch.bincount(train.labels, minlength=classes).min())
+    return [count for count in USUAL if count % classes == 0 and count // classes <= least] or [classes]
+
+
 def plan(train: ImageData, test: ImageData, counts: Sequence[int], seeds: int, unlabelled: int) -> Study:
     """Draw the pool and the splits.
 
@@ -88,8 +98,12 @@ def plan(train: ImageData, test: ImageData, counts: Sequence[int], seeds: int, u
             raise InputError(f"--labels takes multiples of the {classes} classes, got {count}")
     if seeds < 1:
         raise InputError(f"--seeds takes a number from 1 on, got {seeds}")
+    if unlabelled < 0:
+        raise InputError(f"--unlabelled takes a number from 0 on, got {unlabelled}")
     order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mix(0, 30)))
-    pool = order[: max(unlabelled, max(counts))]
+    most = max(counts) // classes
+    labelled = [order[train.labels[order] == each][: 2 * most] for each in range(classes)]  # of which each seed draws
+    pool = torch.cat([*labelled, order[:unlabelled]]).unique()
     labels = train.labels[pool]
     splits = tuple(Split(count, seed, balanced(labels, count, classes, seed)) for count in counts for seed in range(seeds))
     return Study(train, test, pool, splits)
@@ -113,12 +127,7 @@ def probe(model: Model, study: Study, fine_tune: bool = False, say: Callable[[st
     """Return the errors of every head on the codes of the encoder, raw pixels, PCA and an untrained encoder.
 
     Labels never reach the encoder, except with `fine_tune`, which trains a copy of it with a linear head on the labels.
-
-    Raises:
-        InputError: the model has no encoder.
     """
-    if not isinstance(model, Encodes):
-        raise InputError(f"{type(model).__name__} has no encoder to probe; autoencoder and vae have one")
     rows: list[Row] = []
     for name, (train, test) in all_features(model, study):
         say(f"{name}: {train.shape[1]} features")
@@ -130,6 +139,12 @@ def probe(model: Model, study: Study, fine_tune: bool = False, say: Callable[[st
         for split in study.splits:
             rows[-1].errors.setdefault(split.count, []).append(fine_tuned(model, study, split))
     return rows
+
+
+def check_encodes(model: Model) -> None:
+    """Raise InputError where there is nothing to probe."""
+    if not isinstance(model, Encodes):
+        raise InputError(f"{type(model).__name__} has no encoder to probe; autoencoder and vae have one")
 
 
 def all_features(model: Any, study: Study) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
@@ -148,7 +163,9 @@ def all_features(model: Any, study: Study) -> Iterator[tuple[str, tuple[Tensor, 
     pixels = of(lambda x: x.flatten(1))
     yield "raw pixels", pixels
     mean = pixels[0].mean(0)
-    axes = torch.linalg.eigh((pixels[0] - mean).T @ (pixels[0] - mean))[1].flip(1)[:, :PCA]
+    with torch.random.fork_rng():
+        torch.manual_seed(mix(0, 34))
+        _, _, axes = torch.pca_lowrank(pixels[0], min(PCA, pixels[0].shape[1] // 4 + 1), niter=4)
     yield f"PCA, {axes.shape[1]} axes", ((pixels[0] - mean) @ axes, (pixels[1] - mean) @ axes)
     yield "an untrained encoder", of(untrained.encode)
 
@@ -216,6 +233,7 @@ def plot(rows: list[Row], path: Path) -> None:
     axes.flat[0].set_ylabel("test error, per cent")
     axes.flat[1].legend(frameon=False, loc="lower left")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         page.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot write {path}: {error}; name a .png after -o") from None
