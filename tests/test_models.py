@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from genloom import objectives
-from genloom.capabilities import Latent, Samples
+from genloom.capabilities import Encodes, Latent, Samples
 from genloom.catalogue import MODELS, find_model
 from genloom.checkpoint import plain, read_weights
 from genloom.errors import InputError
@@ -71,10 +71,9 @@ def test_contract(name, precision):
     assert moved == seats.keys()
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [n for n in MODELS if issubclass(find_model(n), Samples)])
 def test_samples_have_shape_range_and_seed(name):
     model = build(name).eval()
-    assert isinstance(model, Samples)
     a, b, c = (model.sample(5, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
     assert a.shape == (5, *model.shape.dims) and torch.equal(a, b) and not torch.equal(a, c)
     if isinstance(model.shape, ImageShape):
@@ -95,8 +94,21 @@ def test_saved_weights_give_the_same_samples(name):
         for p in b.parameters():
             p.add_(1)
     read_weights(b, {key: plain(value) for key, value in a.state_dict().items()}, "here")
-    x, y = (m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (a, b))
+    if isinstance(a, Samples):
+        x, y = (m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (a, b))
+    else:
+        x, y = (m.encode(torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))) for m in (a, b))
     assert torch.equal(x, y)
+
+
+@pytest.mark.parametrize("name", [n for n in MODELS if issubclass(find_model(n), Encodes)])
+def test_codes_go_back_to_pictures_in_range(name):
+    model = build(name).eval()
+    x = (torch.randint(0, 17, (5, 1, 8, 8), generator=torch.Generator().manual_seed(0)) / 16).float()
+    z = model.encode(x)
+    back = model.decode(z)
+    assert z.shape == (5, model.hyper.z) and back.shape == x.shape and back.min() >= 0 and back.max() <= 1
+    assert torch.allclose(model.encode(x[2:3]), z[2:3], atol=1e-5)  # of each picture by itself
 
 
 @pytest.mark.parametrize("name", MODELS)

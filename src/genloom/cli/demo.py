@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from genloom.api import Request, prepare
 from genloom.cli.fit import train
@@ -64,12 +64,13 @@ def demo_command(out: str, seconds: float, seed: int) -> int:
 
 
 def table(judgements: list[Judgement]) -> Any:
-    """Return a few of the figures, a model a column."""
-    found = Table("", *(judgement.run.record["model"] for judgement in judgements), "", box=None)
+    """Return a few of the figures, a model a column; the page has them all, with their intervals."""
+    models = [judgement.run.record["model"] for judgement in judgements]
+    found = Table(Column(no_wrap=True), *(Column(name, no_wrap=True) for name in models), "", box=None)
     for start, meaning in ROWS:
         names = {name for judgement in judgements for name in judgement.measures if name.startswith(start)}
         for name in sorted(names):
-            cells = [str(j.measures[name]) if name in j.measures else "-" for j in judgements]
+            cells = [f"{j.measures[name].value:.3g}" if name in j.measures else "-" for j in judgements]
             found.add_row(name, *cells, meaning)
     speeds = [f"{judgement.cost['samples_per_cpu_second']:,.0f}" for judgement in judgements]
     found.add_row("samples / CPU second", *speeds, "on this machine")
