@@ -14,6 +14,11 @@ PUBLISHED = {
     ("gan-mnist-paper", "parzen"): "225 +- 2 (Goodfellow et al. 2014, Table 1)",
     ("gated-mnist", "nats"): "about 80 (gated; Gulrajani et al. 2016 report 80.10)",
     ("vae-mnist", "mlp_iw5000"): "86.76 (Burda et al. 2015, Table 1)",
+    ("pixelcnn-mnist", "nats"): "81.30 (van den Oord et al. 2016, Table 4)",
+    ("pixelrnn-diagonal-mnist", "nats"): "79.20 (van den Oord et al. 2016, Table 4)",
+    ("pixelrnn-row-mnist", "nats"): "80.54 (van den Oord et al. 2016, Table 4)",
+    ("few-labels", "propagation_100"): "11.82 (M1+TSVM, Kingma et al. 2014, Table 1)",
+    ("few-labels", "propagation_1000"): "4.24 (M1+TSVM, Kingma et al. 2014, Table 1)",
     ("cgan-mnist", "parzen"): "132 +- 1.8 (Mirza & Osindero 2014, Table 1)",
 }
 
