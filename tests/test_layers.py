@@ -13,7 +13,7 @@ LONGEST_FILE, LONGEST_FUNCTION, DEEPEST = 400, 60, 3
 
 # A file may import from its own layer's packages named here and from every layer above it in this list.
 LAYERS = [
-    {"errors", "hyper", "shape"},
+    {"errors", "hyper", "columns", "shape"},
     {"model"},
     {"objectives", "schedules", "nn", "capabilities", "levels", "autoregressive"},
     {"models", "data"},
@@ -27,7 +27,7 @@ LAYERS = [
     {"__main__"},
 ]
 FORBIDDEN = {("models", "data"), ("models", "models"), ("data", "model"), ("data", "models"), ("data", "objectives")}
-LIGHT = ("errors", "hyper", "shape", "model", "objectives", "schedules", "nn", "capabilities", "models", "deal", "seat",
+LIGHT = ("errors", "hyper", "columns", "shape", "model", "objectives", "schedules", "nn", "capabilities", "models", "deal", "seat",
          "checkpoint", "run", "health", "trainer", "machine")  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from genloom.errors import InputError
 from genloom.hyper import Hyper
 from genloom.interrupt import Interrupt
 from genloom.machine import Precision, pick_device, pick_precision, processor
+from genloom.measures.holes import HeldOut
 from genloom.measures.light import LightJudge
 from genloom.model import Dataset, Model
 from genloom.run import Run
@@ -91,7 +92,7 @@ class Session:
         model = self.model_class(self.hyper, self.data.shape)
         run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
         meet()
-        score = score or LightJudge.for_model(model, self.data, self.plan.seed)
+        score = score or HeldOut.for_data(self.data) or LightJudge.for_model(model, self.data, self.plan.seed)
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:

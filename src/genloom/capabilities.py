@@ -109,3 +109,19 @@ class Infers(Encodes):
     @abstractmethod
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance `[n, z]` of q(z|x) of examples `[n, *dims]`."""
+
+
+class Imputes(ABC):
+    """Fills in the missing cells of rows."""
+
+    @abstractmethod
+    def impute(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Return rows `[n, D]` whose cells outside of `mask` `[n, D]` are the best guess: a mean, or the likeliest category.
+
+        Cells of the mask are those of `x`, bit for bit; what `x` holds elsewhere is not looked at. The answer for a row
+        does not depend on the rows beside it.
+        """
+
+    @abstractmethod
+    def draw(self, x: Tensor, mask: Tensor, draws: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return `draws` ways `[draws, n, D]` to fill the rows in, as different as the known cells leave open."""

@@ -15,6 +15,7 @@ MODELS = {
     "pixelrnn": ("genloom.models.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "autoencoder": ("genloom.models.autoencoder:Autoencoder", "Hinton & Salakhutdinov 2006; denoising: Vincent et al. 2008"),
     "vae": ("genloom.models.vae:VAE", "Auto-Encoding Variational Bayes, Kingma & Welling 2013"),
+    "gain": ("genloom.models.gain:GAIN", "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018"),
     "line": ("genloom.models.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
 

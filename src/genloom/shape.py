@@ -13,12 +13,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.columns import Column, Kind
 from genloom.errors import InputError, nearest
 
 
@@ -71,7 +72,7 @@ class Shape(ABC):
     def from_json(values: Mapping[str, Any]) -> Shape:
         """Rebuild a shape of whatever kind from `to_json`."""
         rest = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "kind"}
-        kinds: dict[str, type[Shape]] = {"images": ImageShape, "points": PointShape}
+        kinds: dict[str, type[Shape]] = {"images": ImageShape, "points": PointShape, "table": TableShape}
         return kinds[values["kind"]](**rest)
 
 
@@ -123,6 +124,33 @@ class PointShape(Shape):
 
     def describe(self) -> str:
         return f"points of {self.columns} number{'s' if self.columns > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class TableShape(Shape):
+    """Rows `[D]` of a table, each cell coded by its column; a mask `[D]` beside a row says which cells are known."""
+
+    kind: ClassVar[str] = "table"
+    columns: tuple[Column, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", tuple(map(as_column, self.columns)))
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return (len(self.columns),)
+
+    def describe(self) -> str:
+        counts = {kind: sum(column.kind == kind for column in self.columns) for kind in get_args(Kind)}
+        kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
+        return f"rows of {len(self.columns)} column{'s' if len(self.columns) > 1 else ''} ({kinds})"
+
+
+def as_column(value: Column | Mapping[str, Any]) -> Column:
+    """Return a column as itself, or rebuilt from JSON."""
+    if isinstance(value, Column):
+        return value
+    return Column(**{name: tuple(part) if isinstance(part, list) else part for name, part in value.items()})
 
 
 def grid(samples: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from genloom.errors import InputError
-from genloom.shape import ImageShape, PointShape
+from genloom.shape import ImageShape, PointShape, TableShape
 
 
 @dataclass
@@ -80,3 +80,30 @@ class PointData:
     def batch(self, index: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return `x [n, D]`."""
         return {"x": self.x[index]}
+
+
+@dataclass
+class TableData:
+    """Rows of a table, coded, with the mask of their known cells.
+
+    Attributes:
+        x: codes `[n, D]` in float32, 0 where missing.
+        mask: known cells `[n, D]`.
+        held: known cells `[n, D]` that training does not see, by which it is judged.
+    """
+
+    x: Tensor
+    mask: Tensor
+    held: Tensor
+    shape: TableShape
+    source: str
+    fingerprint: str
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return `x [n, D]` and `mask [n, D]` without the cells that are held out."""
+        mask = self.mask[index] & ~self.held[index]
+        return {"x": self.x[index] * mask, "mask": mask}

@@ -1,0 +1,125 @@
+"""Cells of a table on their way into a net and out of it, and the nets between: fully connected, with residuals."""
+
+# B batch, D columns, W numbers that the cells become, C columns of categories
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.columns import WEEK, YEAR, Column
+from genloom.nn.dense import exactly
+
+
+class Cells(nn.Module):
+    """Spreads coded cells `[B, D]` into numbers `[B, W]`, and reads a net's W outputs back as cells.
+
+    A number stays one number, a category becomes one of as many, side by side. The numbers come first.
+    """
+
+    numbers: Tensor
+    choices: Tensor
+    start: Tensor
+    owner: Tensor
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        numbers = [d for d, column in enumerate(columns) if not column.levels]
+        choices = [d for d, column in enumerate(columns) if column.levels]
+        self.levels = [columns[d].levels for d in choices]
+        start = [len(numbers) + sum(self.levels[:i]) for i in range(len(choices))]
+        owner = numbers + [d for d, levels in zip(choices, self.levels, strict=True) for _ in range(levels)]
+        for name, places in (("numbers", numbers), ("choices", choices), ("start", start), ("owner", owner)):
+            self.register_buffer(name, torch.tensor(places, dtype=torch.long), persistent=False)
+        self.width = len(owner)
+
+    def spread(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the numbers `[B, W]` of cells `[B, D]`, zero for cells outside of the mask."""
+        parts = [x[:, self.numbers], x.new_zeros(len(x), self.width - len(self.numbers))]
+        if self.levels:
+            place = x[:, self.choices].long() + self.start - len(self.numbers)
+            parts[1] = parts[1].scatter(1, place, 1.0)
+        w = torch.cat(parts, 1)
+        return w if mask is None else w * mask[:, self.owner]
+
+    def read(self, w: Tensor) -> Tensor:
+        """Return the cells `[B, D]` of numbers `[B, W]`: of a category, the one with the largest."""
+        x = w.new_empty(len(w), len(self.numbers) + len(self.choices))
+        x[:, self.numbers] = w[:, : len(self.numbers)]
+        for d, part in zip(self.choices.tolist(), self.parts(w), strict=True):
+            x[:, d] = part.argmax(1).to(w.dtype)
+        return x
+
+    def parts(self, w: Tensor) -> Sequence[Tensor]:
+        """Return the numbers `[B, levels]` of each column of categories."""
+        return w[:, len(self.numbers) :].split(self.levels, 1)
+
+    def loss(self, w: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the loss of outputs `[B, W]` for cells `[B, D]`, a mean over cells by their weights `[B, D]`.
+
+        Squared error of numbers, cross-entropy of categories, from logits.
+        """
+        n = len(self.numbers)
+        total = ((w[:, :n] - x[:, self.numbers]).square() * weight[:, self.numbers]).sum()
+        for d, part in zip(self.choices.tolist(), self.parts(w), strict=True):
+            total = total + (F.cross_entropy(part, x[:, d].long(), reduction="none") * weight[:, d]).sum()
+        return total / weight.sum().clamp_min(1)
+
+    def pick(self, w: Tensor, noise: Tensor) -> Tensor:
+        """Return outputs `[B, W]` with the logits of each category turned into a drawn one-hot.
+
+        Gumbel's trick, from uniform noise `[B, W]`; the gradient is that of the softmax (Jang et al. 2017).
+        """
+        if not self.levels:
+            return w
+        n = len(self.numbers)
+        gumbel = -(-noise.clamp(1e-9, 1 - 1e-7).log()).log()
+        drawn = [w[:, :n]]
+        for logits in self.parts(w + gumbel):
+            soft = logits.softmax(1)
+            hard = F.one_hot(soft.argmax(1), soft.shape[1]).to(soft.dtype)
+            drawn.append(hard + soft - soft.detach())
+        return torch.cat(drawn, 1)
+
+
+class Calendar(nn.Module):
+    """The day of the week and of the year of each date among the cells, as points on a circle: `[B, 4 x dates]`."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.dates = [(d, column.mean, column.scale) for d, column in enumerate(columns) if column.kind == "date"]
+        self.width = 4 * len(self.dates)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        parts = [x.new_zeros(len(x), 0)]
+        for d, mean, scale in self.dates:
+            seconds = x[:, d].double() * scale + mean  # single precision would lose the day
+            for period in (WEEK, YEAR):
+                angle = 2 * math.pi * (seconds / period)
+                parts.append((torch.stack([angle.sin(), angle.cos()], 1) * mask[:, d, None]).to(x.dtype))
+        return torch.cat(parts, 1)
+
+
+class Residual(nn.Module):
+    """A normalised two-layer step beside a shortcut: `[B, width] -> [B, width]`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.inner, self.outer = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return h + self.outer(F.silu(self.inner(self.norm(h))))
+
+
+class Exact(nn.Linear):
+    """A last layer in full precision, also under bf16 autocast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return exactly(self, x) if self.weight.dtype == torch.float32 else super().forward(x)
+
+

@@ -1,0 +1,187 @@
+"""GAIN as a way to fill holes: sized to the table, trained on it, its intervals calibrated on cells held out."""
+
+# n rows, D columns
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from genloom.api import Request, load, prepare
+from genloom.capabilities import Imputes
+from genloom.columns import Bits, Column, Numbers
+from genloom.data.arrays import TableData
+from genloom.model import Model
+from genloom.shape import TableShape
+from genloom.tools.fillers import Filler
+from genloom.trainer import Report
+
+HELD, MOST_HELD, LEAST_HELD = 0.05, 20_000, 20  # known cells that training does not see: their share, most, least
+DRAWS = 40  # from which an interval is taken
+FEW = 80  # held cells of a column below which all columns share one stretch
+PACE = 40  # rounds that are timed where a time is given
+ROWS = 8192  # rows filled at once
+
+
+def sized(n: int, columns: int) -> tuple[dict[str, Any], int]:
+    """Return hyper-parameters and a number of rounds for a table of n rows, so much the larger as there is to learn."""
+    cells = n * columns
+    if cells < 4000:
+        return {"width": 64, "blocks": 1, "z": 8, "batch": 64, "jury": 32, "rate": 3e-3, "shadow": 4e3}, 300 + cells // 10
+    if cells < 40_000:
+        return {"width": 128, "blocks": 2, "batch": 128, "jury": 64, "shadow": 3e4}, 3000
+    if cells < 300_000:
+        return {"width": 256, "batch": 128, "jury": 64, "shadow": 6e4}, 6000
+    return {}, 8750
+
+
+class Network(Filler):
+    """The modern GAIN, or the paper's.
+
+    Args:
+        preset: of the model.
+        hyper: hyper-parameters to set, over those that the table's size suggests.
+        rounds: of training; what the table's size suggests where None.
+        seconds: most seconds to train, or None.
+        out: a run folder to keep, or None.
+        seed: all randomness follows from it.
+        watch: told of each report of training, with the examples planned.
+    """
+
+    def __init__(self, preset: str = "modern", hyper: Mapping[str, Any] | None = None, rounds: int | None = None,
+                 seconds: float | None = None, out: Path | None = None, seed: int = 0, threads: int | None = None,
+                 watch: Callable[[Report, int], None] | None = None) -> None:  # fmt: skip
+        self.preset, self.hyper, self.rounds, self.seconds = preset, dict(hyper or {}), rounds, seconds
+        self.out, self.seed, self.threads, self.watch = out, seed, threads, watch
+
+    def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
+        data = table_data(x, mask, columns, self.seed)
+        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+            request = self.request(data, self.out or Path(folder) / "run")
+            if self.seconds is not None:
+                request = self.paced(request, Path(folder))
+            for report in prepare(request).play():
+                if self.watch:
+                    self.watch(report, request.examples or 0)
+                if report.fatal:
+                    raise RuntimeError(report.health[0].text)
+            self.model = load(request.out, "best" if data.held.any() else "last").double()
+        self.columns = columns
+        self.stretch, self.calibrated = np.ones(len(columns)), bool(data.held.any())
+        self.calibrate(data)
+
+    def request(self, data: TableData, out: str | Path) -> Request:
+        """Return what is asked of training."""
+        hyper, rounds = sized(len(data), data.shape.width) if self.preset == "modern" else ({}, 10_000)
+        hyper = hyper | self.hyper
+        batch = min(int(hyper.get("batch", 384 if self.preset == "modern" else 128)), len(data))
+        examples = (self.rounds or rounds) * batch
+        if self.preset == "modern":
+            hyper = {"anneal": examples} | hyper
+        # Checkpoints are due by examples, not by the clock: the same seed then gives the same weights on any machine.
+        return Request("gain", data, out, preset=self.preset, hyper=hyper, examples=examples, seed=self.seed,
+                       device="cpu", precision="auto" if self.preset == "modern" else "fp32", threads=self.threads,
+                       save_examples=max(examples // 10, 1), report_examples=max(examples // 50, 1))  # fmt: skip
+
+    def paced(self, request: Request, folder: Path) -> Request:
+        """Return the request with as many examples as the time allows, as some timed rounds foretell."""
+        session = prepare(replace(request, out=folder / "pace", examples=PACE * prepare(request).plan.batch))
+        began = time.monotonic()
+        for _ in session.play():
+            pass
+        speed = PACE * session.plan.batch / (time.monotonic() - began)
+        examples = max(session.plan.batch, min(request.examples or 0, int(speed * (self.seconds or 0))))
+        hyper = {**request.hyper, "anneal": examples} if self.preset == "modern" else request.hyper
+        return replace(request, examples=examples, hyper=hyper, save_examples=max(examples // 10, 1),
+                       report_examples=max(examples // 50, 1), minutes=(self.seconds or 0) / 60)  # fmt: skip
+
+    # -- filling -----------------------------------------------------------------------------------
+
+    def fill(self, x: Numbers, mask: Bits) -> Numbers:
+        parts = [self.imputer.impute(rows, known).numpy() for rows, known in batches(x, mask)]
+        return np.concatenate(parts).astype(float) if parts else x.copy()
+
+    def draw(self, x: Numbers, mask: Bits, draws: int, seed: int) -> Numbers:
+        """Return ways to fill the rows in `[draws, n, D]`, those of numbers stretched around the best guess as calibrated."""
+        generator = torch.Generator().manual_seed(seed)
+        parts = []
+        for rows, known in batches(x, mask):
+            best = self.imputer.impute(rows, known).numpy()
+            drawn = self.imputer.draw(rows, known, draws, generator).numpy()
+            parts.append(best + self.stretch * (drawn - best))
+        return np.concatenate(parts, 1).astype(float) if parts else np.repeat(x[None], draws, 0)
+
+    def interval(self, x: Numbers, mask: Bits, seed: int = 0) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """Return the best guess `[n, D]`, the ends of its 90 % interval, and the share of draws that agree with it.
+
+        Of categories the ends are the guess itself, and the share is what there is to know; of numbers the share is 1.
+        """
+        drawn = self.draw(x, mask, DRAWS, seed)
+        best = self.fill(x, mask)
+        low, high = np.minimum(best, np.quantile(drawn, 0.05, 0)), np.maximum(best, np.quantile(drawn, 0.95, 0))
+        agree = np.ones_like(best)
+        for d, column in enumerate(self.columns):
+            if column.levels:
+                low[:, d] = high[:, d] = best[:, d]
+                agree[:, d] = (drawn[:, :, d] == best[:, d]).mean(0)
+        return best, low, high, agree
+
+    @property
+    def imputer(self) -> Imputes:
+        """The trained model."""
+        assert isinstance(self.model, Model) and isinstance(self.model, Imputes)
+        return self.model
+
+    def calibrate(self, data: TableData) -> None:
+        """Set the stretch of each column's draws so that nine in ten intervals hold the held-out truth.
+
+        Conformal prediction (Vovk et al. 2005; Romano et al. 2019): the least stretch that would have covered each held
+        cell, and of these the 90 % quantile, of a column that has enough of them, else of all together.
+        """
+        rows = data.held.any(1)
+        if not rows.any():
+            return
+        x, held = data.x[rows].double().numpy(), data.held[rows].numpy()
+        best, low, high, _ = self.interval(x, (data.mask & ~data.held)[rows].numpy(), self.seed + 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            needed = np.where(x > best, (x - best) / (high - best), (best - x) / (best - low))
+        needed = np.where(np.abs(x - best) < 1e-9, 0.0, np.nan_to_num(needed, nan=0.0, posinf=20.0))
+        numbers = np.array([column.levels == 0 for column in data.shape.columns])
+        pooled = ninety(needed[:, numbers][held[:, numbers]])
+        for d in np.flatnonzero(numbers):
+            mine = needed[held[:, d], d]
+            self.stretch[d] = ninety(mine) if len(mine) >= FEW else pooled
+
+
+def ninety(values: Numbers) -> float:
+    """Return the value that nine in ten are to fall below, by the rule that holds for the next one too; 1 without any."""
+    if len(values) < 10:
+        return 1.0
+    return float(np.clip(np.quantile(values, min(1.0, 0.9 * (1 + 1 / len(values)))), 0.1, 10.0))
+
+
+def table_data(x: Numbers, mask: Bits, columns: Sequence[Column], seed: int) -> TableData:
+    """Return the table as data to train on, with some known cells held out where there are enough."""
+    known = int(mask.sum())
+    share = min(HELD, MOST_HELD / max(known, 1))
+    held = (np.random.default_rng(seed).random(mask.shape) < share) & mask
+    if held.sum() < LEAST_HELD:
+        held[:] = False
+    codes = torch.as_tensor(np.where(mask, x, 0), dtype=torch.float32)
+    digest = hashlib.blake2b(codes.numpy().tobytes() + mask.tobytes(), digest_size=16).hexdigest()
+    return TableData(codes, torch.as_tensor(mask), torch.as_tensor(held), TableShape(columns=tuple(columns)), "python", digest)
+
+
+def batches(x: Numbers, mask: Bits) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield rows and masks some thousands at a time, in double precision: a row's answer must not hang on its neighbours."""
+    for start in range(0, len(x), ROWS):
+        part = slice(start, start + ROWS)
+        yield torch.as_tensor(np.where(mask[part], x[part], 0)), torch.as_tensor(mask[part])
