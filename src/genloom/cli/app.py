@@ -348,6 +348,9 @@ def complete(
     complete_command(run, picture, known, n, out, seed, label, checkpoint)
 
 
+app.command("genloom.cli.tables:repair", name="repair")
+
+
 @app.command
 def models(model: Annotated[str | None, Parameter(help="show its hyper-parameters")] = None) -> None:
     """List the models, or the hyper-parameters of one."""

@@ -40,8 +40,13 @@ from genloom.errors import InputError
 from genloom.hyper import hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.cells import Calendar, Cells, Exact, Residual
+from genloom.nn.dense import full_precision
+from genloom.nn.gaussian import ROWS as STUDIED
+from genloom.nn.gaussian import Gaussian
 from genloom.schedules import Descent
 from genloom.shape import Shape, TableShape
+
+LINEAR = 96  # numbers in a row up to which the generator starts from the best linear guess
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,11 @@ class GAIN(Model, Imputes):
     def settle(cls, hyper: GAINHyper, data: Dataset) -> GAINHyper:  # type: ignore[override]
         """Return the hyper-parameters with a batch that small data can fill."""
         return hyper.with_values({"batch": min(hyper.batch, len(data))}) if len(data) > 1 else hyper
+
+    def study(self, data: Dataset) -> None:
+        if isinstance(self.nets, ModernNets):
+            batch = data.batch(torch.arange(min(len(data), STUDIED)))
+            self.nets.study(batch["x"], batch["mask"].to(batch["x"].dtype))
 
     def players(self) -> Sequence[Player]:
         return [self.hyper.player("generator", self.nets.generator), self.hyper.player("discriminator", self.nets.critics)]
@@ -205,14 +215,15 @@ class ModernNets(nn.Module):
         self.hyper = hyper
         self.cells, self.calendar = Cells(shape.columns), Calendar(shape.columns)
         d, w = shape.width, self.cells.width
-        self.generator = Generator(w + self.calendar.width + d, w, hyper)
+        self.linear = Gaussian(w) if w <= LINEAR else None
+        self.generator = Generator(w + self.calendar.width + d + (w if self.linear else 0), w, hyper)
         self.critics = nn.ModuleDict({"cells": critic(w + d, d, hyper.width // 2), "rows": critic(w, 1, hyper.width // 2)})
 
     def round(self, x: Tensor, m: Tensor) -> Iterator[Move]:
         hyper, cells = self.hyper, self.cells
         k = m * (torch.rand_like(m) >= hyper.hide * torch.rand_like(m[:, :1]))
         hidden = m - k
-        features, point = self.generator(self.entered(x, k))
+        features, point = self.generated(x, k)
         pair = [self.generator.drawn(features, point, self.noise(point)) for _ in range(2)]
         loss = cells.loss(point, x, hidden) + hyper.visible * cells.loss(point, x, k)
         spread = energy(cells, pair, x, hidden)
@@ -227,9 +238,22 @@ class ModernNets(nn.Module):
             loss, notes = loss + hyper.adversary * fooled, notes | {"fooled": fooled}
         yield Move("generator", loss + spread, notes)
 
-    def entered(self, x: Tensor, k: Tensor) -> Tensor:
-        """Return what the generator is shown of rows `[B, D]`: the cells of `k`, and which those are."""
-        return torch.cat([self.cells.spread(x, k), self.calendar(x, k), k], 1)
+    def generated(self, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features, and the mean of each number or the logits `[B, W]`, given the cells `k` of rows `[B, D]`."""
+        w = self.cells.spread(x, k)
+        shown = [w, self.calendar(x, k), k]
+        if self.linear is None:
+            return self.generator(torch.cat(shown, 1))
+        with full_precision(w):
+            base = self.linear(w, k[:, self.cells.owner])
+        features, point = self.generator(torch.cat([*shown, base], 1))
+        n = len(self.cells.numbers)
+        return features, torch.cat([base[:, :n] + point[:, :n], point[:, n:]], 1)
+
+    def study(self, x: Tensor, m: Tensor) -> None:
+        """Learn how the numbers hang together linearly."""
+        if self.linear is not None:
+            self.linear.fit(self.cells.spread(x, m), m[:, self.cells.owner])
 
     def noise(self, point: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the noise `[B, W + z]` of a draw around outputs `[B, W]`."""
@@ -254,11 +278,11 @@ class ModernNets(nn.Module):
 
     def guess(self, x: Tensor, m: Tensor) -> Tensor:
         """Return the cells that the first head finds best."""
-        return self.cells.read(self.generator(self.entered(x, m))[1])
+        return self.cells.read(self.generated(x, m)[1])
 
     def draws(self, x: Tensor, m: Tensor, draws: int, generator: torch.Generator | None) -> Iterator[Tensor]:
         """Yield ways to fill rows in, each from noise of its own."""
-        features, point = self.generator(self.entered(x, m))
+        features, point = self.generated(x, m)
         for _ in range(draws):
             w = self.generator.drawn(features, point, self.noise(point, generator))
             yield self.cells.read(self.cells.pick(w, torch.rand(w.shape, generator=generator).to(w)))

@@ -1,0 +1,95 @@
+"""`genloom repair`: what was found, how each method did on known cells, and what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from genloom.errors import InputError
+from genloom.tools.repair import METHODS, Settings
+from genloom.tools.repair_files import Outcome, repair_file
+from genloom.trainer import Report
+
+console = Console(highlight=False, markup=False)
+
+
+def repair_command(source: str, out: str | None, table: str | None, settings: Settings, draws: int, report: str | None,
+                   replace: bool) -> None:  # fmt: skip
+    """Repair a file or a table of a database, and say what was done."""
+    if settings.minutes is not None and not 0 < settings.minutes < float("inf"):
+        raise InputError(f"--minutes takes a number above 0, got {settings.minutes}")
+    if not 0 <= draws <= 100:
+        raise InputError(f"--draws takes a number from 0 to 100, got {draws}")
+    if "://" in source:
+        from genloom.tools.databases import repair_database
+
+        if out:
+            raise InputError("a database is repaired within itself, into TABLE_repaired and TABLE_repairs: leave -o away")
+        if not table:
+            raise InputError("name the table of the database to repair: --table NAME")
+        outcome = repair_database(source, table, settings, draws, replace, watched())
+    else:
+        if not out:
+            raise InputError("repair needs -o FILE for the repaired table; the table itself stays as it is")
+        outcome = repair_file(source, out, settings, draws, watched())
+    say(outcome)
+    if report:
+        from genloom.tools.repair_page import write_report
+
+        write_report(outcome, report)
+        console.print(f"report: {report}", soft_wrap=True)
+
+
+def watched() -> Callable[[Report, int], None]:
+    """Return what shows on a terminal how far training is."""
+    def show(report: Report, examples: int) -> None:
+        if console.is_terminal and not console.quiet:
+            share = report.examples / max(examples, 1)
+            console.print(f"learning from the table: {share:4.0%}", end="\r" if share < 1 else "\n")
+
+    return show
+
+
+def say(outcome: Outcome) -> None:
+    """Print the outcome."""
+    holes = sum(outcome.missing.values())
+    if not holes:
+        console.print(f"{outcome.source} has no missing cell in {outcome.rows:,} rows: "
+                      f"{outcome.written[0]} is the same table", soft_wrap=True)  # fmt: skip
+        return
+    filled, doubtful = sum(outcome.filled.values()), sum(outcome.doubtful.values())
+    console.print(f"{outcome.source}: {outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled in", soft_wrap=True)
+    if outcome.repairer.tests:
+        console.print()
+        console.print(test_table(outcome))
+        console.print("errors on known cells that were hidden: of numbers relative to the column's spread (1 is no better than "
+                      "the mean), of categories the share that is wrong; * is what filled the column", soft_wrap=True)  # fmt: skip
+        if outcome.repairer.coverage is not None:
+            console.print(f"GAIN's 90 % intervals held {outcome.repairer.coverage:.0%} of the hidden numbers")
+        console.print()
+    for name, count in outcome.left().items():
+        why = next(field.why for field in outcome.repairer.layout.fields if field.name == name)
+        console.print(f"left empty: {count:,} cells of {name!r} ({why})", soft_wrap=True)
+    if doubtful:
+        console.print(f"{doubtful:,} filled cells are not to be trusted: the log says which and why", soft_wrap=True)
+    for path in outcome.written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+def test_table(outcome: Outcome) -> Table:
+    """Return the self-test's figures, a column of the table a line."""
+    repairer = outcome.repairer
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("column", overflow="fold")
+    for heading in ("kind", "missing", *METHODS):
+        shown.add_column(heading, justify="left" if heading == "kind" else "right")
+    for column in repairer.columns:
+        cells = []
+        for method in METHODS:
+            error = repairer.tests[method][column.name].error
+            star = "*" if repairer.chosen[column.name] == method else " "
+            cells.append(("–" if error != error else f"{error:.3f}") + star)
+        shown.add_row(column.name, column.kind, f"{outcome.missing[column.name]:,}", *cells)
+    return shown

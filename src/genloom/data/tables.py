@@ -1,0 +1,369 @@
+"""Tables in files, read and written some rows at a time: CSV, of which every untouched byte is kept, and Parquet."""
+
+# n rows
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+import zlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from genloom.columns import Bits
+from genloom.errors import InputError
+
+CHUNK = 50_000  # rows held at once
+DELIMITERS = ",;\t|"
+SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+Fill = Callable[[pd.DataFrame, int], Mapping[str, tuple[Bits, Sequence[Any]]]]
+
+
+class Table(ABC):
+    """A table in a file.
+
+    Attributes:
+        path: where it is.
+    """
+
+    path: Path
+
+    @abstractmethod
+    def chunks(self) -> Iterator[pd.DataFrame]:
+        """Yield the rows in order, some thousands at a time; the index counts on from 0."""
+
+    @abstractmethod
+    def rewrite(self, out: Path, fill: Fill) -> None:
+        """Write the table with cells replaced.
+
+        Args:
+            fill: given some rows and the number of the first, returns for columns by name which of the rows to
+                replace `[n]`, and the cells to put there.
+        """
+
+
+def find_table(source: str | os.PathLike[str]) -> Table:
+    """Return the table at a path.
+
+    Raises:
+        InputError: there is none, or it is no table.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise InputError(f"no table at {source}: no such file")
+    if not path.name.lower().endswith(SUFFIXES):
+        raise InputError(f"{source} is no table: a {', '.join(SUFFIXES)} file is, or the address of a database")
+    if path.is_dir():
+        raise InputError(f"{source} is a folder: name the file of a table in it")
+    return ParquetTable(path) if path.suffix.lower() in (".parquet", ".pq") else CsvTable.open(path)
+
+
+@contextmanager
+def replaced(out: Path) -> Iterator[Path]:
+    """Give a temporary name beside `out`, and move it there if all goes well: a file is whole or not there.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    part: Path | None = None
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
+        os.close(handle)
+        part = Path(name)
+        yield part
+        mask = os.umask(0)
+        os.umask(mask)
+        part.chmod(0o666 & ~mask)
+        part.replace(out)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}; nothing was written") from None
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+# -- CSV -------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Record:
+    """A line of a CSV file, or several where a quoted field holds line ends: its raw fields and how it ends."""
+
+    fields: list[str]
+    end: str
+
+
+@dataclass
+class CsvTable(Table):
+    """A text file with a heading, one row a line.
+
+    Attributes:
+        delimiter: what stands between fields.
+        encoding: utf-8, or latin-1 where it is not.
+        names: the headings.
+    """
+
+    path: Path
+    delimiter: str
+    encoding: str
+    names: list[str]
+
+    @classmethod
+    def open(cls, path: Path) -> CsvTable:
+        """Look at the first lines: which delimiter, which encoding, which headings.
+
+        Raises:
+            InputError: it is no text, or has no heading or no row.
+        """
+        with readable(path), opened(path, "rb") as file:
+            start = file.read(1 << 16)
+        if b"\0" in start:
+            raise InputError(f"{path} is no table: it holds bytes that no text has")
+        encoding = text_encoding(start)
+        lines = start.decode(encoding, "replace").splitlines()
+        if not lines or not lines[0].strip():
+            raise InputError(f"{path} is empty: a table begins with a line of headings")
+        delimiter = max(DELIMITERS, key=lambda mark: agreement(lines[:20], mark))
+        if delimiter not in lines[0]:
+            delimiter = ","
+        table = cls(path, delimiter, encoding, [])
+        heading = next(table.records())
+        table.names = [unquoted(field).strip() for field in heading.fields]
+        if all(is_number(name) for name in table.names):
+            raise InputError(f"{path} begins with numbers: its first line must name the columns")
+        return table
+
+    def records(self) -> Iterator[Record]:
+        """Yield the heading and the rows, raw.
+
+        Raises:
+            InputError: the file is cut short, is no text, or a quote is never closed.
+        """
+        with readable(self.path), opened(self.path, "rb") as raw:
+            file = io.TextIOWrapper(raw, encoding=self.encoding, newline="")
+            held, number = "", 0
+            last: Record | None = None
+            for number, line in enumerate(file, 1):
+                held += line
+                if held.count('"') % 2:  # inside of a quoted field: the record goes on
+                    if len(held) > 1 << 20:
+                        break
+                    continue
+                text = held.rstrip("\r\n")
+                end, held = held[len(text) :], ""
+                if not text and last and len(last.fields) > 1:  # an empty line; with one column it is a missing cell
+                    last.end += end
+                    continue
+                if last:
+                    yield last
+                last = Record(split_record(text, self.delimiter), end)
+            if held:
+                raise InputError(f"{self.path}: a quote is opened and never closed, near line {number:,}")
+            if last:
+                yield last
+
+    def rows(self) -> Iterator[tuple[int, list[Record]]]:
+        """Yield rows some thousands at a time, each time with the number of the first.
+
+        Raises:
+            InputError: a row has more or fewer fields than the heading.
+        """
+        held: list[Record] = []
+        first = 0
+        for i, record in enumerate(self.records()):
+            if i == 0:
+                continue
+            if len(record.fields) != len(self.names):
+                raise InputError(f"{self.path}: row {i:,} has {len(record.fields)} fields where the heading has "
+                                 f"{len(self.names)}; mend that line")  # fmt: skip
+            held.append(record)
+            if len(held) == CHUNK:
+                yield first, held
+                first, held = first + len(held), []
+        if held:
+            yield first, held
+        elif first == 0:
+            raise InputError(f"{self.path} has headings but no row")
+
+    def frame(self, first: int, rows: list[Record]) -> pd.DataFrame:
+        """Return rows as text."""
+        columns = zip(*(record.fields for record in rows), strict=True)
+        cells = {i: [unquoted(field) for field in column] for i, column in enumerate(columns)}
+        frame = pd.DataFrame(cells, index=range(first, first + len(rows)), dtype=object)
+        frame.columns = pd.Index(self.names)
+        return frame
+
+    def chunks(self) -> Iterator[pd.DataFrame]:
+        for first, rows in self.rows():
+            yield self.frame(first, rows)
+
+    def rewrite(self, out: Path, fill: Fill) -> None:
+        with replaced(out) as part, opened(part, "wb", out.name.endswith(".gz")) as raw:
+            file = io.TextIOWrapper(raw, encoding=self.encoding, newline="")
+            heading = next(self.records())
+            file.write(self.delimiter.join(heading.fields) + (heading.end or "\n"))
+            for first, rows in self.rows():
+                for name, (chosen, cells) in fill(self.frame(first, rows), first).items():
+                    column = self.names.index(name)
+                    for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+                        rows[i].fields[column] = quoted(str(cell), self.delimiter)
+                file.write("".join(self.delimiter.join(record.fields) + record.end for record in rows))
+            file.flush()
+            file.detach()
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while reading into one sentence."""
+    try:
+        yield
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is no text from some line on: it is damaged, or no table") from None
+    except (EOFError, zlib.error):
+        raise InputError(f"{path} is cut short: its compressed data ends early") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+
+
+def opened(path: Path, mode: str, packed: bool | None = None) -> Any:
+    """Open a file of bytes, packed by gzip or not."""
+    packed = path.name.endswith(".gz") if packed is None else packed
+    # Without a time of its own, the same table packs to the same bytes.
+    return gzip.GzipFile(path, mode, mtime=0) if packed else path.open(mode)
+
+
+def text_encoding(start: bytes) -> str:
+    """Return utf-8 where the bytes are, latin-1 where they are not; a mark at the very start stays where it is."""
+    try:
+        start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 4:  # not merely cut in the middle of a character
+            return "latin-1"
+    return "utf-8-sig" if start.startswith(b"\xef\xbb\xbf") else "utf-8"
+
+
+def agreement(lines: Sequence[str], mark: str) -> float:
+    """Return how well a delimiter fits: the fields that it gives, where all lines agree."""
+    counts = [len(split_record(line, mark)) for line in lines if line.strip()]
+    return counts[0] * (sum(count == counts[0] for count in counts) / len(counts)) ** 2
+
+
+def split_record(text: str, delimiter: str) -> list[str]:
+    """Split a record into raw fields, quotes and all."""
+    if '"' not in text:
+        return text.split(delimiter)
+    fields, held = [], ""
+    for piece in text.split(delimiter):
+        held = f"{held}{delimiter}{piece}" if held else piece
+        if held.count('"') % 2 == 0:
+            fields.append(held)
+            held = ""
+    return [*fields, held] if held else fields
+
+
+def unquoted(field: str) -> str:
+    """Return what a raw field says."""
+    stripped = field.strip()
+    if len(stripped) >= 2 and stripped[0] == stripped[-1] == '"':
+        return stripped[1:-1].replace('""', '"')
+    return field
+
+
+def quoted(cell: str, delimiter: str) -> str:
+    """Return a cell as a raw field."""
+    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in (delimiter, '"', "\n", "\r")) else cell
+
+
+def is_number(text: str) -> bool:
+    """Whether text reads as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+# -- Parquet ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class ParquetTable(Table):
+    """A Parquet file; types and metadata of its schema are kept."""
+
+    path: Path
+
+    def file(self) -> Any:
+        """Open the file.
+
+        Raises:
+            InputError: it is no Parquet file, or cut short.
+        """
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            return pyarrow.parquet.ParquetFile(self.path)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise InputError(f"{self.path} is no Parquet file, or cut short ({str(error).split('.')[0]})") from None
+
+    def batches(self) -> Iterator[tuple[int, Any]]:
+        """Yield record batches, each with the number of its first row."""
+        first = 0
+        for batch in self.file().iter_batches(CHUNK):
+            if batch.num_rows:
+                yield first, batch
+                first += batch.num_rows
+        if first == 0:
+            raise InputError(f"{self.path} has no row")
+
+    def chunks(self) -> Iterator[pd.DataFrame]:
+        for first, batch in self.batches():
+            yield frame_of(batch, first)
+
+    def rewrite(self, out: Path, fill: Fill) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        schema = self.file().schema_arrow
+        with replaced(out) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
+            for first, batch in self.batches():
+                for name, (chosen, cells) in fill(frame_of(batch, first), first).items():
+                    place = schema.names.index(name)
+                    column = batch.column(place)
+                    values = column.to_pylist()
+                    kind = schema.types[place]
+                    for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+                        values[i] = for_arrow(cell, kind)
+                    fixed = pyarrow.array(values, kind)
+                    batch = batch.set_column(place, schema.field(place), fixed)
+                writer.write_batch(batch)
+
+
+def frame_of(batch: Any, first: int) -> pd.DataFrame:
+    """Return a record batch as a DataFrame whose index counts on from `first`; whole numbers stay whole beside holes."""
+    import pyarrow
+
+    whole = {pyarrow.int8(): pd.Int8Dtype(), pyarrow.int16(): pd.Int16Dtype(), pyarrow.int32(): pd.Int32Dtype(),
+             pyarrow.int64(): pd.Int64Dtype(), pyarrow.bool_(): pd.BooleanDtype()}  # fmt: skip
+    frame = batch.to_pandas(types_mapper=whole.get)
+    frame.index = range(first, first + len(frame))
+    return frame
+
+
+def for_arrow(cell: Any, kind: Any) -> Any:
+    """Return a cell as an Arrow type takes it."""
+    import pyarrow.types as types
+
+    if types.is_decimal(kind):
+        return Decimal(str(cell)).quantize(Decimal(1).scaleb(-kind.scale))
+    return cell.date() if types.is_date(kind) else cell

@@ -1,0 +1,192 @@
+"""Repair of a table in a file: one pass to count and to sample, one to write; and what is said about it."""
+
+# n rows
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from genloom.columns import Bits, Numbers
+from genloom.data.layout import MISSING, known_cells
+from genloom.data.tables import find_table, replaced
+from genloom.errors import InputError
+from genloom.tools.repair import Fix, Repairer, Settings, refuse_useless
+from genloom.trainer import Report
+
+SAMPLE = 100_000  # rows that are held to learn from
+SHOWN = 2000  # values of a column that are kept for its picture
+WORST = 100  # doubtful cells that the report names
+LOG = ("row", "column", "value", "low", "high", "agreement", "method", "trusted", "doubt")
+
+
+@dataclass
+class Outcome:
+    """What a repair did.
+
+    Attributes:
+        source, target: what was read and what was written, in words.
+        rows: of the table.
+        missing, filled: cells by column.
+        doubtful: filled cells that are not to be trusted, by column.
+        worst: lines of the log about such cells, the first of them.
+        known, new: values of some known and some filled cells by column, for pictures.
+        written: files or tables that were written.
+    """
+
+    source: str
+    repairer: Repairer
+    rows: int = 0
+    missing: dict[str, int] = field(default_factory=dict)
+    filled: dict[str, int] = field(default_factory=dict)
+    doubtful: dict[str, int] = field(default_factory=dict)
+    worst: list[dict[str, Any]] = field(default_factory=list)
+    known: dict[str, list[float]] = field(default_factory=dict)
+    new: dict[str, list[float]] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
+
+    def note(self, fix: Fix, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
+        """Count a fix and yield its lines of the log; `rows` names the rows of its cells."""
+        name = fix.field.name
+        self.filled[name] = self.filled.get(name, 0) + len(fix.cells)
+        self.doubtful[name] = self.doubtful.get(name, 0) + sum(map(bool, fix.doubts))
+        kept = self.new.setdefault(name, [])
+        kept += map(float, fix.values[: SHOWN - len(kept)])
+        for line in log_lines(fix, rows):
+            if line["doubt"] and len(self.worst) < WORST:
+                self.worst.append(line)
+            yield line
+
+    def left(self) -> dict[str, int]:
+        """Return how many cells are still missing, by column, where there are any."""
+        counts = {name: count - self.filled.get(name, 0) for name, count in self.missing.items()}
+        return {name: count for name, count in counts.items() if count}
+
+
+def log_lines(fix: Fix, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """Yield a line of the log for each filled cell."""
+    column = fix.field.column
+    numbers = column is not None and not column.levels
+    ends = [shown_ends(fix, end) if numbers else [""] * len(fix.cells) for end in (fix.low, fix.high)]
+    for i, (row, cell, doubt) in enumerate(zip(rows, fix.cells, fix.doubts, strict=True)):
+        agreement = "" if numbers or np.isnan(fix.share[i]) else round(float(fix.share[i]), 3)
+        values = (row, fix.field.name, cell, ends[0][i], ends[1][i], agreement, fix.method, "no" if doubt else "yes", doubt)
+        yield dict(zip(LOG, values, strict=True))
+
+
+def shown_ends(fix: Fix, ends: Numbers) -> list[Any]:
+    """Return ends of intervals as they are shown: dates as dates, numbers with six digits."""
+    column = fix.field.column
+    assert column is not None
+    return fix.field.say(ends) if column.kind == "date" else [f"{end:.6g}" for end in ends]
+
+
+def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
+                watch: Callable[[Report, int], None] | None = None) -> Outcome:  # fmt: skip
+    """Repair a table in a file: write it whole to `out`, a log beside it, and as many drawn versions as asked for.
+
+    Raises:
+        InputError: the table cannot be read or understood, or nothing can be filled in, or a file cannot be written.
+    """
+    table, target = find_table(source), Path(out).expanduser()
+    if target.exists() and target.samefile(table.path):
+        raise InputError(f"{out} is the table itself, which stays as it is: name another file after -o")
+    if kind_of(target) != kind_of(table.path):
+        raise InputError(f"{source} is {kind_of(table.path)}: name a file of the same kind after -o, not {target.name}")
+    if not any(folder.is_dir() for folder in (target.parent, target.parent.parent)):
+        raise InputError(f"cannot write {out}: there is no folder {target.parent}")
+    outcome = Outcome(source, Repairer(settings, watch))
+    sample = look_through(table, settings, outcome)
+    if not any(outcome.missing.values()):
+        with replaced(target) as part:
+            shutil.copyfile(table.path, part)
+        outcome.written.append(str(target))
+        return outcome
+    outcome.repairer.fit(sample)
+    refuse_useless(outcome.repairer.layout, outcome.missing)
+    keep_known(outcome, sample)
+    log = target.with_name(f"{plain_stem(target)}.repairs.csv")
+    with replaced(log) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, LOG)
+        writer.writeheader()
+
+        def fill(frame: pd.DataFrame, first: int) -> Mapping[str, tuple[Bits, Sequence[Any]]]:
+            fixes = outcome.repairer.fix(frame)
+            for fix in fixes:
+                writer.writerows(outcome.note(fix, (np.flatnonzero(fix.rows) + first + 1).tolist()))
+            return {fix.field.name: (fix.rows, fix.cells) for fix in fixes}
+
+        table.rewrite(target, fill)
+    outcome.written += [str(target), str(log)]
+    for i in range(draws):
+        path = target.with_name(f"{plain_stem(target)}.draw{i + 1}{''.join(suffixes(target))}")
+        table.rewrite(path, lambda frame, first, i=i: outcome.repairer.draws(frame, draws)[i])  # type: ignore[misc]
+        outcome.written.append(str(path))
+    return outcome
+
+
+class Rows(Protocol):
+    """Rows, some thousands at a time."""
+
+    def chunks(self) -> Iterator[pd.DataFrame]: ...
+
+
+def look_through(table: Rows, settings: Settings, outcome: Outcome) -> pd.DataFrame:
+    """Count rows and missing cells; return a fair sample of the rows, all where they are few."""
+    words = MISSING | set(settings.missing)
+    generator = np.random.default_rng(settings.seed)
+    held: list[pd.DataFrame] = []
+    keys: list[Numbers] = []
+    for frame in table.chunks():
+        outcome.rows += len(frame)
+        for name in frame.columns:
+            holes = int((~known_cells(frame[name], words)).sum())
+            outcome.missing[str(name)] = outcome.missing.get(str(name), 0) + holes
+        held.append(frame)
+        keys.append(generator.random(len(frame)))
+        if sum(map(len, held)) > 2 * SAMPLE:
+            held, keys = thinned(held, keys)
+    held, keys = thinned(held, keys)
+    return held[0]
+
+
+def thinned(held: list[pd.DataFrame], keys: list[Numbers]) -> tuple[list[pd.DataFrame], list[Numbers]]:
+    """Keep the rows with the least keys, which are random: a fair sample of all rows seen."""
+    frame, key = pd.concat(held), np.concatenate(keys)
+    if len(frame) > SAMPLE:
+        chosen = np.sort(np.argpartition(key, SAMPLE)[:SAMPLE])
+        frame, key = frame.iloc[chosen], key[chosen]
+    return [frame], [key]
+
+
+def keep_known(outcome: Outcome, sample: pd.DataFrame) -> None:
+    """Keep some known values of each learnt column."""
+    part = sample.iloc[: 2 * SHOWN]
+    known = outcome.repairer.layout.known(part)
+    for item, name in zip(outcome.repairer.layout.fields, part.columns, strict=True):
+        if item.column is not None:
+            values = item.read(part[name], known[item.name])
+            outcome.known[item.name] = values[np.isfinite(values)][:SHOWN].tolist()
+
+
+def suffixes(path: Path) -> list[str]:
+    """Return the endings of a file's name that say what it is: `.csv`, or `.csv.gz`."""
+    return path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]
+
+
+def plain_stem(path: Path) -> str:
+    """Return a file's name without those endings."""
+    return path.name.removesuffix("".join(suffixes(path)))
+
+
+def kind_of(path: Path) -> str:
+    """Return in a word what kind of file a name means."""
+    endings = "".join(suffixes(path)).lower()
+    return "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv", ".txt")) else endings
