@@ -138,7 +138,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     with torch.device("meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
     if len(data) < 2:
-        raise InputError(f"{request.data} holds a single example: a generative model needs many")
+        named = request.data if isinstance(request.data, str | os.PathLike) else "the data"
+        raise InputError(f"{named} holds a single example: a generative model needs many")
     check_batch(plan.batch, plan.micro, model.phases(), len(data), dist.get_world_size() if dist.is_initialized() else 1)
     threads = request.threads or (1 if count_weights(model) < SMALL else torch.get_num_threads())
     return Session(request, model_class, hyper, data, plan, threads, make_record(request, hyper, data, plan, threads))

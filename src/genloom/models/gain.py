@@ -33,13 +33,12 @@ from typing import Literal, Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from genloom.capabilities import Imputes
 from genloom.errors import InputError
 from genloom.hyper import hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
-from genloom.nn.cells import Calendar, Cells, Exact, Residual
+from genloom.nn.cells import Bounded, Calendar, Cells, Exact, Residual
 from genloom.nn.dense import full_precision
 from genloom.nn.gaussian import ROWS as STUDIED
 from genloom.nn.gaussian import Gaussian
@@ -268,8 +267,8 @@ class ModernNets(nn.Module):
         """Return the critics' loss: which cells are drawn, and which rows have their hidden cells drawn."""
         drawn, h = self.merged(real, fake, k), hint[0]
         cells = F.binary_cross_entropy_with_logits(self.critics["cells"](torch.cat([drawn, h], 1)), k, reduction="none")
-        truer = self.critics["rows"](self.merged(real, fake, m))
-        return mean(cells, hint[1]) + F.relu(1 - truer).mean() + F.relu(1 + self.critics["rows"](drawn)).mean()
+        truer, falser = self.critics["rows"](torch.cat([self.merged(real, fake, m), drawn])).chunk(2)
+        return mean(cells, hint[1]) + F.relu(1 - truer).mean() + F.relu(1 + falser).mean()
 
     def fool(self, drawn: Tensor, k: Tensor, hint: tuple[Tensor, Tensor]) -> Tensor:
         """Return the generator's loss before the critics; that of cells is a mean over drawn cells, however few."""
@@ -331,11 +330,8 @@ def energy(cells: Cells, pair: Sequence[Tensor], x: Tensor, weight: Tensor) -> T
 
 def critic(inputs: int, outputs: int, width: int) -> nn.Sequential:
     """Two hidden layers, each of spectral norm one, which keeps the critic's slope bounded."""
-    def layer(a: int, b: int) -> nn.Module:
-        return spectral_norm(nn.Linear(a, b))
-
-    return nn.Sequential(layer(inputs, width), nn.LeakyReLU(0.2), layer(width, width), nn.LeakyReLU(0.2),
-                         layer(width, outputs))  # fmt: skip
+    return nn.Sequential(Bounded(inputs, width), nn.LeakyReLU(0.2), Bounded(width, width), nn.LeakyReLU(0.2),
+                         Bounded(width, outputs))  # fmt: skip
 
 
 

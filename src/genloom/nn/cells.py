@@ -116,6 +116,28 @@ class Residual(nn.Module):
         return h + self.outer(F.silu(self.inner(self.norm(h))))
 
 
+class Bounded(nn.Linear):
+    """A linear layer whose weight is divided by its largest singular value, so that no input is stretched.
+
+    Miyato et al. 2018 (arXiv 1802.05957), algorithm 1: a step of power iteration at each forward pass in training. The
+    library's own is a parametrization, which cannot be copied and takes several times as long for small layers.
+    """
+
+    along: Tensor
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.register_buffer("along", F.normalize(torch.randn(outputs), dim=0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            across = F.normalize(self.along @ self.weight, dim=0)
+            along = F.normalize(self.weight @ across, dim=0)
+            if self.training:
+                self.along = along
+        return F.linear(x, self.weight / (along @ self.weight @ across), self.bias)
+
+
 class Exact(nn.Linear):
     """A last layer in full precision, also under bf16 autocast."""
 

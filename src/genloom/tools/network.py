@@ -35,11 +35,11 @@ def sized(n: int, columns: int) -> tuple[dict[str, Any], int]:
     """Return hyper-parameters and a number of rounds for a table of n rows, so much the larger as there is to learn."""
     cells = n * columns
     if cells < 4000:
-        return {"width": 64, "blocks": 1, "z": 8, "batch": 64, "jury": 32, "rate": 3e-3, "shadow": 4e3}, 300 + cells // 10
+        return {"width": 64, "blocks": 1, "z": 8, "batch": 64, "jury": 32, "rate": 3e-3, "shadow": 4e3}, 100 + cells // 4
     if cells < 40_000:
         return {"width": 128, "blocks": 2, "batch": 128, "jury": 64, "shadow": 3e4}, 3000
     if cells < 300_000:
-        return {"width": 256, "batch": 128, "jury": 64, "shadow": 6e4}, 6000
+        return {"width": 256, "batch": 256, "jury": 64, "hide": 0.7, "shadow": 6e4}, 6000
     return {}, 8750
 
 
@@ -69,6 +69,7 @@ class Network(Filler):
             if self.seconds is not None:
                 request = self.paced(request, Path(folder))
             for report in prepare(request).play():
+                self.played = report.rounds
                 if self.watch:
                     self.watch(report, request.examples or 0)
                 if report.fatal:

@@ -1,0 +1,195 @@
+"""Imputers as scikit-learn has them: `GAINImputer` for arrays of numbers, `TableImputer` for DataFrames of any columns."""
+
+# n rows, D columns
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from genloom.columns import Column, Numbers
+from genloom.errors import InputError
+from genloom.tools.network import Network
+from genloom.tools.repair import Method, Repairer, Settings
+
+
+class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    """Fills missing numbers by GAIN (Yoon et al. 2018), in the way of scikit-learn.
+
+    Args:
+        preset: "modern" or "paper", as `genloom models gain` describes them.
+        max_iter: rounds of training; as the table's size suggests where None.
+        max_seconds: most seconds to train, or None. The result then depends on the machine's speed.
+        sample_posterior: fill in a draw rather than the mean: a new one for each `random_state`.
+        keep_empty_features: keep columns without a known value, filled with 0, rather than drop them.
+        random_state: all randomness follows from it.
+
+    Attributes:
+        network_: the trained net; `network_.interval` gives 90 % intervals in its standardised units.
+        columns_: how the columns that are kept are standardised.
+        n_iter_: rounds that were played.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([[1.0, 2.0], [2.0, 4.0], [np.nan, 6.0], [4.0, np.nan]] * 5)
+        >>> GAINImputer(max_iter=50, random_state=0).fit_transform(x).shape
+        (20, 2)
+    """
+
+    def __init__(self, *, preset: str = "modern", max_iter: int | None = None, max_seconds: float | None = None,
+                 sample_posterior: bool = False, keep_empty_features: bool = False, random_state: Any = None) -> None:  # fmt: skip
+        self.preset = preset
+        self.max_iter = max_iter
+        self.max_seconds = max_seconds
+        self.sample_posterior = sample_posterior
+        self.keep_empty_features = keep_empty_features
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn from an array `[n, D]` with not-a-number where cells are missing."""
+        self.check_parameters()
+        x = self.checked(X, reset=True)
+        known = np.isfinite(x)
+        self.kept_ = known.any(0) | self.keep_empty_features
+        x, known = x[:, self.kept_], known[:, self.kept_]
+        self.columns_ = [Column.of_numbers(str(d), x[known[:, d], d]) for d in range(x.shape[1])]
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        self.seed_ = int(seed)
+        self.network_ = Network(self.preset, rounds=self.max_iter, seconds=self.max_seconds, seed=self.seed_, threads=1)
+        self.n_iter_ = 0
+        if x.shape[1]:
+            self.network_.fit(self.codes(x), known, self.columns_)
+            self.n_iter_ = self.network_.played
+        return self
+
+    def transform(self, X: Any) -> Numbers:
+        """Return the array with its holes filled; known cells as they are."""
+        check_is_fitted(self)
+        x = self.checked(X, reset=False)[:, self.kept_]
+        known = np.isfinite(x)
+        if known.all() or not x.shape[1]:
+            return x
+        codes = self.codes(x)
+        filled = self.network_.draw(codes, known, 1, self.seed_)[0] if self.sample_posterior else self.network_.fill(codes, known)
+        plain = np.stack([column.plain(filled[:, d]) for d, column in enumerate(self.columns_)], 1)
+        return np.where(known, x, plain)
+
+    def checked(self, X: Any, reset: bool) -> Numbers:
+        """Return an array of floating numbers, or raise as scikit-learn does."""
+        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", copy=True,
+                             ensure_min_samples=2 if reset else 1)  # fmt: skip
+
+    def check_parameters(self) -> None:
+        """Raise where a parameter makes no sense."""
+        if self.preset not in ("modern", "paper", "tiny"):
+            raise InputError(f"preset is modern, paper or tiny, got {self.preset!r}")
+        for name in ("max_iter", "max_seconds"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, Real) and 0 < value < float("inf")):
+                raise InputError(f"{name} takes a number above 0 or None, got {value!r}")
+
+    def codes(self, x: Numbers) -> Numbers:
+        """Return standardised numbers, 0 where missing."""
+        codes = np.stack([column.code(x[:, d]) for d, column in enumerate(self.columns_)], 1)
+        return np.nan_to_num(codes, nan=0.0)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the columns that are kept."""
+        check_is_fitted(self)
+        return super().get_feature_names_out(input_features)[self.kept_]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+class TableImputer(TransformerMixin, BaseEstimator):
+    """Fills the holes of DataFrames, whatever their columns hold: numbers, categories, truth values, dates.
+
+    Types, categories and the index are kept, whole numbers stay whole, identifiers and free text pass through.
+
+    Args:
+        method: one of gain, mean, knn, ridge, trees; auto takes for each column what did best on known cells.
+        max_seconds: most seconds to train the net, or None.
+        kinds: what a column is, by name, where the guess is wrong: numeric, categorical, boolean, date or passed.
+        missing: words that stand for a missing cell.
+        random_state: all randomness follows from it.
+
+    Attributes:
+        repairer_: what was learnt; `repairer_.tests` are the errors of every method, `repairer_.chosen` which was taken,
+            `repairer_.fix(frame)` gives intervals and doubts too, `repairer_.draws(frame, n)` several ways to fill.
+    """
+
+    def __init__(self, *, method: Method = "auto", max_seconds: float | None = None, kinds: Any = None, missing: Any = (),
+                 random_state: Any = None) -> None:  # fmt: skip
+        self.method = method
+        self.max_seconds = max_seconds
+        self.kinds = kinds
+        self.missing = missing
+        self.random_state = random_state
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
+        """Study a DataFrame and learn from it."""
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        minutes = None if self.max_seconds is None else self.max_seconds / 60
+        self.repairer_ = Repairer(Settings(self.method, minutes, self.kinds or {}, self.missing, (), seed))
+        self.repairer_.fit(self.framed(X))
+        self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
+        self.n_features_in_ = len(self.feature_names_in_)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return a copy with the holes filled.
+
+        Raises:
+            InputError: the columns are not those of `fit`.
+        """
+        check_is_fitted(self)
+        names = [str(name) for name in self.framed(X).columns]
+        if names != list(self.feature_names_in_):
+            raise InputError(f"the columns are {', '.join(names)}, where `fit` saw {', '.join(self.feature_names_in_)}")
+        filled = X.copy()
+        for fix in self.repairer_.fix(X.reset_index(drop=True)):
+            place = names.index(fix.field.name)
+            cells = X.iloc[:, place].copy()
+            new = pd.Series(fix.cells, index=cells.index[fix.rows], dtype=object)
+            filled.isetitem(place, put(cells, fix.rows, new))
+        return filled
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the columns."""
+        check_is_fitted(self)
+        return self.feature_names_in_
+
+    @staticmethod
+    def framed(X: Any) -> pd.DataFrame:
+        """Return the input, which must be a DataFrame."""
+        if not isinstance(X, pd.DataFrame):
+            raise InputError(f"a DataFrame is wanted, got {type(X).__name__}; GAINImputer takes arrays of numbers")
+        return X
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+
+def put(cells: pd.Series, rows: Any, new: pd.Series) -> pd.Series:
+    """Return a column with some cells replaced, of the same type."""
+    kind = cells.dtype
+    if kind == object:
+        cells[rows] = new.to_numpy()
+        return cells
+    if isinstance(kind, pd.DatetimeTZDtype):
+        values = pd.to_datetime(new).dt.tz_localize("UTC").dt.tz_convert(kind.tz)
+    else:
+        values = new
+    cells[rows] = pd.Series(values.tolist(), index=new.index).astype(kind).array
+    return cells
