@@ -95,8 +95,8 @@ def main() -> None:
         figures[name] = [round(float(np.mean(values)), 5), round(min(values), 5), round(max(values), 5)]
     if not args.only:
         record(f"gain-{args.table}", figures, seed=100, cpu_seconds=time.process_time(),
-               notes=f"root mean square error in units of each column's range, a fifth of {x.shape[0]:,} x {x.shape[1]} cells "
-                     f"hidden at random, [mean, least, most] of {args.masks} masks; minutes are CPU minutes of one thread")  # fmt: skip
+               notes=f"root mean square error in units of each column's range, a fifth of {x.shape[0]:,} x {x.shape[1]} "
+                     f"cells hidden at random, [mean, least, most] of {args.masks} masks")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ LAYERS = [
     {"__main__"},
 ]
 FORBIDDEN = {("models", "data"), ("models", "models"), ("data", "model"), ("data", "models"), ("data", "objectives")}
-LIGHT = ("errors", "hyper", "columns", "shape", "model", "objectives", "schedules", "nn", "capabilities", "models", "deal", "seat",
-         "checkpoint", "run", "health", "trainer", "machine")  # fmt: skip
+LIGHT = ("errors", "hyper", "columns", "shape", "model", "objectives", "schedules", "nn", "capabilities", "models", "deal",
+         "seat", "checkpoint", "run", "health", "trainer", "machine")  # fmt: skip
 
 
 def part(path):

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from genloom import objectives
-from genloom.capabilities import Encodes, Latent, Samples
+from genloom.capabilities import Encodes, Imputes, Latent, Samples
 from genloom.catalogue import MODELS, find_model
 from genloom.checkpoint import plain, read_weights
+from genloom.columns import Column
 from genloom.errors import InputError
 from genloom.hyper import Hyper, hp
 from genloom.model import Clock
@@ -15,17 +16,19 @@ from genloom.nn.conv import SpectralNorm
 from genloom.nn.dense import Maxout
 from genloom.run import Run
 from genloom.seat import Seat
-from genloom.shape import ImageShape, PointShape
+from genloom.shape import ImageShape, PointShape, TableShape
 from genloom.trainer import Plan, play
 
 DIGITS = ImageShape(classes=tuple("0123456789"), channels=1, height=8, width_px=8)
+ROWS = TableShape(columns=(Column("a", low=-3.0, high=3.0), Column("b", "categorical", categories=("x", "y", "z")),
+                           Column("c", "date", scale=1e7, high=1e8)))  # fmt: skip
 MNIST = ImageShape(classes=tuple("0123456789"), channels=1, height=28, width_px=28)
 
 
 def build(name, preset="tiny"):
     torch.manual_seed(0)
     cls = find_model(name)
-    shape = PointShape(columns=1) if name == "line" else DIGITS
+    shape = {"line": PointShape(columns=1), "gain": ROWS}.get(name, DIGITS)
     return cls(cls.Hyper.preset(preset), shape)
 
 
@@ -41,6 +44,9 @@ class Random:
     def batch(self, index, generator=None):
         generator = torch.Generator().manual_seed(int(index[0]))
         x = torch.rand(len(index), *self.shape.dims, generator=generator)
+        if isinstance(self.shape, TableShape):
+            x = (x * 3).floor()  # whole numbers, which name categories too
+            return {"x": x, "mask": torch.rand(x.shape, generator=generator) < 0.8}
         return {"x": x, **({"y": index % len(self.shape.classes)} if self.shape.classes else {})}
 
 
@@ -96,6 +102,9 @@ def test_saved_weights_give_the_same_samples(name):
     read_weights(b, {key: plain(value) for key, value in a.state_dict().items()}, "here")
     if isinstance(a, Samples):
         x, y = (m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (a, b))
+    elif isinstance(a, Imputes):
+        rows = Random(a.shape).batch(torch.arange(5))
+        x, y = (m.impute(rows["x"], rows["mask"]) for m in (a, b))
     else:
         x, y = (m.encode(torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))) for m in (a, b))
     assert torch.equal(x, y)

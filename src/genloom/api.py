@@ -19,7 +19,7 @@ import torch.distributed as dist
 
 from genloom.catalogue import find_model
 from genloom.checkpoint import read_tensors, read_weights
-from genloom.data import Options
+from genloom.data import Options, load_pictures
 from genloom.data import load as load_data
 from genloom.data.arrays import ImageData
 from genloom.data.decode import silent
@@ -181,11 +181,19 @@ def open_data(request: Request, model_class: type[Model], progress: Progress) ->
     if not main_process():
         meet()
     data = load_data(request.data, options, progress)
+    if not isinstance(data, ImageData):
+        if options != Options():
+            raise InputError(
+                f"{request.data} is a table: --size, --channels, --squeeze, --flip and --skip-broken are for pictures"
+            )
+        if main_process():
+            meet()
+        return data
     height, width = data.shape.dims[1:]
     wanted = model_class.size_for(height, width)
     if request.size is None and wanted != (height, width):
         options = Options(**{**options.__dict__, "size": wanted})
-        data = load_data(request.data, options, progress)
+        data = load_pictures(request.data, options, progress)
         data.notes.append(f"resized from {height}x{width} to {wanted[0]}x{wanted[1]}, which {request.model} takes")
     if main_process():
         meet()

@@ -16,6 +16,7 @@ import numpy as np
 Kind = Literal["numeric", "integer", "categorical", "boolean", "date"]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
+TABLE_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 WEEK, YEAR = 7 * 86400.0, 365.2425 * 86400.0
 GRID = 50  # different values up to which filled-in ones are taken from those that were seen
 
@@ -60,7 +61,9 @@ class Column:
         scale = float(values.std())
         low, high = float(values.min()), float(values.max())
         small = 1e-9 * max(abs(low), abs(high), 1e-300)  # a spread that rounding alone would give
-        return cls(name, kind, float(values.mean()), scale if scale > small else 1.0, low, high, step, tuple(map(float, grid)))
+        return cls(
+            name, kind, float(values.mean()), scale if scale > small else 1.0, low, high, step, tuple(map(float, grid))
+        )
 
     def code(self, values: Numbers) -> Numbers:
         """Return the codes `[n]` of plain numbers `[n]`, or of category indices as they are."""

@@ -150,7 +150,8 @@ def as_column(value: Column | Mapping[str, Any]) -> Column:
     """Return a column as itself, or rebuilt from JSON."""
     if isinstance(value, Column):
         return value
-    return Column(**{name: tuple(part) if isinstance(part, list) else part for name, part in value.items()})
+    parts: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in value.items()}
+    return Column(**parts)
 
 
 def grid(samples: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:

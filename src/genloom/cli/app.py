@@ -348,7 +348,7 @@ def complete(
     complete_command(run, picture, known, n, out, seed, label, checkpoint)
 
 
-app.command("genloom.cli.tables:repair", name="repair")
+app.command("genloom.cli.tables:repair", name="repair", help="Fill the holes of a table with values like its usual ones.")
 
 
 @app.command

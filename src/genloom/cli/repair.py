@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -22,6 +24,8 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
         raise InputError(f"--minutes takes a number above 0, got {settings.minutes}")
     if not 0 <= draws <= 100:
         raise InputError(f"--draws takes a number from 0 to 100, got {draws}")
+    if report:
+        check_writable(report)  # better now than after training
     if "://" in source:
         from genloom.tools.databases import repair_database
 
@@ -33,6 +37,7 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
     else:
         if not out:
             raise InputError("repair needs -o FILE for the repaired table; the table itself stays as it is")
+        check_writable(out)
         outcome = repair_file(source, out, settings, draws, watched())
     say(outcome)
     if report:
@@ -42,8 +47,18 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
         console.print(f"report: {report}", soft_wrap=True)
 
 
+def check_writable(path: str) -> None:
+    """Raise InputError where no file can be written at a path."""
+    folder = Path(path).expanduser().resolve().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(f"cannot write {path}: {folder} is no folder that you may write to")
+
+
 def watched() -> Callable[[Report, int], None]:
     """Return what shows on a terminal how far training is."""
+
     def show(report: Report, examples: int) -> None:
         if console.is_terminal and not console.quiet:
             share = report.examples / max(examples, 1)
@@ -64,8 +79,8 @@ def say(outcome: Outcome) -> None:
     if outcome.repairer.tests:
         console.print()
         console.print(test_table(outcome))
-        console.print("errors on known cells that were hidden: of numbers relative to the column's spread (1 is no better than "
-                      "the mean), of categories the share that is wrong; * is what filled the column", soft_wrap=True)  # fmt: skip
+        console.print("errors on known cells that were hidden: of numbers relative to the column's spread (1 is no better "
+                      "than the mean), of categories the wrong share; * filled the column", soft_wrap=True)  # fmt: skip
         if outcome.repairer.coverage is not None:
             console.print(f"GAIN's 90 % intervals held {outcome.repairer.coverage:.0%} of the hidden numbers")
         console.print()

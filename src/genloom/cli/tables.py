@@ -20,7 +20,7 @@ def repair(
     method: Annotated[
         Literal["auto", "gain", "mean", "knn", "ridge", "trees"], Parameter(help="auto: what did best, column by column")
     ] = "auto",
-    minutes: Annotated[float | None, Parameter(help="most minutes to train; a few, by the table's size, if left out")] = None,
+    minutes: Annotated[float | None, Parameter(help="most minutes to train; by the table's size, if left out")] = None,
     kind: Annotated[
         dict[str, Literal["numeric", "categorical", "boolean", "date", "passed"]] | None,
         Parameter(help="--kind.COLUMN K, where the guess is wrong; passed: leave it alone"),

@@ -1,5 +1,5 @@
 """Sources of data: what a person names becomes a data set with a shape. Knows `Shape` and nothing above it."""
 
-from genloom.data.source import Options, load
+from genloom.data.source import Options, load, load_pictures
 
-__all__ = ["Options", "load"]
+__all__ = ["Options", "load", "load_pictures"]

@@ -1,14 +1,20 @@
-"""Data sets that training draws batches from: memory-mapped pictures, and points."""
+"""Data sets that training draws batches from: memory-mapped pictures, points, and tables."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.columns import Bits, Column, Numbers
 from genloom.errors import InputError
 from genloom.shape import ImageShape, PointShape, TableShape
+
+HELD, MOST_HELD, LEAST_HELD = 0.05, 20_000, 20  # known cells of a table that training does not see: share, most, least
 
 
 @dataclass
@@ -99,6 +105,18 @@ class TableData:
     source: str
     fingerprint: str
     notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, codes: Numbers, mask: Bits, columns: Sequence[Column], source: str, seed: int = 0) -> TableData:
+        """Return codes `[n, D]` as data to train on, with some known cells held out where there are enough."""
+        share = min(HELD, MOST_HELD / max(int(mask.sum()), 1))
+        held = (np.random.default_rng(seed).random(mask.shape) < share) & mask
+        if held.sum() < LEAST_HELD:
+            held[:] = False
+        x = torch.as_tensor(np.where(mask, codes, 0), dtype=torch.float32)
+        digest = hashlib.blake2b(x.numpy().tobytes() + mask.tobytes(), digest_size=16).hexdigest()
+        shape = TableShape(columns=tuple(columns))
+        return cls(x, torch.as_tensor(mask), torch.as_tensor(held), shape, source, digest)
 
     def __len__(self) -> int:
         return len(self.x)

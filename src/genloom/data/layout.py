@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -88,7 +88,7 @@ class Field:
             return stamps.strftime(self.form).tolist() if self.text else stamps.tolist()
         if not self.text:
             whole = self.column.step >= 1
-            return [int(round(value)) if whole else round(float(value), 12) for value in values]
+            return [round(value) if whole else round(float(value), 12) for value in values]
         shown = [f"{value:.6g}" if self.decimals < 0 else f"{value:.{self.decimals}f}" for value in values]
         return [text.replace(".", ",") for text in shown] if self.form == "," else shown
 
@@ -146,7 +146,9 @@ def known_cells(cells: pd.Series, missing: frozenset[str]) -> Bits:
     """Return which cells `[n]` hold something."""
     known = cells.notna().to_numpy()
     if is_text(cells):
-        known = known & ~cells.astype(object).map(lambda cell: isinstance(cell, str) and cell.strip() in missing).to_numpy(bool)
+        known = known & ~cells.astype(object).map(lambda cell: isinstance(cell, str) and cell.strip() in missing).to_numpy(
+            bool
+        )
     return known
 
 
@@ -173,17 +175,18 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
     field = Field(name, "learnt", "", text, form)
     if kind in ("categorical", "boolean"):
         counts = present.map(plain_value).value_counts()
-        return replace(field, column=Column(name, kind, categories=tuple(sorted(counts.index[:MOST], key=str))))
-    return number_field(replace(field, column=Column(name, kind)), present)  # type: ignore[arg-type]
+        return replace(field, column=Column(name, cast(Kind, kind), categories=tuple(sorted(counts.index[:MOST], key=str))))
+    return number_field(replace(field, column=Column(name, cast(Kind, kind))), present)
 
 
 def number_field(field: Field, present: pd.Series) -> Field:
     """Return the field of a column of numbers or dates, studied."""
     assert field.column is not None
-    if field.text and "," in str(present.iloc[0]) and field.column.kind != "date":
+    dates = field.column.kind == "date"
+    if field.text and not dates and present.str.contains(",").any():
         field = replace(field, form=",")
     values = field.read(present, np.ones(len(present), bool))
-    if field.column.kind == "date":
+    if dates:
         step = 86400.0 if (values % 86400 == 0).all() else 1.0
         return replace(field, column=Column.of_numbers(field.name, values, "date", step))
     decimals = decimals_of(present, field.form) if field.text else decimals_of(pd.Series(values[:2000]).map(repr), "")
@@ -283,8 +286,8 @@ def odd_cell(field: Field, present: pd.Series, bad: Bits) -> InputError:
     assert field.column is not None
     kind = "date" + (f" like {pd.Timestamp(2020, 1, 31, 13, 5):{field.form}}" if field.form else "")
     kind = kind if field.column.kind == "date" else "number"
-    return InputError(f"column {field.name!r}: {present[bad].iloc[0]!r} {where(present, bad)} is no {kind}, as the rest of the "
-                      f"column is; mend that cell, say --missing for a word that stands for nothing, or "
+    return InputError(f"column {field.name!r}: {present[bad].iloc[0]!r} {where(present, bad)} is no {kind}, as the rest of "
+                      f"the column is; mend that cell, say --missing for a word that stands for nothing, or "
                       f"--kind.{field.name} categorical (or passed)")  # fmt: skip
 
 
@@ -297,5 +300,3 @@ def where(present: pd.Series, bad: Bits) -> str:
 def plain_value(value: Any) -> Any:
     """Return a value of numpy's kinds as Python's own."""
     return value.item() if isinstance(value, np.generic) else value
-
-

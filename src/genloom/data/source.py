@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genloom.data.arrays import ImageData
+from genloom.columns import TABLE_SUFFIXES
+from genloom.data.arrays import ImageData, TableData
 from genloom.data.builtin import BUILTIN
 from genloom.data.cache import Entry, content_key
 from genloom.data.decode import common_size, decode_all, look_over, natural_channels, silent
@@ -45,18 +46,20 @@ class Options:
         return {name: value for name, value in asdict(self).items() if name not in ("flip", "skip_broken")}
 
 
-def load(source: str | Path, options: Options | None = None, progress: Progress = silent) -> ImageData:
-    """Load pictures from a folder, zip, idx, npy or npz file, `hf:owner/name` or a built-in name.
+def load(source: str | Path, options: Options | None = None, progress: Progress = silent) -> ImageData | TableData:
+    """Load pictures from a folder, zip, idx, npy or npz file, `hf:owner/name` or a built-in name; or a table from a file.
 
-    A range in brackets takes a part: `mnist[:50000]`. Pictures are decoded once, in parallel,
+    A range in brackets takes a part of pictures: `mnist[:50000]`. Pictures are decoded once, in parallel,
     into a memory-mapped file in the cache.
 
     Raises:
         InputError: there is nothing usable at `source`; the message says what to do.
     """
     options = options or Options()
+    if str(source).lower().endswith(TABLE_SUFFIXES):
+        return load_table(source)
     if part := re.fullmatch(r"(.+)\[(\d*):(\d*)\]", str(source)):
-        return load(part[1], options, progress).part(int(part[2] or 0), int(part[3]) if part[3] else None)
+        return load_pictures(part[1], options, progress).part(int(part[2] or 0), int(part[3]) if part[3] else None)
     pictures = find_pictures(source, options.split)
     entry = Entry(content_key(pictures.files, pictures_key(pictures), [options.key(), pictures.key, len(pictures)]))
     if entry.exists():
@@ -75,6 +78,41 @@ def load(source: str | Path, options: Options | None = None, progress: Progress 
 
     entry.write((len(pictures), *size, channels), fill, pictures.labels)
     return open_entry(entry, source, options)
+
+
+def load_pictures(source: str | Path, options: Options | None = None, progress: Progress = silent) -> ImageData:
+    """Load pictures, as `load` does.
+
+    Raises:
+        InputError: there is nothing usable at `source`, or it is a table.
+    """
+    data = load(source, options, progress)
+    if not isinstance(data, ImageData):
+        raise InputError(f"{source} is a table: {data.shape.describe()}; pictures are wanted here")
+    return data
+
+
+def load_table(source: str | Path) -> TableData:
+    """Load the columns of a table that models learn, coded.
+
+    Raises:
+        InputError: it is no table, or none of its columns can be learnt.
+    """
+    import numpy as np
+    import pandas as pd
+
+    from genloom.data.layout import Layout
+    from genloom.data.tables import find_table
+
+    frame = pd.concat(list(find_table(source).chunks()))
+    layout = Layout.study(frame)
+    if not layout.learnt:
+        raise InputError(f"{source} has no column to learn from: "
+                         + "; ".join(f"{field.name!r}: {field.why}" for field in layout.fields))  # fmt: skip
+    codes = layout.encode(frame, layout.known(frame))
+    data = TableData.of(codes, np.isfinite(codes), layout.learnt, str(source))
+    data.notes += [f"{field.name} is left out: {field.why}" for field in layout.fields if field.column is None]
+    return data
 
 
 def open_entry(entry: Entry, source: str | Path, options: Options) -> ImageData:

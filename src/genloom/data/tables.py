@@ -19,12 +19,12 @@ from typing import Any
 
 import pandas as pd
 
-from genloom.columns import Bits
+from genloom.columns import TABLE_SUFFIXES, Bits
 from genloom.errors import InputError
 
 CHUNK = 50_000  # rows held at once
 DELIMITERS = ",;\t|"
-SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+LONGEST = 1 << 20  # letters of a record
 Fill = Callable[[pd.DataFrame, int], Mapping[str, tuple[Bits, Sequence[Any]]]]
 
 
@@ -60,8 +60,8 @@ def find_table(source: str | os.PathLike[str]) -> Table:
     path = Path(source).expanduser()
     if not path.exists():
         raise InputError(f"no table at {source}: no such file")
-    if not path.name.lower().endswith(SUFFIXES):
-        raise InputError(f"{source} is no table: a {', '.join(SUFFIXES)} file is, or the address of a database")
+    if not path.name.lower().endswith(TABLE_SUFFIXES):
+        raise InputError(f"{source} is no table: a {', '.join(TABLE_SUFFIXES)} file is, or the address of a database")
     if path.is_dir():
         raise InputError(f"{source} is a folder: name the file of a table in it")
     return ParquetTable(path) if path.suffix.lower() in (".parquet", ".pq") else CsvTable.open(path)
@@ -149,28 +149,32 @@ class CsvTable(Table):
         Raises:
             InputError: the file is cut short, is no text, or a quote is never closed.
         """
-        with readable(self.path), opened(self.path, "rb") as raw:
-            file = io.TextIOWrapper(raw, encoding=self.encoding, newline="")
-            held, number = "", 0
-            last: Record | None = None
-            for number, line in enumerate(file, 1):
-                held += line
-                if held.count('"') % 2:  # inside of a quoted field: the record goes on
-                    if len(held) > 1 << 20:
-                        break
-                    continue
-                text = held.rstrip("\r\n")
-                end, held = held[len(text) :], ""
-                if not text and last and len(last.fields) > 1:  # an empty line; with one column it is a missing cell
-                    last.end += end
-                    continue
-                if last:
-                    yield last
-                last = Record(split_record(text, self.delimiter), end)
-            if held:
-                raise InputError(f"{self.path}: a quote is opened and never closed, near line {number:,}")
+        last: Record | None = None
+        for text, end in self.lines():
+            if not text and last and len(last.fields) > 1:  # an empty line; with one column it is a missing cell
+                last.end += end
+                continue
             if last:
                 yield last
+            last = Record(split_record(text, self.delimiter), end)
+        if last:
+            yield last
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield lines with their ends, several as one where a quoted field holds line ends."""
+        with readable(self.path), opened(self.path, "rb") as raw:
+            held, number = "", 0
+            for line in io.TextIOWrapper(raw, encoding=self.encoding, newline=""):
+                held, number = held + line, number + 1
+                if held.count('"') % 2 and len(held) < LONGEST:
+                    continue
+                if held.count('"') % 2:
+                    break
+                text = held.rstrip("\r\n")
+                yield text, held[len(text) :]
+                held = ""
+        if held:
+            raise InputError(f"{self.path}: a quote is opened and never closed, near line {number:,}")
 
     def rows(self) -> Iterator[tuple[int, list[Record]]]:
         """Yield rows some thousands at a time, each time with the number of the first.
@@ -214,12 +218,15 @@ class CsvTable(Table):
             file.write(self.delimiter.join(heading.fields) + (heading.end or "\n"))
             for first, rows in self.rows():
                 for name, (chosen, cells) in fill(self.frame(first, rows), first).items():
-                    column = self.names.index(name)
-                    for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
-                        rows[i].fields[column] = quoted(str(cell), self.delimiter)
+                    self.put(rows, self.names.index(name), chosen, cells)
                 file.write("".join(self.delimiter.join(record.fields) + record.end for record in rows))
             file.flush()
             file.detach()
+
+    def put(self, rows: list[Record], column: int, chosen: Bits, cells: Sequence[Any]) -> None:
+        """Put cells into chosen rows."""
+        for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+            rows[i].fields[column] = quoted(str(cell), self.delimiter)
 
 
 @contextmanager
@@ -338,15 +345,20 @@ class ParquetTable(Table):
         with replaced(out) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
             for first, batch in self.batches():
                 for name, (chosen, cells) in fill(frame_of(batch, first), first).items():
-                    place = schema.names.index(name)
-                    column = batch.column(place)
-                    values = column.to_pylist()
-                    kind = schema.types[place]
-                    for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
-                        values[i] = for_arrow(cell, kind)
-                    fixed = pyarrow.array(values, kind)
-                    batch = batch.set_column(place, schema.field(place), fixed)
+                    batch = with_cells(batch, name, chosen, cells)
                 writer.write_batch(batch)
+
+
+def with_cells(batch: Any, name: str, chosen: Bits, cells: Sequence[Any]) -> Any:
+    """Return a record batch with some cells of a column replaced."""
+    import pyarrow
+
+    place = batch.schema.names.index(name)
+    field = batch.schema.field(place)
+    values = batch.column(place).to_pylist()
+    for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+        values[i] = for_arrow(cell, field.type)
+    return batch.set_column(place, field, pyarrow.array(values, field.type))
 
 
 def frame_of(batch: Any, first: int) -> pd.DataFrame:

@@ -305,7 +305,7 @@ class Generator(nn.Module):
         return features, self.point(features)
 
     def drawn(self, features: Tensor, point: Tensor, z: Tensor) -> Tensor:
-        """Return outputs `[B, W]` moved by noise `[B, W + z]`: of each number its own, and of the row, which moves all alike.
+        """Return outputs `[B, W]` moved by noise `[B, W + z]`: one for each number, and z that move the row as a whole.
 
         No gradient goes back past the second head.
         """
@@ -332,6 +332,3 @@ def critic(inputs: int, outputs: int, width: int) -> nn.Sequential:
     """Two hidden layers, each of spectral norm one, which keeps the critic's slope bounded."""
     return nn.Sequential(Bounded(inputs, width), nn.LeakyReLU(0.2), Bounded(width, width), nn.LeakyReLU(0.2),
                          Bounded(width, outputs))  # fmt: skip
-
-
-

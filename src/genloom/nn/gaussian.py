@@ -15,7 +15,7 @@ RIDGE = 0.02  # of a standardised number's variance, added to each: a table of f
 
 
 class Gaussian(nn.Module):
-    """Mean `[W]` and covariance `[W, W]` of numbers; `forward` gives conditional means. Until `fit`, independent and standard."""
+    """Mean `[W]` and covariance `[W, W]` of numbers, which `fit` learns; `forward` gives conditional means."""
 
     mean: Tensor
     covariance: Tensor

@@ -17,7 +17,7 @@ from genloom.catalogue import MODELS, find_model
 from genloom.data.arrays import ImageData
 from genloom.data.decode import Look, common_size, look_over, natural_channels, silent
 from genloom.data.pictures import Arrays, Pictures
-from genloom.data.source import Options, Progress, find_pictures, load
+from genloom.data.source import Options, Progress, find_pictures, load_pictures
 from genloom.errors import InputError
 from genloom.machine import has_bf16_units, pick_device, product_speed
 from genloom.model import Clock, Model
@@ -61,7 +61,7 @@ def check(source: str, options: Options, progress: Progress = silent) -> Finding
         return findings
     findings.plan, size = what_will_be_done(looks, options)
     settled = Options(**{**options.__dict__, "size": size, "skip_broken": True})
-    findings.data = load(source, settled, progress)
+    findings.data = load_pictures(source, settled, progress)
     known = {line.split(":")[0] for line in findings.broken}
     late = [note.removeprefix("left out ") for note in findings.data.notes]
     findings.broken += [line for line in late if line.split(":")[0] not in known]

@@ -20,7 +20,7 @@ from sqlalchemy import exc
 
 from genloom.columns import Bits
 from genloom.errors import InputError, nearest
-from genloom.tools.repair import Repairer, Settings, refuse_useless
+from genloom.tools.repair import Fix, Repairer, Settings, refuse_useless
 from genloom.tools.repair_files import Outcome, keep_known, look_through
 from genloom.trainer import Report
 
@@ -56,7 +56,9 @@ class DatabaseTable:
         while True:
             query = sql.select(table).order_by(*keys).limit(CHUNK)
             if last is not None:
-                query = query.where(sql.tuple_(*keys) > sql.tuple_(*(sql.literal(v, k.type) for v, k in zip(last, keys, strict=True))))
+                query = query.where(
+                    sql.tuple_(*keys) > sql.tuple_(*(sql.literal(v, k.type) for v, k in zip(last, keys, strict=True)))
+                )
             rows = connection.execute(query).all()
             if not rows:
                 return
@@ -96,7 +98,10 @@ def repair_database(url: str, name: str, settings: Settings, draws: int = 0, rep
         source = find(engine, name, list(settings.keys))
         settings = replace(settings, keys=source.keys)
         outcome = Outcome(f"{where} {name}", Repairer(settings, watch))
-        copies = [copy_of(source, f"{source.name}_repaired"), *(copy_of(source, f"{source.name}_draw{i + 1}") for i in range(draws))]
+        copies = [
+            copy_of(source, f"{source.name}_repaired"),
+            *(copy_of(source, f"{source.name}_draw{i + 1}") for i in range(draws)),
+        ]
         log = log_table(source)
         check_targets(source, [*copies, log], replacing)
         sample = look_through(source, settings, outcome)
@@ -114,37 +119,46 @@ def repair_database(url: str, name: str, settings: Settings, draws: int = 0, rep
     return outcome
 
 
-def write(connection: sql.Connection, source: DatabaseTable, copies: list[sql.Table], log: sql.Table, outcome: Outcome) -> None:
+def write(
+    connection: sql.Connection, source: DatabaseTable, copies: list[sql.Table], log: sql.Table, outcome: Outcome
+) -> None:
     """Fill the copies' holes and write the log, some thousands of rows at a time."""
     repairer, draws = outcome.repairer, len(copies) - 1
     for frame in source.read(connection, copies[0]):
         fixes = repairer.fix(frame)
         keys = frame[source.keys]
         for fix in fixes:
-            rows = [tuple(map(plain, row)) for row in keys[fix.rows].itertuples(index=False)]
-            named = [row[0] if len(row) == 1 else " ".join(map(str, row)) for row in rows]
-            lines = [dict(zip(source.keys, row, strict=True)) | in_log(line)
-                     for row, line in zip(rows, outcome.note(fix, named), strict=True)]  # fmt: skip
-            connection.execute(sql.insert(log), lines)
+            connection.execute(sql.insert(log), logged(outcome, fix, keys[fix.rows]))
         drawn = repairer.draws(frame, draws) if draws else []
         ways: list[Mapping[str, tuple[Bits, list[Any]]]] = [{fix.field.name: (fix.rows, fix.cells) for fix in fixes}, *drawn]
-        for copy, way in zip(copies, ways, strict=True):
-            for column, (chosen, cells) in way.items():
-                if len(cells):
-                    put(connection, copy, source.keys, column, keys[chosen], cells)
+        for copy, column, (chosen, cells) in (
+            (c, *part) for c, way in zip(copies, ways, strict=True) for part in way.items()
+        ):
+            if len(cells):
+                put(connection, copy, source.keys, column, keys[chosen], cells)
 
 
-def put(connection: sql.Connection, copy: sql.Table, keys: list[str], column: str, rows: pd.DataFrame,
-        cells: Sequence[Any]) -> None:  # fmt: skip
+def logged(outcome: Outcome, fix: Fix, keys: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a fix as rows of the log table."""
+    rows = [tuple(map(plain, row)) for row in keys.itertuples(index=False)]
+    named = [row[0] if len(row) == 1 else " ".join(map(str, row)) for row in rows]
+    lines = zip(rows, outcome.note(fix, named), strict=True)
+    return [dict(zip(keys.columns, row, strict=True)) | in_log(line) for row, line in lines]
+
+
+def put(connection: sql.Connection, copy: sql.Table, column: str, keys: pd.DataFrame, cells: Sequence[Any]) -> None:
     """Set cells of one column by the keys of their rows."""
+    if not len(cells):
+        return
     statement = sql.update(copy).values({column: sql.bindparam("new_cell")})
-    for i, key in enumerate(keys):
+    for i, key in enumerate(keys.columns):
         statement = statement.where(copy.c[key] == sql.bindparam(f"key_{i}"))
     kind = copy.c[column].type
-    connection.execute(statement, [
+    lines = [
         {"new_cell": for_column(cell, kind)} | {f"key_{i}": plain(value) for i, value in enumerate(row)}
-        for row, cell in zip(rows.itertuples(index=False), cells, strict=True)
-    ])  # fmt: skip
+        for row, cell in zip(keys.itertuples(index=False), cells, strict=True)
+    ]
+    connection.execute(statement, lines)
 
 
 def in_log(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,10 +196,12 @@ def engine_of(url: str) -> sql.Engine:
     try:
         address = sql.make_url(url)
     except exc.ArgumentError:
-        raise InputError(f"{url!r} is no address of a database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME is") from None
+        raise InputError(
+            f"{url!r} is no address of a database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME is"
+        ) from None
     kind = address.get_backend_name()
     if kind not in KINDS:
-        raise InputError(f"databases of the kind {kind!r} cannot be repaired in one transaction here; SQLite and PostgreSQL can: "
+        raise InputError(f"databases of the kind {kind!r} cannot be repaired in one transaction; SQLite and PostgreSQL can: "
                          "write the table to a .csv and repair that")  # fmt: skip
     if kind == "sqlite" and address.database and not Path(address.database).is_file():
         raise InputError(f"no database at {address.database}: no such file")
@@ -194,7 +210,9 @@ def engine_of(url: str) -> sql.Engine:
     try:
         engine = sql.create_engine(address)
     except ModuleNotFoundError as error:
-        raise InputError(f"{error.name} is not installed, which reaches PostgreSQL: pip install 'genloom[postgres]'") from None
+        raise InputError(
+            f"{error.name} is not installed, which reaches PostgreSQL: pip install 'genloom[postgres]'"
+        ) from None
     if kind == "sqlite":  # Python's driver begins transactions late and would let CREATE TABLE stand
         sql.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
@@ -225,8 +243,8 @@ def find(engine: sql.Engine, name: str, keys: list[str]) -> DatabaseTable:
     table = sql.Table(plain_name, sql.MetaData(), schema=schema or None, autoload_with=engine)
     own = [column.name for column in table.primary_key.columns]
     if not (keys or own):
-        raise InputError(f"{name} has no primary key, so a repair could not say which row it is of; name columns that differ in "
-                         "every row: --key NAME")  # fmt: skip
+        raise InputError(f"{name} has no primary key, so a repair could not say which row it is of; name columns that "
+                         "differ in every row: --key NAME")  # fmt: skip
     for key in keys:
         if key not in table.c:
             raise InputError(f"{name} has no column {key!r}{nearest(key, table.c.keys())}")
@@ -246,8 +264,8 @@ def check_keys(source: DatabaseTable) -> None:
         twice = sql.select(*columns).group_by(*columns).having(sql.func.count() > 1).limit(1)
         if row := connection.execute(twice).first():
             shown = ", ".join(map(str, row))
-            raise InputError(f"the key {named} of {source.name} is not of one row alone: {shown} is in several; add columns with "
-                             "another --key")  # fmt: skip
+            raise InputError(f"the key {named} of {source.name} is not of one row alone: {shown} is in several; add columns "
+                             "with another --key")  # fmt: skip
 
 
 def copy_of(source: DatabaseTable, name: str) -> sql.Table:
@@ -264,8 +282,9 @@ def log_table(source: DatabaseTable) -> sql.Table:
         if name in source.keys:
             raise InputError(f"a key column called {name!r} cannot stand beside the log's own: rename it")
     rest = [sql.Column("column_name", sql.String(255), primary_key=True),
-            *(sql.Column(name, sql.Text) for name in ("value", "low", "high")), sql.Column("agreement", sql.Float),
-            sql.Column("method", sql.String(32)), sql.Column("trusted", sql.Boolean), sql.Column("doubt", sql.Text)]  # fmt: skip
+            *(sql.Column(name, sql.Text) for name in ("value", "low", "high")),
+            sql.Column("agreement", sql.Float), sql.Column("method", sql.String(32)),
+            sql.Column("trusted", sql.Boolean), sql.Column("doubt", sql.Text)]  # fmt: skip
     return sql.Table(f"{source.name}_repairs", sql.MetaData(), *keys, *rest, schema=source.table.schema)
 
 
@@ -274,7 +293,7 @@ def check_targets(source: DatabaseTable, tables: list[sql.Table], replacing: boo
     seen = sql.inspect(source.engine)
     there = [table.name for table in tables if seen.has_table(table.name, table.schema)]
     if there and not replacing:
-        raise InputError(f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already, from an earlier repair; "
+        raise InputError(f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already, by an earlier repair; "
                          "say --replace to write them anew")  # fmt: skip
     with source.engine.connect() as connection, connection.begin() as trial:
         try:
@@ -283,7 +302,9 @@ def check_targets(source: DatabaseTable, tables: list[sql.Table], replacing: boo
             trial.rollback()
 
 
-def make(connection: sql.Connection, source: DatabaseTable, tables: list[sql.Table], replacing: bool, rows: bool = True) -> None:
+def make(
+    connection: sql.Connection, source: DatabaseTable, tables: list[sql.Table], replacing: bool, rows: bool = True
+) -> None:
     """Make the tables; all but the last get the rows of the source, copied by the database itself."""
     for table in tables:
         if replacing:

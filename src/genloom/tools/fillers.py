@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 
 from genloom.columns import Bits, Column, Numbers
 from genloom.nn.cells import Cells
@@ -129,6 +130,11 @@ class Chained(Filler):
         self.rounds = 3 if trees else 10
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
+        with threadpool_limits(1):  # many small fits: threads would wait for each other more than they work
+            self.learn(x, mask, columns)
+
+    def learn(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
+        """Fit each round's predictors, filling in as they come."""
         self.columns, self.mean, self.cells = columns, Mean(), Cells(columns)
         self.mean.fit(x, mask, columns)
         rows = np.random.default_rng(self.seed).permutation(len(x))[: self.rows]

@@ -19,7 +19,7 @@ from genloom.tools.network import Network
 from genloom.tools.repair import Method, Repairer, Settings
 
 
-class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Fills missing numbers by GAIN (Yoon et al. 2018), in the way of scikit-learn.
 
     Args:
@@ -43,7 +43,8 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     """
 
     def __init__(self, *, preset: str = "modern", max_iter: int | None = None, max_seconds: float | None = None,
-                 sample_posterior: bool = False, keep_empty_features: bool = False, random_state: Any = None) -> None:  # fmt: skip
+                 sample_posterior: bool = False, keep_empty_features: bool = False,
+                 random_state: Any = None) -> None:  # fmt: skip
         self.preset = preset
         self.max_iter = max_iter
         self.max_seconds = max_seconds
@@ -76,7 +77,9 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if known.all() or not x.shape[1]:
             return x
         codes = self.codes(x)
-        filled = self.network_.draw(codes, known, 1, self.seed_)[0] if self.sample_posterior else self.network_.fill(codes, known)
+        filled = (
+            self.network_.draw(codes, known, 1, self.seed_)[0] if self.sample_posterior else self.network_.fill(codes, known)
+        )
         plain = np.stack([column.plain(filled[:, d]) for d, column in enumerate(self.columns_)], 1)
         return np.where(known, x, plain)
 
@@ -91,7 +94,7 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise InputError(f"preset is modern, paper or tiny, got {self.preset!r}")
         for name in ("max_iter", "max_seconds"):
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Real) and 0 < value < float("inf")):
+            if value is not None and not (isinstance(value, Real) and 0 < float(value) < float("inf")):
                 raise InputError(f"{name} takes a number above 0 or None, got {value!r}")
 
     def codes(self, x: Numbers) -> Numbers:
@@ -110,7 +113,7 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-class TableImputer(TransformerMixin, BaseEstimator):
+class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Fills the holes of DataFrames, whatever their columns hold: numbers, categories, truth values, dates.
 
     Types, categories and the index are kept, whole numbers stay whole, identifiers and free text pass through.
@@ -184,7 +187,7 @@ class TableImputer(TransformerMixin, BaseEstimator):
 def put(cells: pd.Series, rows: Any, new: pd.Series) -> pd.Series:
     """Return a column with some cells replaced, of the same type."""
     kind = cells.dtype
-    if kind == object:
+    if isinstance(kind, np.dtype) and kind.hasobject:
         cells[rows] = new.to_numpy()
         return cells
     if isinstance(kind, pd.DatetimeTZDtype):

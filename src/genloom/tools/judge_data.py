@@ -11,7 +11,7 @@ import torch
 
 from genloom.catalogue import find_model
 from genloom.data import Options
-from genloom.data import load as load_data
+from genloom.data import load_pictures as load_data
 from genloom.data.arrays import ImageData
 from genloom.errors import InputError
 from genloom.run import Run

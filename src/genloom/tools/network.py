@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,11 +19,9 @@ from genloom.capabilities import Imputes
 from genloom.columns import Bits, Column, Numbers
 from genloom.data.arrays import TableData
 from genloom.model import Model
-from genloom.shape import TableShape
 from genloom.tools.fillers import Filler
 from genloom.trainer import Report
 
-HELD, MOST_HELD, LEAST_HELD = 0.05, 20_000, 20  # known cells that training does not see: their share, most, least
 DRAWS = 40  # from which an interval is taken
 FEW = 80  # held cells of a column below which all columns share one stretch
 PACE = 40  # rounds that are timed where a time is given
@@ -53,6 +50,7 @@ class Network(Filler):
         seconds: most seconds to train, or None.
         out: a run folder to keep, or None.
         seed: all randomness follows from it.
+        threads: of the processor; 1 where None, since the net is small, so that many would wait for each other.
         watch: told of each report of training, with the examples planned.
     """
 
@@ -60,10 +58,10 @@ class Network(Filler):
                  seconds: float | None = None, out: Path | None = None, seed: int = 0, threads: int | None = None,
                  watch: Callable[[Report, int], None] | None = None) -> None:  # fmt: skip
         self.preset, self.hyper, self.rounds, self.seconds = preset, dict(hyper or {}), rounds, seconds
-        self.out, self.seed, self.threads, self.watch = out, seed, threads, watch
+        self.out, self.seed, self.threads, self.watch = out, seed, threads or 1, watch
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        data = table_data(x, mask, columns, self.seed)
+        data = TableData.of(x, mask, columns, "python", self.seed)
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
             request = self.request(data, self.out or Path(folder) / "run")
             if self.seconds is not None:
@@ -111,7 +109,7 @@ class Network(Filler):
         return np.concatenate(parts).astype(float) if parts else x.copy()
 
     def draw(self, x: Numbers, mask: Bits, draws: int, seed: int) -> Numbers:
-        """Return ways to fill the rows in `[draws, n, D]`, those of numbers stretched around the best guess as calibrated."""
+        """Return ways to fill the rows in `[draws, n, D]`, numbers stretched around the best guess as calibrated."""
         generator = torch.Generator().manual_seed(seed)
         parts = []
         for rows, known in batches(x, mask):
@@ -167,18 +165,6 @@ def ninety(values: Numbers) -> float:
     if len(values) < 10:
         return 1.0
     return float(np.clip(np.quantile(values, min(1.0, 0.9 * (1 + 1 / len(values)))), 0.1, 10.0))
-
-
-def table_data(x: Numbers, mask: Bits, columns: Sequence[Column], seed: int) -> TableData:
-    """Return the table as data to train on, with some known cells held out where there are enough."""
-    known = int(mask.sum())
-    share = min(HELD, MOST_HELD / max(known, 1))
-    held = (np.random.default_rng(seed).random(mask.shape) < share) & mask
-    if held.sum() < LEAST_HELD:
-        held[:] = False
-    codes = torch.as_tensor(np.where(mask, x, 0), dtype=torch.float32)
-    digest = hashlib.blake2b(codes.numpy().tobytes() + mask.tobytes(), digest_size=16).hexdigest()
-    return TableData(codes, torch.as_tensor(mask), torch.as_tensor(held), TableShape(columns=tuple(columns)), "python", digest)
 
 
 def batches(x: Numbers, mask: Bits) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

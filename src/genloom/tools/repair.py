@@ -25,7 +25,8 @@ HIDDEN = 0.1  # known cells that the self-test hides
 TESTED = 20_000  # rows on which it does
 ENOUGH = 50  # hidden cells of a column from which on it chooses its method for itself
 LEAST = 10  # known cells below which there is no self-test
-VAGUE = 0.8  # an interval this wide, of the column's own 90 % range, says little
+NORMAL = 3.29  # deviations that hold nine in ten values of a normal column
+VAGUE = 0.8  # an interval as wide as this share of that, or of the column's whole range, says little
 UNSURE = 0.5  # share of draws for a category below which it is hardly more than a guess
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
 
@@ -121,15 +122,17 @@ class Repairer:
             return
         x, mask = self.coded(frame)
         hidden = self.hide(mask)
-        names = METHODS if settings.method == "auto" else (settings.method, *(name for name in METHODS if name != settings.method))
+        names = (
+            METHODS
+            if settings.method == "auto"
+            else (settings.method, *(name for name in METHODS if name != settings.method))
+        )
         for name in names:
             self.fillers[name] = self.built(name)
             self.fillers[name].fit(x, mask & ~hidden, self.columns)
             if hidden.any():
                 self.test(name, x, mask, hidden)
-        self.choose(hidden)
-        for name in set(self.chosen.values()) - {"gain"}:  # cheap enough to learn once more, from all that is known
-            self.fillers[name].fit(x, mask, self.columns)
+        self.choose(hidden)  # the hidden cells are not learnt from later either; they do help to fill their rows
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -180,7 +183,7 @@ class Repairer:
         }
 
     def choose(self, hidden: Bits) -> None:
-        """Choose the method of each column: its own best where it had enough cells, else the best of all columns together."""
+        """Choose the method of each column: its own best where it had enough cells, else the best of all columns."""
         forced = self.settings.method != "auto"
         overall = {name: float(np.nanmean([tested.error for tested in tests.values()]))
                    for name, tests in self.tests.items() if any(tested.cells for tested in tests.values())}  # fmt: skip
@@ -188,7 +191,9 @@ class Repairer:
         for d, column in enumerate(self.columns):
             mine = {name: tests[column.name].error for name, tests in self.tests.items()}
             enough = hidden[:, d].sum() >= ENOUGH
-            self.chosen[column.name] = self.settings.method if forced else min(mine, key=mine.__getitem__) if enough else best
+            self.chosen[column.name] = (
+                self.settings.method if forced else min(mine, key=mine.__getitem__) if enough else best
+            )
 
     # -- filling -----------------------------------------------------------------------------------
 
@@ -204,13 +209,13 @@ class Repairer:
         if not self.columns or not holes.any():
             return [fix for fix in fixes if fix.rows.any()]
         x, mask = self.coded(frame)
-        rows = holes.any(1)
+        rows: Bits = np.asarray(holes.any(1))
         filled = self.filled(x[rows], mask[rows])
-        sparse = (~mask[rows]).mean(1) >= SPARSE
+        sparse: Bits = np.array((~mask[rows]).mean(1) >= SPARSE, dtype=bool)
         fields = [field for field in self.layout.fields if field.column is not None]
-        for d, field in enumerate(fields):
+        for d, learnt in enumerate(fields):
             if holes[:, d].any():
-                fixes.append(self.column_fix(field, d, holes[:, d], rows, filled, sparse))
+                fixes.append(self.column_fix(learnt, d, ~known[learnt.name], rows, filled, sparse))
         return [fix for fix in fixes if fix.rows.any()]
 
     def filled(self, x: Numbers, mask: Bits) -> dict[str, tuple[Numbers, Numbers, Numbers, Numbers]]:
@@ -223,7 +228,9 @@ class Repairer:
                 continue
             best = filler.fill(x, mask)
             tests = [self.tests.get(name, {}).get(column.name, Tested(np.nan, np.nan, 0)) for column in self.columns]
-            reaches = np.array([0.0 if column.levels else test.reach for column, test in zip(self.columns, tests, strict=True)])
+            reaches = np.array(
+                [0.0 if column.levels else test.reach for column, test in zip(self.columns, tests, strict=True)]
+            )
             share = np.array([1 - test.error if column.levels else 1.0
                               for column, test in zip(self.columns, tests, strict=True)])  # fmt: skip
             found[name] = best, best - reaches, best + reaches, np.broadcast_to(share, best.shape)
@@ -238,20 +245,23 @@ class Repairer:
         best, low, high, share = (part[within, d] for part in filled[method])
         low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)
         values = column.plain(best)
-        if not column.levels:
+        if column.levels:
+            low = high = values
+            vague = share < UNSURE
+        else:
             values = column.snapped(values)
-        ends = [np.clip(column.plain(end), column.low, column.high) if not column.levels else values for end in (low, high)]
-        wide = ends[1] - ends[0] >= VAGUE * (column.high - column.low) if not column.levels else share < UNSURE
-        vague = (high - low) >= VAGUE * 3.29 if not column.levels else share < UNSURE  # 3.29: a normal column's 90 %
+            vague = high - low >= VAGUE * NORMAL
+            low, high = column.plain(low), column.plain(high)
+            vague |= high - low >= VAGUE * (column.high - column.low)
         doubts = ["most of the row is missing" if empty else "any usual value is as likely" if unclear else ""
-                  for empty, unclear in zip(sparse[within], vague | wide, strict=True)]  # fmt: skip
-        return Fix(field, method, holes, field.say(values), values, *ends, share, doubts)
+                  for empty, unclear in zip(sparse[within], vague, strict=True)]  # fmt: skip
+        return Fix(field, method, holes, field.say(values), values, low, high, share, doubts)
 
     def draws(self, frame: pd.DataFrame, n: int) -> list[dict[str, tuple[Bits, list[Any]]]]:
         """Return n ways to fill rows in by GAIN's draws, each as cells by column."""
         known = self.layout.known(frame)
-        always = {fix.field.name: (fix.rows, fix.cells)
-                  for fix in (constant_fix(f, ~known[f.name]) for f in self.layout.fields if f.role == "constant")}  # fmt: skip
+        constants = [constant_fix(field, ~known[field.name]) for field in self.layout.fields if field.role == "constant"]
+        always = {fix.field.name: (fix.rows, fix.cells) for fix in constants}
         if not self.columns:
             return [dict(always) for _ in range(n)]
         network = self.fillers["gain"]
@@ -260,11 +270,11 @@ class Repairer:
         ways = []
         for codes in network.draw(x, mask, n, self.settings.seed + 2):
             way = dict(always)
-            for d, field in enumerate(f for f in self.layout.fields if f.column is not None):
-                holes, column = ~known[field.name], field.column
+            for d, learnt in enumerate(f for f in self.layout.fields if f.column is not None):
+                holes, column = ~known[learnt.name], learnt.column
                 assert column is not None
                 values = column.plain(codes[holes, d])
-                way[field.name] = holes, field.say(values if column.levels else column.snapped(values))
+                way[learnt.name] = holes, learnt.say(values if column.levels else column.snapped(values))
             ways.append(way)
         return ways
 
@@ -278,7 +288,17 @@ def constant_fix(field: Field, holes: Bits) -> Fix:
     """Return the fix of a column with one known value: that value, which is all there is to go by."""
     n = int(holes.sum())
     zeros = np.zeros(n)
-    return Fix(field, "its only value", holes, [field.value] * n, zeros, zeros, zeros, zeros, ["the column's only value"] * n)
+    return Fix(
+        field,
+        "its only value",
+        holes,
+        [field.value] * n,
+        zeros,
+        zeros,
+        zeros,
+        zeros + np.nan,
+        ["the column's only value"] * n,
+    )
 
 
 def refuse_useless(layout: Layout, missing: Mapping[str, int]) -> None:

@@ -23,7 +23,7 @@ from genloom.trainer import Report
 
 SAMPLE = 100_000  # rows that are held to learn from
 SHOWN = 2000  # values of a column that are kept for its picture
-WORST = 100  # doubtful cells that the report names
+WORST = 15  # doubtful cells of a column that the report names
 LOG = ("row", "column", "value", "low", "high", "agreement", "method", "trusted", "doubt")
 
 
@@ -36,7 +36,7 @@ class Outcome:
         rows: of the table.
         missing, filled: cells by column.
         doubtful: filled cells that are not to be trusted, by column.
-        worst: lines of the log about such cells, the first of them.
+        worst: lines of the log about such cells, the first of each column.
         known, new: values of some known and some filled cells by column, for pictures.
         written: files or tables that were written.
     """
@@ -59,9 +59,11 @@ class Outcome:
         self.doubtful[name] = self.doubtful.get(name, 0) + sum(map(bool, fix.doubts))
         kept = self.new.setdefault(name, [])
         kept += map(float, fix.values[: SHOWN - len(kept)])
+        room = WORST - sum(line["column"] == name for line in self.worst)
         for line in log_lines(fix, rows):
-            if line["doubt"] and len(self.worst) < WORST:
+            if line["doubt"] and room:
                 self.worst.append(line)
+                room -= 1
             yield line
 
     def left(self) -> dict[str, int]:
@@ -100,8 +102,6 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
         raise InputError(f"{out} is the table itself, which stays as it is: name another file after -o")
     if kind_of(target) != kind_of(table.path):
         raise InputError(f"{source} is {kind_of(table.path)}: name a file of the same kind after -o, not {target.name}")
-    if not any(folder.is_dir() for folder in (target.parent, target.parent.parent)):
-        raise InputError(f"cannot write {out}: there is no folder {target.parent}")
     outcome = Outcome(source, Repairer(settings, watch))
     sample = look_through(table, settings, outcome)
     if not any(outcome.missing.values()):
@@ -189,4 +189,6 @@ def plain_stem(path: Path) -> str:
 def kind_of(path: Path) -> str:
     """Return in a word what kind of file a name means."""
     endings = "".join(suffixes(path)).lower()
-    return "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv", ".txt")) else endings
+    return (
+        "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv", ".txt")) else endings
+    )
