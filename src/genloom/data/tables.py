@@ -162,9 +162,9 @@ class CsvTable(Table):
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """Yield lines with their ends, several as one where a quoted field holds line ends."""
-        with readable(self.path), opened(self.path, "rb") as raw:
-            held, number = "", 0
-            for line in io.TextIOWrapper(raw, encoding=self.encoding, newline=""):
+        held, number = "", 0
+        with readable(self.path), io.TextIOWrapper(opened(self.path, "rb"), encoding=self.encoding, newline="") as file:
+            for line in file:
                 held, number = held + line, number + 1
                 if held.count('"') % 2 and len(held) < LONGEST:
                     continue

@@ -135,7 +135,7 @@ def write(
             (c, *part) for c, way in zip(copies, ways, strict=True) for part in way.items()
         ):
             if len(cells):
-                put(connection, copy, source.keys, column, keys[chosen], cells)
+                put(connection, copy, column, keys[chosen], cells)
 
 
 def logged(outcome: Outcome, fix: Fix, keys: pd.DataFrame) -> list[dict[str, Any]]:

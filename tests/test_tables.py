@@ -1,0 +1,200 @@
+"""Columns found out from cells, and tables in files: what is read, what is refused, and that no untouched byte changes."""
+
+import gzip
+from datetime import date
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pyarrow
+import pyarrow.parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from genloom.columns import Column
+from genloom.data.layout import Layout
+from genloom.data.tables import CsvTable, find_table, replaced
+from genloom.errors import InputError
+
+
+def study(cells, **options):
+    series = cells if isinstance(cells, pd.Series) else pd.Series(cells, dtype=object)
+    return Layout.study(pd.DataFrame({"x": series}), **options).fields[0]
+
+
+def text(values):
+    return [str(value) for value in values]
+
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(("cells", "kind", "step"), [
+    (text(RNG.normal(size=50).round(3)), "numeric", 0.001), (text(RNG.integers(0, 9, 50)), "integer", 1.0),
+    (["1.5e3", "2e-2", "7e1"] * 9, "numeric", 0.0), (["1,5", "2,25", "3,0"] * 9, "numeric", 0.01),
+    (["red", "green", "red"] * 9, "categorical", 0), (["yes", "no"] * 9, "boolean", 0), (["0", "1"] * 9, "boolean", 0),
+    (["2020-01-31", "2021-02-01"] * 9, "date", 86400.0), (["31.01.2020 13:05", "01.02.2020 00:00"] * 9, "date", 1.0),
+    (pd.Series([1.0, 2.0, np.nan, 5.0]), "integer", 1.0), (pd.Series([True, False] * 9), "boolean", 0),
+    (pd.Series(["a", "b"] * 9, dtype="category"), "categorical", 0),
+    (pd.Series([1, 5, 7, None], dtype="Int64"), "integer", 1.0),
+    ([Decimal("1.50"), Decimal("2.25"), None], "numeric", 0.01),
+    ([date(2020, 1, 31), date(2020, 5, 1)] * 3, "date", 86400.0),
+])  # fmt: skip
+def test_kinds_of_columns(cells, kind, step):
+    field = study(cells)
+    assert field.role == "learnt" and field.column.kind == kind and field.column.step == pytest.approx(step)
+
+
+@pytest.mark.parametrize(("cells", "role", "why"), [
+    (["", "NA", "null"], "empty", "no known value"), (["EUR", "", "EUR"], "constant", "one value"),
+    ([f"C{i}" for i in range(200)], "passed", "an identifier"), (text(range(40)), "passed", "an identifier"),
+    ([f"a remark {i % 90}" for i in range(200)], "passed", "free text"),
+])  # fmt: skip
+def test_columns_that_are_not_learnt(cells, role, why):
+    field = study(cells)
+    assert field.role == role and why in field.why
+
+
+@pytest.mark.parametrize(("cells", "says"), [
+    (["1", "2", "abc", "4"], "'abc' in row 3 is no number"),
+    (["2020-01-01", "2020-13-45", "2020-01-02"], "'2020-13-45' in row 2 is no date"),
+    (["1", "inf", "4"], "infinite number in row 2"), ([1, "a", 3, 4], "'a' in row 2 is no number"),
+])  # fmt: skip
+def test_mixed_columns_are_refused_by_their_cell(cells, says):
+    with pytest.raises(InputError, match=says):
+        study(cells)
+
+
+def test_a_person_may_say_what_a_column_is():
+    assert study(["1", "2", "abc", "4"], kinds={"x": "categorical"}).column.kind == "categorical"
+    assert study(["1", "2", "abc", "4"], kinds={"x": "passed"}).role == "passed"
+    assert study(["1", "-999", "3", "4"], missing=["-999"]).column.low == 1
+    assert study(["1", "2", "abc"], missing=["abc"]).column.kind == "boolean"  # 1 and 2 remain
+    with pytest.raises(InputError, match="no column 'y'"):
+        study(["1", "2"], kinds={"y": "passed"})
+    with pytest.raises(InputError, match="two columns are called 'a'"):
+        Layout.study(pd.DataFrame([["1", "2"]], columns=["a", "a"]))
+
+
+def test_what_is_said_is_of_the_column():
+    whole = Column.of_numbers("x", np.array([1.0, 2.0, 4.0] * 10), "integer", 1.0)
+    assert whole.snapped(whole.plain(whole.code(np.array([-5.0, 2.9, 3.1, 99.0])))).tolist() == [1, 2, 4, 4]
+    fine = Column.of_numbers("x", np.linspace(0, 1, 101), "numeric", 0.01)
+    assert fine.snapped(np.array([0.123456])).tolist() == pytest.approx([0.12])
+    assert study(["1,50", "2,25", "3,00"] * 9).say(np.array([2.5])) == ["2,50"]
+    assert study(["31.01.2020", "01.02.2020"] * 9).say(np.array([1580342400.0])) == ["30.01.2020"]
+
+
+def test_an_unseen_category_is_known_but_tells_nothing():
+    layout = Layout.study(pd.DataFrame({"x": ["a", "b", "a", "b"], "y": ["1", "2", "3", "5"]}, dtype=object))
+    frame = pd.DataFrame({"x": ["a", "new", ""], "y": ["4", "7", "1"]}, dtype=object)
+    known = layout.known(frame)
+    codes = layout.encode(frame, known)
+    assert known["x"].tolist() == [True, True, False] and np.isnan(codes[:, 0]).tolist() == [False, True, True]
+
+
+# -- CSV -------------------------------------------------------------------------------------------
+
+ODD = '﻿a;"b ""x""";c\r\n1;"two\nlines; here";3\r\n\r\n;x;\r\n 4 ;"";5'
+
+
+LETTERS = st.characters(categories=("L", "N", "P", "S"), include_characters=' \t",;')
+
+
+def nothing(frame, first):
+    return {}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_untouched_bytes_stay(tmp_path, name):
+    data = ODD.encode("utf-8")
+    path, out = tmp_path / name, tmp_path / f"out.{name}"
+    path.write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    table = find_table(path)
+    frame = next(table.chunks())
+    assert table.names == ["a", 'b "x"', "c"] and frame.iloc[0].tolist() == ["1", "two\nlines; here", "3"]
+    table.rewrite(out, nothing)
+    assert (gzip.decompress(out.read_bytes()) if name.endswith("gz") else out.read_bytes()) == data
+    table.rewrite(out, lambda frame, first: {"c": (np.array([False, True, False]), ["6;7"])})
+    written = gzip.decompress(out.read_bytes()) if name.endswith("gz") else out.read_bytes()
+    assert written.decode() == ODD.replace("\r\n;x;\r\n", '\r\n;x;"6;7"\r\n')
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.text(LETTERS, max_size=8), min_size=3, max_size=3), min_size=1, max_size=6))
+def test_any_cells_come_back(tmp_path_factory, rows):
+    import csv
+
+    path = tmp_path_factory.mktemp("csv") / "t.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *rows])
+    table = CsvTable.open(path)
+    assert next(table.chunks()).to_numpy().tolist() == rows
+    table.rewrite(path.with_name("out.csv"), nothing)
+    assert path.with_name("out.csv").read_bytes() == path.read_bytes()
+
+
+def test_one_column_may_hold_empty_lines(tmp_path):
+    (tmp_path / "t.csv").write_text("x\n1\n\n3\n")
+    assert next(find_table(tmp_path / "t.csv").chunks())["x"].tolist() == ["1", "", "3"]
+
+
+@pytest.mark.parametrize(("name", "data", "says"), [
+    ("a.csv", b"", "is empty"), ("a.csv", b"a,b\n", "no row"),
+    ("a.csv", b"a,b\n1,2\n3\n", "row 2 has 1 fields where the heading has 2"),
+    ("a.csv", b"a,b\n1,\"2\n3,4\n", "never closed"), ("a.csv", b"\x89PNG\0\0", "no table"),
+    ("a.csv", b"1,2\n3,4\n", "begins with numbers"),
+    ("a.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-30], "cut short"), ("a.csv.gz", b"no gzip", "cannot read"),
+    ("a.parquet", b"PAR1 and no more", "no Parquet file"), ("a.xlsx", b"PK", "is no table"),
+])  # fmt: skip
+def test_files_that_are_no_table(tmp_path, name, data, says):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(InputError, match=says):
+        for _ in find_table(tmp_path / name).chunks():
+            pass
+
+
+def test_no_such_file(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        find_table(tmp_path / "none.csv")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), replaced(tmp_path / "x.csv") as part:
+        part.write_text("half")
+        raise RuntimeError
+    with pytest.raises(InputError, match="nothing was written"), replaced(tmp_path / "x.csv") as part:
+        raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_keeps_its_schema(tmp_path):
+    schema = pyarrow.schema([("i", pyarrow.int32()), ("big", pyarrow.int64()), ("f", pyarrow.float32()),
+                             ("s", pyarrow.string()), ("d", pyarrow.date32()),
+                             ("t", pyarrow.timestamp("ms")), ("n", pyarrow.decimal128(8, 2)),
+                             ("c", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())), ("b", pyarrow.bool_())],
+                            metadata={"made": "here"})  # fmt: skip
+    when = pd.Timestamp("2021-05-05 12:00")
+    rows = [{"i": 1, "big": 2**60 + 1, "f": 0.1, "s": "a", "d": date(2020, 1, 1), "t": when, "n": Decimal("1.25"), "c": "u",
+             "b": True}, dict.fromkeys(schema.names)]  # fmt: skip
+    table = pyarrow.Table.from_pylist(rows, schema)
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    cells = {
+        "i": 7,
+        "big": 2**60 + 3,
+        "f": 0.5,
+        "s": "z",
+        "d": pd.Timestamp("2020-02-02"),
+        "t": when,
+        "n": 2.5,
+        "c": "u",
+        "b": False,
+    }
+    rest = np.array([False, True])
+    find_table(tmp_path / "t.parquet").rewrite(
+        tmp_path / "o.parquet", lambda frame, first: {k: (rest, [v]) for k, v in cells.items()}
+    )
+    out = pyarrow.parquet.read_table(tmp_path / "o.parquet")
+    assert out.schema.equals(schema, check_metadata=True) and out.slice(0, 1).equals(table.slice(0, 1))
+    assert out.to_pylist()[1] == cells | {"d": date(2020, 2, 2), "n": Decimal("2.50"), "t": when.to_pydatetime()}
