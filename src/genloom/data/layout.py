@@ -175,7 +175,10 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
     field = Field(name, "learnt", "", text, form)
     if kind in ("categorical", "boolean"):
         counts = present.map(plain_value).value_counts()
-        return replace(field, column=Column(name, cast(Kind, kind), categories=tuple(sorted(counts.index[:MOST], key=str))))
+        return replace(
+            field,
+            column=Column(name, cast(Kind, kind), categories=tuple(sorted(map(plain_value, counts.index[:MOST]), key=str))),
+        )
     return number_field(replace(field, column=Column(name, cast(Kind, kind))), present)
 
 
@@ -294,7 +297,7 @@ def odd_cell(field: Field, present: pd.Series, bad: Bits) -> InputError:
 def where(present: pd.Series, bad: Bits) -> str:
     """Say in which row the first of some cells stands."""
     row = present.index[int(np.flatnonzero(bad)[0])]
-    return f"in row {row + 1:,}" if isinstance(row, int) else f"in row {row!r}"
+    return f"in row {row + 1:,}" if isinstance(row, int | np.integer) else f"in row {row!r}"
 
 
 def plain_value(value: Any) -> Any:

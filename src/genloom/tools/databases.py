@@ -94,7 +94,7 @@ def repair_database(url: str, name: str, settings: Settings, draws: int = 0, rep
     """
     engine = engine_of(url)
     where = engine.url.render_as_string(hide_password=True)
-    with told(where):
+    with told(where), closing(engine):
         source = find(engine, name, list(settings.keys))
         settings = replace(settings, keys=source.keys)
         outcome = Outcome(f"{where} {name}", Repairer(settings, watch))
@@ -203,7 +203,8 @@ def engine_of(url: str) -> sql.Engine:
     if kind not in KINDS:
         raise InputError(f"databases of the kind {kind!r} cannot be repaired in one transaction; SQLite and PostgreSQL can: "
                          "write the table to a .csv and repair that")  # fmt: skip
-    if kind == "sqlite" and address.database and not Path(address.database).is_file():
+    named = (address.database or "").removeprefix("file:")
+    if kind == "sqlite" and not Path(named).is_file():
         raise InputError(f"no database at {address.database}: no such file")
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
@@ -217,6 +218,15 @@ def engine_of(url: str) -> sql.Engine:
         sql.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     return engine
+
+
+@contextmanager
+def closing(engine: sql.Engine) -> Iterator[None]:
+    """Let go of all connections in the end."""
+    try:
+        yield
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ All take codes as `columns` defines them: standardised numbers, and indices of c
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -99,7 +100,7 @@ class Neighbours(Filler):
                 votes = np.stack([(weight * (found == level)).sum(1) for level in range(levels)], 1)
                 guess = votes.argmax(1).astype(float)
             else:
-                guess = (weight * found).sum(1) / np.maximum(weight.sum(1), 1e-300)
+                guess = (weight * found).sum(1) / np.maximum(weight.sum(1), 1e-30)
             out[rows[usable], d] = guess[usable]
 
     def cells_levels(self, d: int) -> int:
@@ -130,7 +131,9 @@ class Chained(Filler):
         self.rounds = 3 if trees else 10
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        with threadpool_limits(1):  # many small fits: threads would wait for each other more than they work
+        # Many small fits: threads would wait for each other more than they work. Rare categories are worth no warning each.
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
             self.learn(x, mask, columns)
 
     def learn(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
@@ -139,29 +142,30 @@ class Chained(Filler):
         self.mean.fit(x, mask, columns)
         rows = np.random.default_rng(self.seed).permutation(len(x))[: self.rows]
         x, mask = x[rows], mask[rows]
-        self.order = [int(d) for d in np.argsort((~mask).sum(0), kind="stable") if mask[:, d].sum() > 1]
+        others = x.shape[1] > 1  # a single column is left to its mean
+        self.order = [int(d) for d in np.argsort((~mask).sum(0), kind="stable") if mask[:, d].sum() > 1 and others]
         filled = self.mean.fill(x, mask)
         self.near = {d: self.nearest(filled, d) for d in self.order}
-        self.steps: list[tuple[int, Any]] = []
+        self.predictors: dict[int, Any] = {}  # of the last round alone: those of all would take several times the memory
         for _ in range(self.rounds):
             for d in self.order:
                 known = mask[:, d]
-                predictor = self.predictor(d, len(np.unique(x[known, d])))
-                predictor.fit(self.inputs(filled, d)[known], x[known, d])
-                self.steps.append((d, predictor))
-                self.predict(filled, mask, d, predictor)
+                self.predictors[d] = self.predictor(d, len(np.unique(x[known, d])))
+                self.predictors[d].fit(self.inputs(filled, d)[known], x[known, d])
+                self.predict(filled, mask, d)
 
     def fill(self, x: Numbers, mask: Bits) -> Numbers:
         out = self.mean.fill(x, mask)
-        for d, predictor in self.steps:
-            self.predict(out, mask, d, predictor)
+        for _ in range(self.rounds):
+            for d in self.order:
+                self.predict(out, mask, d)
         return out
 
-    def predict(self, filled: Numbers, mask: Bits, d: int, predictor: Any) -> None:
+    def predict(self, filled: Numbers, mask: Bits, d: int) -> None:
         """Replace the guesses of one column in place."""
         rows = ~mask[:, d]
-        if rows.any() and filled.shape[1] > 1:
-            filled[rows, d] = predictor.predict(self.inputs(filled[rows], d))
+        if rows.any():
+            filled[rows, d] = self.predictors[d].predict(self.inputs(filled[rows], d))
 
     def nearest(self, filled: Numbers, d: int) -> list[int]:
         """Return the columns that a column is predicted from: for trees, those that correlate most with it."""
@@ -178,7 +182,7 @@ class Chained(Filler):
         if self.trees:
             return filled[:, self.near[d]]
         w = self.cells.spread(torch.as_tensor(filled)).numpy()
-        return w[:, (self.cells.owner != d).numpy()] if filled.shape[1] > 1 else filled
+        return w[:, (self.cells.owner != d).numpy()]
 
     def predictor(self, d: int, different: int) -> Any:
         """Return what predicts a column, not yet fitted."""

@@ -26,6 +26,7 @@ DRAWS = 40  # from which an interval is taken
 FEW = 80  # held cells of a column below which all columns share one stretch
 PACE = 40  # rounds that are timed where a time is given
 ROWS = 8192  # rows filled at once
+Part = tuple[torch.Tensor, torch.Tensor]  # codes and mask of some rows
 
 
 def sized(n: int, columns: int) -> tuple[dict[str, Any], int]:
@@ -52,13 +53,15 @@ class Network(Filler):
         seed: all randomness follows from it.
         threads: of the processor; 1 where None, since the net is small, so that many would wait for each other.
         watch: told of each report of training, with the examples planned.
+        exact: fill in with double precision, so that a row's answer does not hang on its neighbours' in the least.
     """
 
     def __init__(self, preset: str = "modern", hyper: Mapping[str, Any] | None = None, rounds: int | None = None,
                  seconds: float | None = None, out: Path | None = None, seed: int = 0, threads: int | None = None,
-                 watch: Callable[[Report, int], None] | None = None) -> None:  # fmt: skip
+                 watch: Callable[[Report, int], None] | None = None, exact: bool = True) -> None:  # fmt: skip
         self.preset, self.hyper, self.rounds, self.seconds = preset, dict(hyper or {}), rounds, seconds
         self.out, self.seed, self.threads, self.watch = out, seed, threads or 1, watch
+        self.exact = exact
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
         data = TableData.of(x, mask, columns, "python", self.seed)
@@ -72,7 +75,9 @@ class Network(Filler):
                     self.watch(report, request.examples or 0)
                 if report.fatal:
                     raise RuntimeError(report.health[0].text)
-            self.model = load(request.out, "best" if data.held.any() else "last").double()
+            self.model = load(request.out, "best" if data.held.any() else "last")
+            if self.exact:
+                self.model.double()
         self.columns = columns
         self.stretch, self.calibrated = np.ones(len(columns)), bool(data.held.any())
         self.calibrate(data)
@@ -105,33 +110,51 @@ class Network(Filler):
     # -- filling -----------------------------------------------------------------------------------
 
     def fill(self, x: Numbers, mask: Bits) -> Numbers:
-        parts = [self.imputer.impute(rows, known).numpy() for rows, known in batches(x, mask)]
-        return np.concatenate(parts).astype(float) if parts else x.copy()
+        parts = [self.imputer.impute(*part).double().numpy() for part in self.batches(x, mask)]
+        return np.concatenate(parts) if parts else x.copy()
 
     def draw(self, x: Numbers, mask: Bits, draws: int, seed: int) -> Numbers:
         """Return ways to fill the rows in `[draws, n, D]`, numbers stretched around the best guess as calibrated."""
         generator = torch.Generator().manual_seed(seed)
-        parts = []
-        for rows, known in batches(x, mask):
-            best = self.imputer.impute(rows, known).numpy()
-            drawn = self.imputer.draw(rows, known, draws, generator).numpy()
-            parts.append(best + self.stretch * (drawn - best))
-        return np.concatenate(parts, 1).astype(float) if parts else np.repeat(x[None], draws, 0)
+        parts = [self.drawn(part, draws, generator)[1] for part in self.batches(x, mask)]
+        return np.concatenate(parts, 1) if parts else np.repeat(x[None], draws, 0)
+
+    def drawn(
+        self, part: tuple[torch.Tensor, torch.Tensor], draws: int, generator: torch.Generator
+    ) -> tuple[Numbers, Numbers]:
+        """Return the best guess `[n, D]` for some rows, and stretched draws `[draws, n, D]`."""
+        best = self.imputer.impute(*part).double().numpy()
+        drawn = self.imputer.draw(*part, draws, generator).double().numpy()
+        return best, best + self.stretch * (drawn - best)
 
     def interval(self, x: Numbers, mask: Bits, seed: int = 0) -> tuple[Numbers, Numbers, Numbers, Numbers]:
         """Return the best guess `[n, D]`, the ends of its 90 % interval, and the share of draws that agree with it.
 
         Of categories the ends are the guess itself, and the share is what there is to know; of numbers the share is 1.
         """
-        drawn = self.draw(x, mask, DRAWS, seed)
-        best = self.fill(x, mask)
-        low, high = np.minimum(best, np.quantile(drawn, 0.05, 0)), np.maximum(best, np.quantile(drawn, 0.95, 0))
+        generator = torch.Generator().manual_seed(seed)
+        parts = [self.summed(*self.drawn(part, DRAWS, generator)) for part in self.batches(x, mask)]
+        best, low, high, agree = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return best, low, high, agree
+
+    def summed(self, best: Numbers, drawn: Numbers) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+        """Return guess, ends and share `[n, D]` of draws `[draws, n, D]`."""
+        drawn = np.sort(drawn, 0)
+        edge = round(0.05 * (len(drawn) - 1))
+        low, high = np.minimum(best, drawn[edge]), np.maximum(best, drawn[-1 - edge])
         agree = np.ones_like(best)
         for d, column in enumerate(self.columns):
             if column.levels:
                 low[:, d] = high[:, d] = best[:, d]
                 agree[:, d] = (drawn[:, :, d] == best[:, d]).mean(0)
         return best, low, high, agree
+
+    def batches(self, x: Numbers, mask: Bits) -> Iterator[Part]:
+        """Yield codes and masks of some thousand rows at a time."""
+        kind = torch.double if self.exact else torch.float
+        for start in range(0, len(x), ROWS):
+            part = slice(start, start + ROWS)
+            yield torch.as_tensor(np.where(mask[part], x[part], 0), dtype=kind), torch.as_tensor(mask[part])
 
     @property
     def imputer(self) -> Imputes:
@@ -165,10 +188,3 @@ def ninety(values: Numbers) -> float:
     if len(values) < 10:
         return 1.0
     return float(np.clip(np.quantile(values, min(1.0, 0.9 * (1 + 1 / len(values)))), 0.1, 10.0))
-
-
-def batches(x: Numbers, mask: Bits) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield rows and masks some thousands at a time, in double precision: a row's answer must not hang on its neighbours."""
-    for start in range(0, len(x), ROWS):
-        part = slice(start, start + ROWS)
-        yield torch.as_tensor(np.where(mask[part], x[part], 0)), torch.as_tensor(mask[part])

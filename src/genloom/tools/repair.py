@@ -150,7 +150,7 @@ class Repairer:
         settings = self.settings
         seconds = None if settings.minutes is None else 60 * settings.minutes
         if name == "gain":
-            return Network(seconds=seconds, seed=settings.seed, threads=settings.threads, watch=self.watch)
+            return Network(seconds=seconds, seed=settings.seed, threads=settings.threads, watch=self.watch, exact=False)
         return {"mean": Mean(), "knn": Neighbours(seed=settings.seed), "ridge": Chained(False, TESTED, settings.seed),
                 "trees": Chained(True, TESTED, settings.seed)}[name]  # fmt: skip
 
