@@ -146,26 +146,30 @@ class Chained(Filler):
         self.order = [int(d) for d in np.argsort((~mask).sum(0), kind="stable") if mask[:, d].sum() > 1 and others]
         filled = self.mean.fill(x, mask)
         self.near = {d: self.nearest(filled, d) for d in self.order}
-        self.predictors: dict[int, Any] = {}  # of the last round alone: those of all would take several times the memory
+        self.steps: list[dict[int, Any]] = []
         for _ in range(self.rounds):
+            self.steps.append({})
             for d in self.order:
                 known = mask[:, d]
-                self.predictors[d] = self.predictor(d, len(np.unique(x[known, d])))
-                self.predictors[d].fit(self.inputs(filled, d)[known], x[known, d])
-                self.predict(filled, mask, d)
+                predictor = self.predictor(d, len(np.unique(x[known, d])))
+                predictor.fit(self.inputs(filled, d)[known], x[known, d])
+                self.predict(filled, mask, d, predictor)
+                self.steps[-1][d] = predictor
+            if self.trees:  # those of all rounds would take several times the memory, and the last ones do nearly as well;
+                self.steps = self.steps[-1:]  # ridge's must be taken in turn: the last ones alone may run away
 
     def fill(self, x: Numbers, mask: Bits) -> Numbers:
         out = self.mean.fill(x, mask)
-        for _ in range(self.rounds):
-            for d in self.order:
-                self.predict(out, mask, d)
+        for step in self.steps * (self.rounds // len(self.steps)):
+            for d, predictor in step.items():
+                self.predict(out, mask, d, predictor)
         return out
 
-    def predict(self, filled: Numbers, mask: Bits, d: int) -> None:
+    def predict(self, filled: Numbers, mask: Bits, d: int, predictor: Any) -> None:
         """Replace the guesses of one column in place."""
         rows = ~mask[:, d]
         if rows.any():
-            filled[rows, d] = self.predictors[d].predict(self.inputs(filled[rows], d))
+            filled[rows, d] = predictor.predict(self.inputs(filled[rows], d))
 
     def nearest(self, filled: Numbers, d: int) -> list[int]:
         """Return the columns that a column is predicted from: for trees, those that correlate most with it."""
