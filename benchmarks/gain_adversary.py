@@ -37,6 +37,11 @@ def told_apart(truth: Numbers, drawn: Numbers, holes: Bits) -> float:
     return float(np.mean(areas))
 
 
+def snapped(codes: Numbers, columns: list[Column]) -> Numbers:
+    """Return codes `[n, D]` moved to values that their columns can hold."""
+    return np.stack([column.code(column.snapped(column.plain(codes[:, d]))) for d, column in enumerate(columns)], 1)
+
+
 def main() -> None:
     """Train each way on each mask, and record."""
     torch.set_num_threads(1)
@@ -51,17 +56,20 @@ def main() -> None:
             network = Network(hyper={"adversary": weight}, rounds=ROUNDS, threads=1)
             network.fit(shown, mask, columns)
             best, low, high, _ = network.interval(shown, mask)
-            snapped = [np.stack([column.code(column.snapped(column.plain(codes[:, d]))) for d, column in enumerate(columns)], 1)
-                       for codes in (network.draw(shown, mask, 1, 0)[0], best)]  # fmt: skip
-            drawn, guess = (np.where(mask, truth, codes) for codes in snapped)
-            values = {"rmse": scored(x, mask, columns, best), "coverage90": covered(low, high, truth, ~mask),
-                      "told_apart": told_apart(truth, drawn, ~mask), "told_apart_mean": told_apart(truth, guess, ~mask)}  # fmt: skip
+            drawn, guess = (np.where(mask, truth, snapped(codes, columns)) for codes in (
+                network.draw(shown, mask, 1, 0)[0], best))  # fmt: skip
+            values = {
+                "rmse": scored(x, mask, columns, best),
+                "coverage90": covered(low, high, truth, ~mask),
+                "told_apart": told_apart(truth, drawn, ~mask),
+                "told_apart_mean": told_apart(truth, guess, ~mask),
+            }
             print(seed, name, {key: round(value, 4) for key, value in values.items()}, flush=True)
             for key, value in values.items():
                 found.setdefault(f"{key}_{name}", []).append(value)
     figures = {key: [round(float(np.mean(v)), 4), round(min(v), 4), round(max(v), 4)] for key, v in found.items()}
     record("gain-adversary", figures, seed=100, cpu_seconds=time.process_time(),
-           notes=f"letter, a fifth of the cells hidden, {ROUNDS:,} rounds, [mean, least, most] of {MASKS} masks")  # fmt: skip
+           notes=f"letter, a fifth of cells hidden, {ROUNDS:,} rounds, [mean, least, most] of {MASKS} masks")  # fmt: skip
 
 
 if __name__ == "__main__":

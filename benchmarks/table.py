@@ -19,6 +19,10 @@ PUBLISHED = {
     ("pixelrnn-row-mnist", "nats"): "80.54 (van den Oord et al. 2016, Table 4)",
     ("few-labels", "propagation_100"): "11.82 (M1+TSVM, Kingma et al. 2014, Table 1)",
     ("few-labels", "propagation_1000"): "4.24 (M1+TSVM, Kingma et al. 2014, Table 1)",
+    ("gain-letter", "paper_rounded"): "0.1198 +- 0.0005 (Yoon et al. 2018, Table 2)",
+    ("gain-spam", "paper_rounded"): "0.0513 +- 0.0016 (Yoon et al. 2018, Table 2)",
+    ("gain-breast", "paper_rounded"): "0.0546 +- 0.0006 (Yoon et al. 2018, Table 2)",
+    ("gain-credit", "paper_rounded"): "0.1858 +- 0.0010 (Yoon et al. 2018, Table 2)",
     ("cgan-mnist", "parzen"): "132 +- 1.8 (Mirza & Osindero 2014, Table 1)",
 }
 

@@ -8,6 +8,7 @@ from genloom.columns import Column
 from genloom.data.arrays import TableData
 from genloom.errors import InputError
 from genloom.measures.holes import column_errors, covered
+from genloom.measures.mechanisms import known_mask
 from genloom.model import Clock
 from genloom.models.gain import GAIN, GAINHyper, hinted
 from genloom.nn.cells import Bounded, Calendar, Cells
@@ -258,3 +259,36 @@ def test_the_stretch_covers_nine_in_ten_of_the_next():
     g = np.random.default_rng(0)
     hits = [(abs(g.normal()) <= ninety(np.abs(g.normal(size=100)))) for _ in range(4000)]
     assert np.mean(hits) == pytest.approx(0.9, abs=0.02) and ninety(np.zeros(0)) == 1.0
+
+
+# -- how cells go missing --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mechanism", ["mcar", "mar", "mnar"])
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_mechanisms(mechanism, share):
+    g = np.random.default_rng(3)
+    x = g.normal(size=(20_000, 6)) * [1, 5, 0.1, 1, 1, 1] + 7
+    mask = known_mask(x, share, mechanism, seed=1)
+    assert (~mask).mean() == pytest.approx(share, abs=0.01)
+    assert np.array_equal(mask, known_mask(x, share, mechanism, seed=1))
+    assert not np.array_equal(mask, known_mask(x, share, mechanism, seed=2))
+    linked = np.abs(np.nan_to_num(np.corrcoef(x.T, (~mask).T.astype(float) + 1e-9 * g.normal(size=mask.T.shape))[:6, 6:]))
+    own, seen = np.diag(linked), mask.all(0)
+    if mechanism == "mcar":
+        assert linked.max() < 0.03
+    elif mechanism == "mnar":
+        assert own.min() > 0.25 and (linked - np.diag(own)).max() < 0.03 and not seen.any()
+    else:
+        assert seen.sum() == 2 and linked[~seen].max() < 0.03 and linked[seen][:, ~seen].max(0).min() > 0.2
+
+
+def test_shares_that_cannot_be():
+    x = np.zeros((5, 2))
+    for share, mechanism, says in (
+        (0, "mcar", "between 0 and 1"),
+        (0.9, "mar", "ask for fewer"),
+        (0.5, "any", "mcar, mar or mnar"),
+    ):
+        with pytest.raises(InputError, match=says):
+            known_mask(x, share, mechanism)

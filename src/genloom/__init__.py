@@ -8,15 +8,29 @@ if TYPE_CHECKING:
     from genloom.api import Request, fit, load, prepare
     from genloom.data import load as load_data
     from genloom.errors import InputError
+    from genloom.measures.mechanisms import known_mask
     from genloom.run import Run
     from genloom.tools.imputers import GAINImputer, TableImputer
     from genloom.tools.judge import judge
 
-__all__ = ["GAINImputer", "InputError", "Request", "Run", "TableImputer", "fit", "judge", "load", "load_data", "prepare"]
+__all__ = [
+    "GAINImputer",
+    "InputError",
+    "Request",
+    "Run",
+    "TableImputer",
+    "fit",
+    "judge",
+    "known_mask",
+    "load",
+    "load_data",
+    "prepare",
+]
 
 _HOMES = {
     "InputError": "errors:InputError", "Request": "api:Request", "Run": "run:Run", "fit": "api:fit",
     "judge": "tools.judge:judge",    "load": "api:load", "load_data": "data:load", "prepare": "api:prepare",
+    "known_mask": "measures.mechanisms:known_mask",
     "GAINImputer": "tools.imputers:GAINImputer", "TableImputer": "tools.imputers:TableImputer",
 }  # fmt: skip
 
