@@ -210,6 +210,13 @@ def test_what_cannot_be_filled_is_left_and_said(tmp_path, capsys):
     assert (fixed["void"] == "").all() and "not to be trusted" in said
 
 
+def test_check_says_what_the_columns_are(tmp_path, capsys):
+    write_csv(tmp_path / "t.csv", 60)
+    assert run(["check", str(tmp_path / "t.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "60 rows, 6 columns" in said and "passed: an identifier" in said and "large, middle, small" in said
+
+
 def test_bad_input(tmp_path, capsys):
     path, out = tmp_path / "t.csv", tmp_path / "o.csv"
     write_csv(path, 60)

@@ -13,19 +13,8 @@ if TYPE_CHECKING:
     from genloom.tools.imputers import GAINImputer, TableImputer
     from genloom.tools.judge import judge
 
-__all__ = [
-    "GAINImputer",
-    "InputError",
-    "Request",
-    "Run",
-    "TableImputer",
-    "fit",
-    "judge",
-    "known_mask",
-    "load",
-    "load_data",
-    "prepare",
-]
+__all__ = ["GAINImputer", "InputError", "Request", "Run", "TableImputer", "fit", "judge", "known_mask", "load", "load_data",
+           "prepare"]  # fmt: skip
 
 _HOMES = {
     "InputError": "errors:InputError", "Request": "api:Request", "Run": "run:Run", "fit": "api:fit",

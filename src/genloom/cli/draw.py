@@ -16,6 +16,7 @@ from rich.table import Column, Table
 from genloom.api import load, versions
 from genloom.catalogue import MODELS, find_model
 from genloom.cli.fit import progress_on
+from genloom.columns import TABLE_SUFFIXES
 from genloom.data import Options
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
@@ -86,9 +87,13 @@ def show_command(folder: str, out: str | None) -> None:
 def check_command(
     data: str, out: str, size: int | None, channels: Literal[1, 3, 4] | None, squeeze: bool, split: Literal["train", "test"]
 ) -> None:
-    """Print the doctor's findings and write the contact sheet."""
+    """Print the doctor's findings and write the contact sheet; of a table, print what its columns are."""
     from genloom.tools import check
 
+    if data.lower().endswith(TABLE_SUFFIXES):
+        from genloom.cli.repair import check_table
+
+        return check_table(data)
     if size is not None and size < 1:
         raise InputError(f"--size takes a number from 1 on, got {size}")
     options = Options(size=(size, size) if size else None, channels=channels, crop=not squeeze, split=split)

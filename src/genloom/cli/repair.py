@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from genloom.data.layout import Field, Layout
+from genloom.data.tables import find_table
 from genloom.errors import InputError
-from genloom.tools.repair import METHODS, Settings
-from genloom.tools.repair_files import Outcome, repair_file
+from genloom.tools.repair import METHODS, Repairer, Settings
+from genloom.tools.repair_files import Outcome, look_through, repair_file
 from genloom.trainer import Report
 
 console = Console(highlight=False, markup=False)
@@ -52,8 +55,10 @@ def check_writable(path: str) -> None:
     folder = Path(path).expanduser().resolve().parent
     while not folder.exists():
         folder = folder.parent
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise InputError(f"cannot write {path}: {folder} is no folder that you may write to")
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        raise InputError(f"cannot write {path}: {folder} is no folder that you may write to") from None
 
 
 def watched() -> Callable[[Report, int], None]:
@@ -78,7 +83,7 @@ def say(outcome: Outcome) -> None:
     console.print(f"{outcome.source}: {outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled in", soft_wrap=True)
     if outcome.repairer.tests:
         console.print()
-        console.print(test_table(outcome))
+        console.print(errors_table(outcome))
         console.print("errors on known cells that were hidden: of numbers relative to the column's spread (1 is no better "
                       "than the mean), of categories the wrong share; * filled the column", soft_wrap=True)  # fmt: skip
         if outcome.repairer.coverage is not None:
@@ -93,7 +98,36 @@ def say(outcome: Outcome) -> None:
         console.print(f"wrote {path}", soft_wrap=True)
 
 
-def test_table(outcome: Outcome) -> Table:
+def check_table(source: str) -> None:
+    """Print what each column of a table is, as a repair would take it."""
+    outcome = Outcome(source, Repairer(Settings()))
+    sample = look_through(find_table(source), Settings(), outcome)
+    layout = Layout.study(sample)
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("column", "is", "missing", "values"):
+        shown.add_column(heading, overflow="fold")
+    for field in layout.fields:
+        kind = field.column.kind if field.column else f"{field.role}: {field.why}"
+        shown.add_row(field.name, kind, f"{outcome.missing[field.name]:,}", values_of(field))
+    holes = sum(outcome.missing.values())
+    console.print(f"{source}: {outcome.rows:,} rows, {len(layout.fields)} columns, {holes:,} missing cells", soft_wrap=True)
+    console.print(shown)
+    console.print(f"`genloom repair {source} -o FIXED` fills them in" if holes else "no cell is missing", soft_wrap=True)
+
+
+def values_of(field: Field) -> str:
+    """Say in a few words which values a column holds."""
+    column = field.column
+    if column is None:
+        return "" if field.value is None else str(field.value)
+    if column.levels:
+        names = ", ".join(map(str, column.categories[:6]))
+        return names + (f", ... ({column.levels})" if column.levels > 6 else "")
+    low, high = field.say(np.array([column.low, column.high]))
+    return f"{low} to {high}"
+
+
+def errors_table(outcome: Outcome) -> Table:
     """Return the self-test's figures, a column of the table a line."""
     repairer = outcome.repairer
     shown = Table(box=None, pad_edge=False)

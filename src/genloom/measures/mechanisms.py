@@ -42,10 +42,10 @@ def known_mask(x: Numbers, share: float, mechanism: Mechanism = "mcar", seed: in
         raise InputError(f"a mechanism is mcar, mar or mnar, got {mechanism!r}")
     generator = np.random.default_rng(seed)
     if mechanism == "mcar":
-        return generator.random(x.shape) >= share
+        return np.greater_equal(generator.random(x.shape), share)
     z = (x - x.mean(0)) / np.maximum(x.std(0), 1e-12)
     if mechanism == "mnar":
-        return generator.random(x.shape) >= np.stack([chances(2 * column, share) for column in z.T], 1)
+        return np.greater_equal(generator.random(x.shape), np.stack([chances(2 * column, share) for column in z.T], 1))
     d = x.shape[1]
     seen = generator.permutation(d)[: max(1, round(SEEN * d))]
     hidden = np.setdiff1d(np.arange(d), seen)
