@@ -190,5 +190,5 @@ def kind_of(path: Path) -> str:
     """Return in a word what kind of file a name means."""
     endings = "".join(suffixes(path)).lower()
     return (
-        "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv", ".txt")) else endings
+        "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv")) else endings
     )
