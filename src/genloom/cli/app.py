@@ -17,6 +17,7 @@ app = App(
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
 Data = Annotated[str, Parameter(help="folder, zip, idx, npy, npz, hf:owner/name, or digits; `[:500]` takes a part")]
