@@ -223,6 +223,10 @@ def test_bad_input(tmp_path, capsys):
     assert "-o FILE" in complain(capsys, path)
     assert "no such file" in complain(capsys, tmp_path / "none.csv", "-o", out)
     assert "name another file" in complain(capsys, path, "-o", path)
+    for name, options in (("o.repairs.csv", []), ("o.draw1.csv", ["--draws", "1"])):
+        (tmp_path / name).write_bytes(path.read_bytes())
+        assert "name another file" in complain(capsys, tmp_path / name, "-o", out, *options)
+        (tmp_path / name).unlink()
     assert "same kind" in complain(capsys, path, "-o", tmp_path / "o.parquet")
     assert "no folder that you may write to" in complain(capsys, path, "-o", path / "o.csv")
     assert "above 0" in complain(capsys, path, "-o", out, "--minutes", 0)

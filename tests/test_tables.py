@@ -83,6 +83,10 @@ def test_what_is_said_is_of_the_column():
     fine = Column.of_numbers("x", np.linspace(0, 1, 101), "numeric", 0.01)
     assert fine.snapped(np.array([0.123456])).tolist() == pytest.approx([0.12])
     assert study(["1,50", "2,25", "3,00"] * 9).say(np.array([2.5])) == ["2,50"]
+    thousands = study(["1,030", "582", "12,500", "1,999"] * 9)
+    assert thousands.column.low == 582 and thousands.say(np.array([10200.0])) == ["10,200"]
+    assert study(["1600-01-31", "9999-12-31", "1601-01-01"] * 9).say(np.array([-11676096000.0])) == ["1600-01-01"]
+    assert study([f"0{i % 30:04d}" for i in range(200)]).column.kind == "categorical"  # a code, not a number
     assert study(["31.01.2020", "01.02.2020"] * 9).say(np.array([1580342400.0])) == ["30.01.2020"]
 
 
@@ -135,6 +139,22 @@ def test_any_cells_come_back(tmp_path_factory, rows):
     assert path.with_name("out.csv").read_bytes() == path.read_bytes()
 
 
+def test_a_quote_within_a_field_is_a_letter(tmp_path):
+    (tmp_path / "t.csv").write_text('a,b\n1,5" pipe\n,3" pipe\n "4,5" ,x\n')
+    table = find_table(tmp_path / "t.csv")
+    assert next(table.chunks()).to_numpy().tolist() == [["1", '5" pipe'], ["", '3" pipe'], ["4,5", "x"]]
+
+
+def test_the_delimiter_is_found_across_quoted_lines(tmp_path):
+    (tmp_path / "t.csv").write_text('a;"b, c";d\n' + '1,23;4,56;"l1\nl2 ""q"""\n' * 30)
+    assert find_table(tmp_path / "t.csv").names == ["a", "b, c", "d"]
+
+
+def test_a_short_file_of_another_encoding(tmp_path):
+    (tmp_path / "t.csv").write_bytes("a,b\n1,é\n".encode("latin-1"))
+    assert next(find_table(tmp_path / "t.csv").chunks())["b"].tolist() == ["é"]
+
+
 def test_one_column_may_hold_empty_lines(tmp_path):
     (tmp_path / "t.csv").write_text("x\n1\n\n3\n")
     assert next(find_table(tmp_path / "t.csv").chunks())["x"].tolist() == ["1", "", "3"]
@@ -158,6 +178,19 @@ def test_files_that_are_no_table(tmp_path, name, data, says):
 def test_no_such_file(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         find_table(tmp_path / "none.csv")
+
+
+def test_a_constant_date_in_parquet(tmp_path):
+    frame = pd.DataFrame({"d": [date(1500, 1, 1), None] * 20, "e": [date(1500 + i, 1, 1) for i in range(40)]})
+    table = pyarrow.Table.from_pandas(frame, pyarrow.schema([("d", pyarrow.date32()), ("e", pyarrow.date32())]))
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    holes = np.arange(40) % 2 == 1
+    find_table(tmp_path / "t.parquet").rewrite(
+        tmp_path / "o.parquet", lambda frame, first: {"d": (holes, [date(1500, 1, 1)] * 20)}
+    )
+    assert pyarrow.parquet.read_table(tmp_path / "o.parquet")["d"].null_count == 0
+    field = study(pd.Series(table["e"].to_pylist(), dtype=object))
+    assert field.column.kind == "date" and str(field.say(np.array([field.column.low]))[0].date()) == "1500-01-01"
 
 
 def test_a_failed_write_leaves_nothing(tmp_path):

@@ -14,11 +14,14 @@ DATE_FORMS = (
     "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%d.%m.%Y %H:%M", "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%d.%m.%Y %H:%M:%S",
     "%m/%d/%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S",
 )  # fmt: skip
+THOUSANDS = "1,000"
 LONGEST = 12  # decimals that are looked at
 
 
 def read_numbers(cells: pd.Series[Any], mark: str) -> Numbers:
-    """Return cells as numbers `[n]`; `mark` is "," where that is the decimal mark."""
+    """Return cells as numbers `[n]`; `mark` is "," where that is the decimal mark, or says that it parts thousands."""
+    if mark == THOUSANDS:
+        cells = cells.astype(str).str.replace(",", "", regex=False)
     if mark == ",":
         cells = cells.astype(str).str.replace(",", ".", regex=False)
     if cells.dtype == object:  # Decimal too, which pandas takes for text
@@ -36,9 +39,9 @@ def as_float(cell: Any) -> float:
 
 def read_dates(cells: pd.Series[Any], form: str) -> Numbers:
     """Return dates as seconds since 1970 `[n]`: text written as `form`, or types."""
-    stamps = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True)
-    stamps = stamps.dt.tz_localize(None)
-    return ((stamps - pd.Timestamp(0)) / pd.Timedelta(1, "s")).to_numpy(float, na_value=np.nan)
+    stamps = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True).dt.tz_localize(None)
+    exact = stamps.dt.as_unit("us").to_numpy()  # in nanoseconds the centuries before 1677 would not fit
+    return np.where(np.isnat(exact), np.nan, exact.astype(np.int64) / 1e6)
 
 
 def decimals_of(texts: pd.Series[Any], mark: str) -> int:

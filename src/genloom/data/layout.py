@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from genloom.columns import Bits, Column, Kind, Numbers
-from genloom.data.cells import DATE_FORMS, decimals_of, read_dates, read_numbers
+from genloom.data.cells import DATE_FORMS, THOUSANDS, decimals_of, read_dates, read_numbers
 from genloom.errors import InputError, nearest
 
 MISSING = frozenset(("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None", "?"))
@@ -84,12 +84,14 @@ class Field:
         if self.column.categories:
             return [self.column.categories[int(value)] for value in values]
         if self.column.kind == "date":
-            stamps = pd.to_datetime(np.round(values), unit="s")
+            stamps = pd.DatetimeIndex(np.round(values).astype("datetime64[s]"))
             return stamps.strftime(self.form).tolist() if self.text else stamps.tolist()
         if not self.text:
             whole = self.column.step >= 1
             return [round(value) if whole else round(float(value), 12) for value in values]
         shown = [f"{value:.6g}" if self.decimals < 0 else f"{value:.{self.decimals}f}" for value in values]
+        if self.form == THOUSANDS:
+            return [f"{value:,.0f}" for value in values]
         return [text.replace(".", ",") for text in shown] if self.form == "," else shown
 
 
@@ -186,8 +188,8 @@ def number_field(field: Field, present: pd.Series) -> Field:
     """Return the field of a column of numbers or dates, studied."""
     assert field.column is not None
     dates = field.column.kind == "date"
-    if field.text and not dates and present.str.contains(",").any():
-        field = replace(field, form=",")
+    if field.text and not dates:
+        field = replace(field, form=comma_form(present))
     values = field.read(present, np.ones(len(present), bool))
     if dates:
         step = 86400.0 if (values % 86400 == 0).all() else 1.0
@@ -220,8 +222,9 @@ def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
     words = {str(cell).strip().lower() for cell in present.unique()[:3]}
     if len(words) == 2 and words in TRUTHS and present.nunique() == 2:
         return "boolean", ""
-    form = "," if present.str.fullmatch(r"\s*[-+]?\d+(,\d+)?\s*").all() else ""
-    values = read_numbers(present, form)
+    if present.str.fullmatch(r"\s*0\d+\s*").any():  # 00123 is a code, which no number stands for
+        return guess_text(present)
+    values = read_numbers(present, comma_form(present))
     bad = np.isnan(values)
     if not bad.any():
         return guess_number(name, present, values)
@@ -230,6 +233,15 @@ def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
     if form := date_form(name, present):
         return "date", form
     return guess_text(present)
+
+
+def comma_form(present: pd.Series) -> str:
+    """Return what commas mean in the numbers of a column of text: nothing, the decimal mark, or that they part thousands."""
+    with_commas = present[present.str.contains(",")]
+    if not len(with_commas) or not present.str.fullmatch(r"\s*[-+]?\d+(,\d+)*\s*").all():
+        return ""
+    thousands = with_commas.str.fullmatch(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*").all()
+    return THOUSANDS if thousands else ","
 
 
 def guess_objects(name: str, present: pd.Series, texts: Bits) -> tuple[str, str]:

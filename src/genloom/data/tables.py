@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from typing import Any
 import pandas as pd
 
 from genloom.columns import TABLE_SUFFIXES, Bits
+from genloom.data.records import Record, agreement, quoted, split_lines, unquoted
 from genloom.errors import InputError
 
 CHUNK = 50_000  # rows held at once
 DELIMITERS = ",;\t|"
-LONGEST = 1 << 20  # letters of a record
+LOOK = 1 << 16  # bytes from which delimiter and encoding are found out
 Fill = Callable[[pd.DataFrame, int], Mapping[str, tuple[Bits, Sequence[Any]]]]
 
 
@@ -96,14 +98,6 @@ def replaced(out: Path) -> Iterator[Path]:
 
 
 @dataclass
-class Record:
-    """A line of a CSV file, or several where a quoted field holds line ends: its raw fields and how it ends."""
-
-    fields: list[str]
-    end: str
-
-
-@dataclass
 class CsvTable(Table):
     """A text file with a heading, one row a line.
 
@@ -126,14 +120,14 @@ class CsvTable(Table):
             InputError: it is no text, or has no heading or no row.
         """
         with readable(path), opened(path, "rb") as file:
-            start = file.read(1 << 16)
+            start = file.read(LOOK)
         if b"\0" in start:
             raise InputError(f"{path} is no table: it holds bytes that no text has")
         encoding = text_encoding(start)
-        lines = start.decode(encoding, "replace").splitlines()
+        lines = start.decode(encoding, "replace").splitlines(keepends=True)
         if not lines or not lines[0].strip():
             raise InputError(f"{path} is empty: a table begins with a line of headings")
-        delimiter = max(DELIMITERS, key=lambda mark: agreement(lines[:20], mark))
+        delimiter = max(DELIMITERS, key=lambda mark: agreement(lines[:50], mark))
         if delimiter not in lines[0]:
             delimiter = ","
         table = cls(path, delimiter, encoding, [])
@@ -150,31 +144,18 @@ class CsvTable(Table):
             InputError: the file is cut short, is no text, or a quote is never closed.
         """
         last: Record | None = None
-        for text, end in self.lines():
-            if not text and last and len(last.fields) > 1:  # an empty line; with one column it is a missing cell
-                last.end += end
-                continue
-            if last:
-                yield last
-            last = Record(split_record(text, self.delimiter), end)
+        with readable(self.path), io.TextIOWrapper(opened(self.path, "rb"), encoding=self.encoding, newline="") as file:
+            for record in split_lines(file, self.delimiter):
+                if not record.whole:
+                    raise InputError(f"{self.path}: a quote is opened and never closed: {record.fields[-1][:40]!r}")
+                if record.fields == [""] and last and len(last.fields) > 1:  # an empty line; with one column, a missing cell
+                    last.end += record.end
+                    continue
+                if last:
+                    yield last
+                last = record
         if last:
             yield last
-
-    def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield lines with their ends, several as one where a quoted field holds line ends."""
-        held, number = "", 0
-        with readable(self.path), io.TextIOWrapper(opened(self.path, "rb"), encoding=self.encoding, newline="") as file:
-            for line in file:
-                held, number = held + line, number + 1
-                if held.count('"') % 2 and len(held) < LONGEST:
-                    continue
-                if held.count('"') % 2:
-                    break
-                text = held.rstrip("\r\n")
-                yield text, held[len(text) :]
-                held = ""
-        if held:
-            raise InputError(f"{self.path}: a quote is opened and never closed, near line {number:,}")
 
     def rows(self) -> Iterator[tuple[int, list[Record]]]:
         """Yield rows some thousands at a time, each time with the number of the first.
@@ -254,41 +235,9 @@ def text_encoding(start: bytes) -> str:
     try:
         start.decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < len(start) - 4:  # not merely cut in the middle of a character
+        if error.start < len(start) - 4 or len(start) < LOOK:  # not merely cut in the middle of a character
             return "latin-1"
     return "utf-8-sig" if start.startswith(b"\xef\xbb\xbf") else "utf-8"
-
-
-def agreement(lines: Sequence[str], mark: str) -> float:
-    """Return how well a delimiter fits: the fields that it gives, where all lines agree."""
-    counts = [len(split_record(line, mark)) for line in lines if line.strip()]
-    return counts[0] * (sum(count == counts[0] for count in counts) / len(counts)) ** 2
-
-
-def split_record(text: str, delimiter: str) -> list[str]:
-    """Split a record into raw fields, quotes and all."""
-    if '"' not in text:
-        return text.split(delimiter)
-    fields, held = [], ""
-    for piece in text.split(delimiter):
-        held = f"{held}{delimiter}{piece}" if held else piece
-        if held.count('"') % 2 == 0:
-            fields.append(held)
-            held = ""
-    return [*fields, held] if held else fields
-
-
-def unquoted(field: str) -> str:
-    """Return what a raw field says."""
-    stripped = field.strip()
-    if len(stripped) >= 2 and stripped[0] == stripped[-1] == '"':
-        return stripped[1:-1].replace('""', '"')
-    return field
-
-
-def quoted(cell: str, delimiter: str) -> str:
-    """Return a cell as a raw field."""
-    return '"' + cell.replace('"', '""') + '"' if any(mark in cell for mark in (delimiter, '"', "\n", "\r")) else cell
 
 
 def is_number(text: str) -> bool:
@@ -378,4 +327,4 @@ def for_arrow(cell: Any, kind: Any) -> Any:
 
     if types.is_decimal(kind):
         return Decimal(str(cell)).quantize(Decimal(1).scaleb(-kind.scale))
-    return cell.date() if types.is_date(kind) else cell
+    return cell.date() if types.is_date(kind) and isinstance(cell, datetime) else cell

@@ -59,9 +59,15 @@ class DatabaseTable:
                 query = query.where(
                     sql.tuple_(*keys) > sql.tuple_(*(sql.literal(v, k.type) for v, k in zip(last, keys, strict=True)))
                 )
-            rows = connection.execute(query).all()
+            try:
+                rows = connection.execute(query).all()
+            except (ValueError, TypeError) as error:  # SQLite lets a column hold what is not of its type
+                raise InputError(f"{self.name} holds a cell that is not of its column's type: {error}") from None
             if not rows:
                 return
+            if last == [getattr(rows[-1], key) for key in self.keys]:
+                raise InputError(f"the key {', '.join(self.keys)} of {self.name} does not come back as it was written; "
+                                 "name another with --key")  # fmt: skip
             frame = pd.DataFrame([tuple(row) for row in rows], columns=list(table.c.keys()))
             for column in table.c:  # whole numbers beside holes would lose digits as floating ones
                 if isinstance(column.type, sql.Integer) and not isinstance(column.type, sql.Boolean):
@@ -158,7 +164,10 @@ def put(connection: sql.Connection, copy: sql.Table, column: str, keys: pd.DataF
         {"new_cell": for_column(cell, kind)} | {f"key_{i}": plain(value) for i, value in enumerate(row)}
         for row, cell in zip(keys.itertuples(index=False), cells, strict=True)
     ]
-    connection.execute(statement, lines)
+    found = connection.execute(statement, lines).rowcount
+    if 0 <= found != len(lines):
+        raise InputError(f"the key {', '.join(keys.columns)} finds {found} of {len(lines)} rows again: its values do not "
+                         "come back as they were written; name another with --key; nothing was written")  # fmt: skip
 
 
 def in_log(line: Mapping[str, Any]) -> dict[str, Any]:

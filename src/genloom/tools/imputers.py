@@ -191,8 +191,14 @@ def put(cells: pd.Series, rows: Any, new: pd.Series) -> pd.Series:
         cells[rows] = new.to_numpy()
         return cells
     if isinstance(kind, pd.DatetimeTZDtype):
-        values = pd.to_datetime(new).dt.tz_localize("UTC").dt.tz_convert(kind.tz)
+        stamps = pd.to_datetime(new)
+        values = (stamps if stamps.dt.tz else stamps.dt.tz_localize("UTC")).dt.tz_convert(kind.tz)
     else:
         values = new
+    if isinstance(kind, pd.CategoricalDtype):
+        cells = cells.cat.add_categories([value for value in dict.fromkeys(values) if value not in kind.categories])
+        kind = cells.dtype
+    if pd.api.types.is_integer_dtype(kind):
+        values = values.map(lambda value: round(float(value)))
     cells[rows] = pd.Series(values.tolist(), index=new.index).astype(kind).array
     return cells

@@ -159,9 +159,12 @@ class Repairer:
     def hide(self, mask: Bits) -> Bits:
         """Return the known cells `[n, D]` that the self-test hides."""
         generator = np.random.default_rng(self.settings.seed + 1)
-        hidden = (generator.random(mask.shape) < HIDDEN) & mask
-        hidden[generator.permutation(len(mask))[TESTED:]] = False
-        hidden[:, mask.sum(0) < LEAST] = False
+        hidden: Bits = np.zeros_like(mask)
+        tested = np.sort(generator.permutation(len(mask))[:TESTED])
+        for d in range(mask.shape[1]):
+            known = tested[mask[tested, d]]
+            if len(known) >= LEAST:
+                hidden[generator.permutation(known)[: round(HIDDEN * len(known))], d] = True
         return hidden
 
     def test(self, name: str, x: Numbers, mask: Bits, hidden: Bits) -> None:
@@ -247,7 +250,7 @@ class Repairer:
         values = column.plain(best)
         if column.levels:
             low = high = values
-            vague = share < UNSURE
+            vague = ~(share >= UNSURE)  # of a method that was not tested the share is not known
         else:
             values = column.snapped(values)
             vague = high - low >= VAGUE * NORMAL

@@ -98,8 +98,10 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
         InputError: the table cannot be read or understood, or nothing can be filled in, or a file cannot be written.
     """
     table, target = find_table(source), Path(out).expanduser()
-    if target.exists() and target.samefile(table.path):
-        raise InputError(f"{out} is the table itself, which stays as it is: name another file after -o")
+    log = target.with_name(f"{plain_stem(target)}.repairs.csv")
+    drawn = [target.with_name(f"{plain_stem(target)}.draw{i + 1}{''.join(suffixes(target))}") for i in range(draws)]
+    if any(path.exists() and path.samefile(table.path) for path in (target, log, *drawn)):
+        raise InputError(f"{source} would be written over by -o {out}, and is to stay as it is: name another file")
     if kind_of(target) != kind_of(table.path):
         raise InputError(f"{source} is {kind_of(table.path)}: name a file of the same kind after -o, not {target.name}")
     outcome = Outcome(source, Repairer(settings, watch))
@@ -112,7 +114,6 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
     outcome.repairer.fit(sample)
     refuse_useless(outcome.repairer.layout, outcome.missing)
     keep_known(outcome, sample)
-    log = target.with_name(f"{plain_stem(target)}.repairs.csv")
     with replaced(log) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, LOG)
         writer.writeheader()
@@ -125,8 +126,7 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
 
         table.rewrite(target, fill)
     outcome.written += [str(target), str(log)]
-    for i in range(draws):
-        path = target.with_name(f"{plain_stem(target)}.draw{i + 1}{''.join(suffixes(target))}")
+    for i, path in enumerate(drawn):
         table.rewrite(path, lambda frame, first, i=i: outcome.repairer.draws(frame, draws)[i])  # type: ignore[misc]
         outcome.written.append(str(path))
     return outcome
@@ -189,6 +189,4 @@ def plain_stem(path: Path) -> str:
 def kind_of(path: Path) -> str:
     """Return in a word what kind of file a name means."""
     endings = "".join(suffixes(path)).lower()
-    return (
-        "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv")) else endings
-    )
+    return "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv")) else endings
