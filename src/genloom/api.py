@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.metadata
 import os
@@ -109,7 +110,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         InputError: anything in the request cannot be used.
     """
     check_numbers(request)
-    start_processes(request)
+    start_processes(request.device)
     model_class = find_model(request.model)
     hyper = model_class.Hyper.preset(request.preset).with_values(request.hyper)
     if request.batch is not None and hasattr(hyper, "batch"):
@@ -296,13 +297,24 @@ def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: st
 # -- several processes -----------------------------------------------------------------------------
 
 
-def start_processes(request: Request) -> None:
-    """Join the group where torchrun has started several processes."""
+def start_processes(device: str) -> None:
+    """Join the group where torchrun has started several processes, and leave it when Python ends."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        cuda = torch.cuda.is_available() and request.device != "cpu"
+        # Imported later (optimizers do), its functions' defaults would hold the group for ever; its threads would then
+        # outlive Python and, now and then, abort the process.
+        import torch.distributed.nn.functional
+
+        cuda = torch.cuda.is_available() and device != "cpu"
         if cuda:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         dist.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(leave_processes)
+
+
+def leave_processes() -> None:
+    """End the group, and its threads, where there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def main_process() -> bool:

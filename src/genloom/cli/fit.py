@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -173,5 +174,6 @@ def run_processes(processes: int) -> int:
                "-m", "genloom", *arguments]  # fmt: skip
     stopped = []
     signal.signal(signal.SIGINT, lambda *_: stopped.append(True))  # the processes hear it too, and save
-    status = subprocess.Popen(command).wait()
+    threads = str(max(1, (os.cpu_count() or 1) // processes))  # else torchrun says in five lines that it takes one each
+    status = subprocess.Popen(command, env={"OMP_NUM_THREADS": threads, **os.environ}).wait()
     return 130 if stopped else status if status in (0, 2) else 1
