@@ -196,3 +196,28 @@ def test_a_database_that_may_not_be_written(tmp_path, capsys):
     fill(url)
     reading = f"sqlite:///file:{tmp_path}/plant.db?mode=ro&uri=true"
     assert "readonly" in refused(capsys, reading, "--table", "parts")
+
+
+def test_an_awkward_table(tmp_path, capsys):
+    """Dots and spaces in names, names that a statement might use itself, a column without a type, a key that is missing."""
+    path = tmp_path / "plant.db"
+    path.touch()
+    engine = connect(f"sqlite:///{path}")
+    frame = complete(60)[["id", "size", "weight"]].astype(object)
+    frame.loc[::7, "weight"] = None
+    with engine.begin() as connection:
+        made = 'create table "plant.parts" (key_0 text primary key, new_cell real, _ , "the kind" text)'
+        connection.execute(sql.text(made))
+        rows = [{"key": f"k{row.id}", "size": row.size, "weight": row.weight} for row in frame.itertuples()]
+        connection.execute(sql.text("insert into \"plant.parts\" values (:key, :size, :weight, 'a')"), rows)
+    url = f"sqlite:///{path}"
+    outcome = repair_database(url, "plant.parts", QUICK)
+    assert outcome.filled == {"_": 9}
+    after = fetch(url, 'select new_cell, _ from "plant.parts_repaired"')
+    assert np.mean([abs(2 * size - weight) for size, weight in after]) < 1
+    made = fetch(url, "select sql from sqlite_master where name = 'plant.parts_repaired'")[0][0]
+    assert "_ ," in made  # the column has no type in the copy either
+    with engine.begin() as connection:
+        connection.execute(sql.text('insert into "plant.parts" values (null, 1, 2, null)'))
+    engine.dispose()
+    assert "the key key_0 of plant.parts is missing in some rows" in refused(capsys, url, "--table", "plant.parts")

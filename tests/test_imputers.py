@@ -1,5 +1,8 @@
 """The imputers, as scikit-learn and pandas users meet them."""
 
+from datetime import date
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -107,3 +110,25 @@ def test_frames_of_other_rows():
         imputer.transform(frame[["id", "size"]])
     with pytest.raises(InputError, match="a DataFrame is wanted, got ndarray"):
         TableImputer().fit(frame.to_numpy())
+
+
+def test_objects_stay_what_they_are():
+    frame = complete(100)
+    frame["day"] = frame["day"].dt.date.astype(object)
+    frame["weight"] = frame["weight"].map(lambda weight: Decimal(f"{weight:.1f}"))
+    imputer = TableImputer(method="ridge", random_state=0)
+    filled = imputer.fit_transform(frame.mask(holes(frame)))
+    assert {type(cell) for cell in filled["day"]} == {date} and {type(cell) for cell in filled["weight"]} == {Decimal}
+    assert {type(cell) for cell in filled["ok"]} == {bool}
+
+
+def test_frames_of_other_types():
+    frame = complete(150).astype({"id": float})
+    imputer = TableImputer(method="ridge", random_state=0).fit(frame.mask(holes(frame)))
+    empty = imputer.transform(frame.assign(kind=np.nan, day=np.nan))  # as pandas reads a column without a cell
+    assert (empty["kind"] == frame["kind"]).mean() > 0.5 and empty["day"].map(type).eq(pd.Timestamp).all()
+    for name, cells in {"day": 1.5, "size": pd.Timestamp("2021-03-01"), "kind": 1.5}.items():
+        other = frame.assign(**{name: cells})
+        other.loc[3, name] = None
+        with pytest.raises(InputError, match=f"column '{name}' is of type .*, where `fit` saw .*: cast it first"):
+            imputer.transform(other)

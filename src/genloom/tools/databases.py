@@ -156,12 +156,14 @@ def put(connection: sql.Connection, copy: sql.Table, column: str, keys: pd.DataF
     """Set cells of one column by the keys of their rows."""
     if not len(cells):
         return
-    statement = sql.update(copy).values({column: sql.bindparam("new_cell")})
-    for i, key in enumerate(keys.columns):
-        statement = statement.where(copy.c[key] == sql.bindparam(f"key_{i}"))
+    mark = "_" * (1 + max(map(len, copy.c.keys())))  # a parameter may not be called as a column is
+    names = [f"{mark}{i}" for i in range(keys.shape[1])]
+    statement = sql.update(copy).values({column: sql.bindparam(mark)})
+    for key, name in zip(keys.columns, names, strict=True):
+        statement = statement.where(copy.c[key] == sql.bindparam(name))
     kind = copy.c[column].type
     lines = [
-        {"new_cell": for_column(cell, kind)} | {f"key_{i}": plain(value) for i, value in enumerate(row)}
+        {mark: for_column(cell, kind)} | dict(zip(names, map(plain, row), strict=True))
         for row, cell in zip(keys.itertuples(index=False), cells, strict=True)
     ]
     found = connection.execute(statement, lines).rowcount
@@ -254,9 +256,12 @@ def find(engine: sql.Engine, name: str, keys: list[str]) -> DatabaseTable:
     Raises:
         InputError: there is none, or nothing names its rows.
     """
-    schema, _, plain_name = name.rpartition(".")
     seen = sql.inspect(engine)
-    names = [*seen.get_table_names(schema or None), *seen.get_view_names(schema or None)]
+    schema, plain_name = "", name
+    names = [*seen.get_table_names(), *seen.get_view_names()]
+    if name not in names and "." in name:
+        schema, _, plain_name = name.rpartition(".")
+        names = [*seen.get_table_names(schema), *seen.get_view_names(schema)]
     if plain_name not in names:
         raise InputError(f"no table {name!r} in the database{nearest(plain_name, names)}")
     table = sql.Table(plain_name, sql.MetaData(), schema=schema or None, autoload_with=engine)
@@ -268,8 +273,7 @@ def find(engine: sql.Engine, name: str, keys: list[str]) -> DatabaseTable:
         if key not in table.c:
             raise InputError(f"{name} has no column {key!r}{nearest(key, table.c.keys())}")
     source = DatabaseTable(engine, table, keys or own)
-    if keys:
-        check_keys(source)
+    check_keys(source)  # of a table's own key too: SQLite lets parts of it be missing
     return source
 
 
@@ -289,14 +293,26 @@ def check_keys(source: DatabaseTable) -> None:
 
 def copy_of(source: DatabaseTable, name: str) -> sql.Table:
     """Return what a copy of the table is: the same columns and key, without links to other tables."""
-    columns = [sql.Column(c.name, c.type, primary_key=c.name in source.keys, nullable=c.name not in source.keys,
+    columns = [sql.Column(c.name, kind_of(c), primary_key=c.name in source.keys, nullable=c.name not in source.keys,
                           autoincrement=False) for c in source.table.c]  # fmt: skip
     return sql.Table(name, sql.MetaData(), *columns, schema=source.table.schema)
 
 
+class Untyped(sql.types.UserDefinedType[Any]):
+    """The type of an SQLite column that was given none."""
+
+    def get_col_spec(self, **_: Any) -> str:
+        return ""
+
+
+def kind_of(column: sql.Column[Any]) -> sql.types.TypeEngine[Any]:
+    """Return the type with which a column can be made again."""
+    return Untyped() if isinstance(column.type, sql.types.NullType) else column.type
+
+
 def log_table(source: DatabaseTable) -> sql.Table:
     """Return what the table of repairs is: keyed as the table, and by column."""
-    keys = [sql.Column(key, source.table.c[key].type, primary_key=True, autoincrement=False) for key in source.keys]
+    keys = [sql.Column(key, kind_of(source.table.c[key]), primary_key=True, autoincrement=False) for key in source.keys]
     for name in ("column_name", "value", "low", "high", "agreement", "method", "trusted", "doubt"):
         if name in source.keys:
             raise InputError(f"a key column called {name!r} cannot stand beside the log's own: rename it")

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
 from numbers import Real
 from typing import Any, Self
 
@@ -13,7 +16,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from genloom.columns import Column, Numbers
+from genloom.columns import Bits, Column, Numbers
 from genloom.errors import InputError
 from genloom.tools.network import Network
 from genloom.tools.repair import Method, Repairer, Settings
@@ -145,6 +148,7 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.repairer_ = Repairer(Settings(self.method, minutes, self.kinds or {}, self.missing, (), seed))
         self.repairer_.fit(self.framed(X))
         self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
+        self.kinds_ = list(X.dtypes)
         self.n_features_in_ = len(self.feature_names_in_)
         return self
 
@@ -152,18 +156,22 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return a copy with the holes filled.
 
         Raises:
-            InputError: the columns are not those of `fit`.
+            InputError: the columns are not those of `fit`, or of another kind.
         """
         check_is_fitted(self)
         names = [str(name) for name in self.framed(X).columns]
         if names != list(self.feature_names_in_):
             raise InputError(f"the columns are {', '.join(names)}, where `fit` saw {', '.join(self.feature_names_in_)}")
         filled = X.copy()
-        for fix in self.repairer_.fix(X.reset_index(drop=True)):
+        for place, kind in enumerate(self.kinds_):
+            filled.isetitem(place, as_fitted(X.iloc[:, place], kind))
+        for fix in self.repairer_.fix(filled.reset_index(drop=True)):
             place = names.index(fix.field.name)
-            cells = X.iloc[:, place].copy()
-            new = pd.Series(fix.cells, index=cells.index[fix.rows], dtype=object)
-            filled.isetitem(place, put(cells, fix.rows, new))
+            cells = filled.iloc[:, place].copy()
+            try:
+                filled.isetitem(place, put(cells, fix.rows, fix.cells))
+            except (TypeError, ValueError):
+                raise foreign(cells, self.kinds_[place]) from None
         return filled
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
@@ -184,21 +192,62 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
 
-def put(cells: pd.Series, rows: Any, new: pd.Series) -> pd.Series:
+def as_fitted(cells: pd.Series, kind: Any) -> pd.Series:
+    """Return a column as it can be filled in by what was learnt of a column of that type.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    if cells.dtype == kind:
+        return cells
+    if bool(cells.isna().all()):
+        return cells.astype(object)
+    sorts = {sort_of(cells.dtype), sort_of(kind)}
+    if len(sorts - {"objects"}) == 2:
+        raise foreign(cells, kind)
+    return cells
+
+
+def foreign(cells: pd.Series, kind: Any) -> InputError:
+    """Say that a column is not of the type that was learnt."""
+    return InputError(f"column {cells.name!r} is of type {cells.dtype}, where `fit` saw {kind}: cast it first")
+
+
+def sort_of(kind: Any) -> str:
+    """Return in a word what a type holds; objects may be anything, and are looked at one by one."""
+    if isinstance(kind, pd.CategoricalDtype):
+        return sort_of(kind.categories.dtype)
+    if pd.api.types.is_numeric_dtype(kind):
+        return "numbers"
+    if pd.api.types.is_datetime64_any_dtype(kind):
+        return "dates"
+    return "text" if isinstance(kind, pd.StringDtype) else "objects"
+
+
+def put(cells: pd.Series, rows: Bits, new: Sequence[Any]) -> pd.Series:
     """Return a column with some cells replaced, of the same type."""
     kind = cells.dtype
     if isinstance(kind, np.dtype) and kind.hasobject:
-        cells[rows] = new.to_numpy()
+        known = cells.dropna()
+        cells[rows] = pd.Series([like(cell, known.iloc[0]) for cell in new] if len(known) else new, dtype=object).to_numpy()
         return cells
+    values = pd.Series(new, dtype=object)
     if isinstance(kind, pd.DatetimeTZDtype):
-        stamps = pd.to_datetime(new)
+        stamps = pd.to_datetime(values)
         values = (stamps if stamps.dt.tz else stamps.dt.tz_localize("UTC")).dt.tz_convert(kind.tz)
-    else:
-        values = new
     if isinstance(kind, pd.CategoricalDtype):
         cells = cells.cat.add_categories([value for value in dict.fromkeys(values) if value not in kind.categories])
         kind = cells.dtype
     if pd.api.types.is_integer_dtype(kind):
         values = values.map(lambda value: round(float(value)))
-    cells[rows] = pd.Series(values.tolist(), index=new.index).astype(kind).array
+    cells[rows] = pd.Series(values.tolist()).astype(kind).array
     return cells
+
+
+def like(cell: Any, known: Any) -> Any:
+    """Return a new cell of a column of objects as a known one is: a `Decimal`, a `date`, or what it is."""
+    if isinstance(known, Decimal):
+        return Decimal(str(cell))
+    if isinstance(known, date) and not isinstance(known, datetime) and isinstance(cell, datetime):
+        return cell.date()
+    return cell
