@@ -150,9 +150,13 @@ def test_the_delimiter_is_found_across_quoted_lines(tmp_path):
     assert find_table(tmp_path / "t.csv").names == ["a", "b, c", "d"]
 
 
-def test_a_short_file_of_another_encoding(tmp_path):
-    (tmp_path / "t.csv").write_bytes("a,b\n1,é\n".encode("latin-1"))
-    assert next(find_table(tmp_path / "t.csv").chunks())["b"].tolist() == ["é"]
+@pytest.mark.parametrize("before", [0, 30_000])
+def test_another_encoding(tmp_path, before):
+    """Found out however late it shows."""
+    (tmp_path / "t.csv").write_bytes(("a,b\n" + "1,e\n" * before + "1,é\n").encode("latin-1"))
+    assert next(find_table(tmp_path / "t.csv").chunks())["b"].iloc[-1] == "é"
+    (tmp_path / "u.csv").write_bytes(("a,b\n" + "1,é\n" * before + "1,é\n").encode())
+    assert find_table(tmp_path / "u.csv").encoding == "utf-8"
 
 
 def test_one_column_may_hold_empty_lines(tmp_path):

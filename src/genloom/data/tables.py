@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
@@ -26,7 +27,7 @@ from genloom.errors import InputError
 
 CHUNK = 50_000  # rows held at once
 DELIMITERS = ",;\t|"
-LOOK = 1 << 16  # bytes from which delimiter and encoding are found out
+LOOK = 1 << 16  # bytes that are looked at at once; from the first of them the delimiter is found out
 Fill = Callable[[pd.DataFrame, int], Mapping[str, tuple[Bits, Sequence[Any]]]]
 
 
@@ -114,16 +115,14 @@ class CsvTable(Table):
 
     @classmethod
     def open(cls, path: Path) -> CsvTable:
-        """Look at the first lines: which delimiter, which encoding, which headings.
+        """Find out which delimiter and headings it has, from its first lines, and which encoding, from all of it.
 
         Raises:
-            InputError: it is no text, or has no heading or no row.
+            InputError: it is no text, is cut short, or has no heading.
         """
         with readable(path), opened(path, "rb") as file:
             start = file.read(LOOK)
-        if b"\0" in start:
-            raise InputError(f"{path} is no table: it holds bytes that no text has")
-        encoding = text_encoding(start)
+        encoding = text_encoding(path)
         lines = start.decode(encoding, "replace").splitlines(keepends=True)
         if not lines or not lines[0].strip():
             raise InputError(f"{path} is empty: a table begins with a line of headings")
@@ -215,8 +214,6 @@ def readable(path: Path) -> Iterator[None]:
     """Turn what goes wrong while reading into one sentence."""
     try:
         yield
-    except UnicodeDecodeError:
-        raise InputError(f"{path} is no text from some line on: it is damaged, or no table") from None
     except (EOFError, zlib.error):
         raise InputError(f"{path} is cut short: its compressed data ends early") from None
     except OSError as error:
@@ -230,14 +227,31 @@ def opened(path: Path, mode: str, packed: bool | None = None) -> Any:
     return gzip.GzipFile(path, mode, mtime=0) if packed else path.open(mode)
 
 
-def text_encoding(start: bytes) -> str:
-    """Return utf-8 where the bytes are, latin-1 where they are not; a mark at the very start stays where it is."""
+def text_encoding(path: Path) -> str:
+    """Return utf-8 where a file is that to its end, latin-1 where it is not; a mark at the very start stays where it is.
+
+    Raises:
+        InputError: it is no text, or cut short.
+    """
+    decoder, start, decoded = codecs.getincrementaldecoder("utf-8")(), b"", True
+    with readable(path), opened(path, "rb") as file:
+        while block := file.read(LOOK):
+            if b"\0" in block:
+                raise InputError(f"{path} is no table: it holds bytes that no text has")
+            start = start or block[:3]
+            decoded = decoded and decodes(decoder, block)
+    if not (decoded and decodes(decoder, b"", True)):
+        return "latin-1"
+    return "utf-8-sig" if start == codecs.BOM_UTF8 else "utf-8"
+
+
+def decodes(decoder: codecs.IncrementalDecoder, block: bytes, final: bool = False) -> bool:
+    """Whether bytes go on as text."""
     try:
-        start.decode("utf-8")
-    except UnicodeDecodeError as error:
-        if error.start < len(start) - 4 or len(start) < LOOK:  # not merely cut in the middle of a character
-            return "latin-1"
-    return "utf-8-sig" if start.startswith(b"\xef\xbb\xbf") else "utf-8"
+        decoder.decode(block, final)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def is_number(text: str) -> bool:
