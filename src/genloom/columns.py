@@ -60,7 +60,8 @@ class Column:
             grid = grid[:0]
         scale = float(values.std())
         low, high = float(values.min()), float(values.max())
-        small = 1e-9 * max(abs(low), abs(high), 1e-300)  # a spread that rounding alone would give
+        whole = bool((values == np.round(values)).all())
+        small = 0.0 if whole else 1e-9 * max(abs(low), abs(high), 1e-300)  # a spread that rounding alone would give
         return cls(
             name, kind, float(values.mean()), scale if scale > small else 1.0, low, high, step, tuple(map(float, grid))
         )

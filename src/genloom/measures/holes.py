@@ -20,7 +20,8 @@ class HeldOut:
     """The light judge of imputation: the error of cells held out, relative to the mean's; 1 is no better than the mean."""
 
     def __init__(self, x: torch.Tensor, mask: torch.Tensor, held: torch.Tensor, columns: Sequence[Column]) -> None:
-        rows = held.any(1).nonzero()[:ROWS, 0]
+        rows = held.any(1).nonzero()[:, 0]
+        rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()]  # from all over the table
         self.x, self.mask, self.held, self.columns = x[rows], (mask & ~held)[rows], held[rows].numpy(), columns
 
     @classmethod

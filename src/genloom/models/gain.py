@@ -5,16 +5,19 @@ Yoon, Jordon, van der Schaar. 2018. GAIN: Missing Data Imputation using Generati
 `paper`: columns scaled to [0, 1], small noise in the missing cells, both players with two hidden layers as wide as the
 table, a hint to the discriminator, and alpha times the squared error of the known cells. The paper's hint tells all but
 one cell of a row, and losses are taken at that cell; the authors' published code tells the known cells only, each with
-probability 0.9, and takes losses at all cells: `--hyper.hint code`. Both are here, since the published figures are from
-the code.
+probability 0.9, and takes losses at all cells: `--hyper.hint code`. Both are here: the code came after the paper and was
+changed since, so neither is for certain what made the published figures.
 
-What differs from the paper: batches go through the rows in epochs, where the code draws each anew; categories enter by
-their index, scaled like a number, where the paper has one output and cross-entropy for binary columns; filled-in values
-are brought to what a column can hold when they are written, not in the model.
+Layers, initialisation, noise, Adam, batch and one step of either player on the same batch are the code's, as are the hint
+of 0.9 and alpha of 100, which the paper chooses by cross-validation. What differs from both: batches go through the rows in
+epochs, where the code draws each anew; categories enter by their index, scaled like a number, where the paper has one output
+and cross-entropy for binary columns; the logarithms need no 1e-8, being taken of logits; the 1e-6 added to a column's range
+is in units of its deviation; best guesses are made with one row of noise for all rows, so that a row's answer is its own.
+Whole numbers are rounded when they are written, by `GAINImputer` as the code does: columns of fewer than 20 values.
 
 `modern` keeps the two players and the hint, and changes what they learn:
 - Known cells are hidden at random, a new share of each row each time, and the error is taken there: reconstructing cells
-  that are among the inputs teaches nothing about those that are not. This is the largest gain by far.
+  that are among the inputs teaches nothing about those that are not.
 - The generator is a residual net on standardised columns. One head gives the mean, or the probabilities of categories;
   it alone is asked for the best guess. A second head turns noise into draws around it, taught by the energy score, which
   is least where draws scatter as the truth does (Gneiting & Raftery 2007, eq. 22), and by the adversaries.
@@ -40,11 +43,11 @@ from genloom.hyper import hp
 from genloom.model import Batch, Clock, Dataset, Model, Move, Player
 from genloom.nn.cells import Bounded, Calendar, Cells, Exact, Residual
 from genloom.nn.dense import full_precision
-from genloom.nn.gaussian import ROWS as STUDIED
 from genloom.nn.gaussian import Gaussian
 from genloom.schedules import Descent
 from genloom.shape import Shape, TableShape
 
+STUDIED = 20_000  # rows from which the linear guess is learnt
 LINEAR = 96  # numbers in a row up to which the generator starts from the best linear guess
 
 
@@ -97,7 +100,7 @@ class GAIN(Model, Imputes):
 
     def study(self, data: Dataset) -> None:
         if isinstance(self.nets, ModernNets):
-            batch = data.batch(torch.arange(min(len(data), STUDIED)))
+            batch = data.batch(torch.linspace(0, len(data) - 1, min(len(data), STUDIED)).long())
             self.nets.study(batch["x"], batch["mask"].to(batch["x"].dtype))
 
     def players(self) -> Sequence[Player]:
@@ -145,6 +148,7 @@ class PaperNets(nn.Module):
 
     low: Tensor
     span: Tensor
+    choices: Tensor
 
     def __init__(self, hyper: GAINHyper, shape: TableShape) -> None:
         super().__init__()
@@ -154,6 +158,7 @@ class PaperNets(nn.Module):
                 for column in shape.columns]  # fmt: skip
         self.register_buffer("low", torch.tensor([low for low, _ in ends]), persistent=False)
         self.register_buffer("span", torch.tensor([high - low for low, high in ends]) + 1e-6, persistent=False)
+        self.register_buffer("choices", torch.tensor([column.levels > 0 for column in shape.columns]), persistent=False)
         self.generator, self.critics = paper_net(shape.width), paper_net(shape.width)
 
     def round(self, x: Tensor, m: Tensor) -> Iterator[Move]:
@@ -179,13 +184,18 @@ class PaperNets(nn.Module):
         """Return the cells of rows, with the same noise for each, so that a row's answer is its own."""
         z = torch.rand(1, x.shape[1], generator=torch.Generator().manual_seed(0)).to(x) * self.hyper.noise
         unit = m * (x - self.low) / self.span
-        return self.generator(torch.cat([unit + (1 - m) * z, m], 1)).sigmoid() * self.span + self.low
+        return self.said(self.generator(torch.cat([unit + (1 - m) * z, m], 1)).sigmoid())
 
     def draws(self, x: Tensor, m: Tensor, draws: int, generator: torch.Generator | None) -> Iterator[Tensor]:
         """Yield ways to fill rows in; they hardly differ, since the noise is small beside the data."""
         unit = m * (x - self.low) / self.span
         for _ in range(draws):
-            yield self.fill(unit, m, generator) * self.span + self.low
+            yield self.said(self.fill(unit, m, generator))
+
+    def said(self, unit: Tensor) -> Tensor:
+        """Return cells in [0, 1] as codes: of categories the nearest index."""
+        codes = unit * self.span + self.low
+        return torch.where(self.choices, codes.round(), codes)
 
 
 def mean(values: Tensor, where: Tensor) -> Tensor:

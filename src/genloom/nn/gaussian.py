@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 ROUNDS = 30
-ROWS = 20_000
+STILL = 1e-3  # change of a covariance below which it has settled
 RIDGE = 0.02  # of a standardised number's variance, added to each: a table of few rows has no steadier a covariance
 
 
@@ -44,7 +44,7 @@ class Gaussian(nn.Module):
 
         Dempster, Laird & Rubin 1977, section 4.1.3. The data are standardised beforehand.
         """
-        w, m, keep = w[:ROWS].double(), m[:ROWS].double(), self.mean.dtype
+        w, m, keep = w.double(), m.double(), self.mean.dtype
         self.double()
         eye = torch.eye(w.shape[1], dtype=torch.double)
         for _ in range(ROUNDS):
@@ -56,6 +56,8 @@ class Gaussian(nn.Module):
                 open_ = (1 - known)[:, :, None] * (1 - known)[:, None, :]
                 total += filled.sum(0)
                 square += filled.mT @ filled + (open_ * spread).sum(0)
-            self.mean = total / len(w)
+            before, self.mean = self.covariance, total / len(w)
             self.covariance = square / len(w) - self.mean[:, None] * self.mean + RIDGE * eye
+            if (self.covariance - before).abs().max() < STILL:
+                break
         self.to(keep)

@@ -21,6 +21,8 @@ from genloom.nn.cells import Cells
 
 DONORS = 10_000  # rows that neighbours are looked for among
 TREES = 30
+LEAVES = 50_000  # numbers in the leaves of a tree for categories
+CELLS = 1_000_000  # from which a chain learns: trees take some hundred bytes for each
 FEATURES = 20  # columns nearest to a target, by correlation, that its trees look at
 
 
@@ -65,7 +67,7 @@ class Neighbours(Filler):
         self.k, self.seed = k, seed
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        self.cells, self.mean = Cells(columns), Mean()
+        self.columns, self.cells, self.mean = columns, Cells(columns), Mean()
         self.mean.fit(x, mask, columns)
         rows = np.random.default_rng(self.seed).permutation(len(x))[:DONORS]
         self.x, self.mask, self.w = x[rows], mask[rows], self.spread(x[rows], mask[rows])
@@ -95,18 +97,12 @@ class Neighbours(Filler):
             weight = (1 / value.clamp_min(1e-12)).nan_to_num(0, 0, 0).numpy()
             found = self.x[self.mask[:, d], d][place.numpy()]
             usable = weight.sum(1) > 0
-            levels = self.cells_levels(d)
-            if levels:
+            if levels := self.columns[d].levels:
                 votes = np.stack([(weight * (found == level)).sum(1) for level in range(levels)], 1)
                 guess = votes.argmax(1).astype(float)
             else:
                 guess = (weight * found).sum(1) / np.maximum(weight.sum(1), 1e-30)
             out[rows[usable], d] = guess[usable]
-
-    def cells_levels(self, d: int) -> int:
-        """Return how many categories column `d` has, 0 for numbers."""
-        places = self.cells.choices.tolist()
-        return self.cells.levels[places.index(d)] if d in places else 0
 
     def nearness(self, x: Numbers, mask: Bits) -> torch.Tensor:
         """Return the distance `[n, donors]` of rows to donors, infinite where they know no cell in common."""
@@ -131,7 +127,7 @@ class Chained(Filler):
         self.rounds = 3 if trees else 10
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        # Many small fits: threads would wait for each other more than they work. Rare categories are worth no warning each.
+        # Many small fits: threads would wait for each other more than they work. No warning for each rare category.
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)
             self.learn(x, mask, columns)
@@ -140,7 +136,7 @@ class Chained(Filler):
         """Fit each round's predictors, filling in as they come."""
         self.columns, self.mean, self.cells = columns, Mean(), Cells(columns)
         self.mean.fit(x, mask, columns)
-        rows = np.random.default_rng(self.seed).permutation(len(x))[: self.rows]
+        rows = np.random.default_rng(self.seed).permutation(len(x))[: min(self.rows, CELLS // x.shape[1] + 1)]
         x, mask = x[rows], mask[rows]
         others = x.shape[1] > 1  # a single column is left to its mean
         self.order = [int(d) for d in np.argsort((~mask).sum(0), kind="stable") if mask[:, d].sum() > 1 and others]
@@ -155,8 +151,10 @@ class Chained(Filler):
                 predictor.fit(self.inputs(filled, d)[known], x[known, d])
                 self.predict(filled, mask, d, predictor)
                 self.steps[-1][d] = predictor
-            if self.trees:  # those of all rounds would take several times the memory, and the last ones do nearly as well;
-                self.steps = self.steps[-1:]  # ridge's must be taken in turn: the last ones alone may run away
+            # All rounds' trees would take several times the memory, and the last ones do nearly as well. Ridge's must be
+            # taken in turn: the last ones alone may run away.
+            if self.trees:
+                self.steps = self.steps[-1:]
 
     def fill(self, x: Numbers, mask: Bits) -> Numbers:
         out = self.mean.fill(x, mask)
@@ -195,6 +193,8 @@ class Chained(Filler):
 
         classes = self.columns[d].levels and different > 1
         if self.trees:
-            kind = ExtraTreesClassifier if classes else ExtraTreesRegressor
-            return kind(TREES, min_samples_leaf=2, random_state=self.seed)
+            if not classes:
+                return ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=self.seed)
+            leaves = LEAVES // self.columns[d].levels  # each leaf holds a number for every category
+            return ExtraTreesClassifier(TREES, min_samples_leaf=2, max_leaf_nodes=leaves, random_state=self.seed)
         return RidgeClassifier() if classes else BayesianRidge()

@@ -21,12 +21,15 @@ from genloom.errors import InputError
 from genloom.tools.network import Network
 from genloom.tools.repair import Method, Repairer, Settings
 
+FEW = 20  # different values below which the paper's code rounds a column
+
 
 class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Fills missing numbers by GAIN (Yoon et al. 2018), in the way of scikit-learn.
 
     Args:
-        preset: "modern" or "paper", as `genloom models gain` describes them.
+        preset: "modern", "paper" or "tiny", as `genloom models gain` describes them; "paper" rounds the cells of columns
+            with fewer than 20 different known values, as its published code does.
         max_iter: rounds of training; as the table's size suggests where None.
         max_seconds: most seconds to train, or None. The result then depends on the machine's speed.
         sample_posterior: fill in a draw rather than the mean: a new one for each `random_state`.
@@ -63,6 +66,7 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         self.kept_ = known.any(0) | self.keep_empty_features
         x, known = x[:, self.kept_], known[:, self.kept_]
         self.columns_ = [Column.of_numbers(str(d), x[known[:, d], d]) for d in range(x.shape[1])]
+        self.few_ = np.array([len(np.unique(x[known[:, d], d])) < FEW for d in range(x.shape[1])], bool)
         seed = check_random_state(self.random_state).randint(2**31 - 1)
         self.seed_ = int(seed)
         self.network_ = Network(self.preset, rounds=self.max_iter, seconds=self.max_seconds, seed=self.seed_, threads=1)
@@ -84,6 +88,8 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
             self.network_.draw(codes, known, 1, self.seed_)[0] if self.sample_posterior else self.network_.fill(codes, known)
         )
         plain = np.stack([column.plain(filled[:, d]) for d, column in enumerate(self.columns_)], 1)
+        if self.preset == "paper":
+            plain[:, self.few_] = np.round(plain[:, self.few_])
         return np.where(known, x, plain)
 
     def checked(self, X: Any, reset: bool) -> Numbers:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,9 @@ from genloom.api import Request, load, prepare
 from genloom.capabilities import Imputes
 from genloom.columns import Bits, Column, Numbers
 from genloom.data.arrays import TableData
+from genloom.errors import InputError
 from genloom.model import Model
+from genloom.models.gain import GAINHyper
 from genloom.tools.fillers import Filler
 from genloom.trainer import Report
 
@@ -39,6 +42,10 @@ def sized(n: int, columns: int) -> tuple[dict[str, Any], int]:
     if cells < 300_000:
         return {"width": 256, "batch": 256, "jury": 64, "hide": 0.7, "shadow": 6e4}, 6000
     return {}, 8750
+
+
+class Diverged(InputError):
+    """Training came to nothing."""
 
 
 class Network(Filler):
@@ -64,17 +71,20 @@ class Network(Filler):
         self.exact = exact
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
+        began = time.monotonic()
         data = TableData.of(x, mask, columns, "python", self.seed)
+        if self.preset == "paper":  # which holds nothing back, and takes the last weights
+            data.held = torch.zeros_like(data.held)
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
             request = self.request(data, self.out or Path(folder) / "run")
             if self.seconds is not None:
-                request = self.paced(request, Path(folder))
+                request = self.paced(request, Path(folder), began)
             for report in prepare(request).play():
                 self.played = report.rounds
                 if self.watch:
                     self.watch(report, request.examples or 0)
                 if report.fatal:
-                    raise RuntimeError(report.health[0].text)
+                    raise Diverged(f"GAIN found no way to learn from this table: {report.health[0].text}")
             self.model = load(request.out, "best" if data.held.any() else "last")
             if self.exact:
                 self.model.double()
@@ -86,8 +96,8 @@ class Network(Filler):
         """Return what is asked of training."""
         hyper, rounds = sized(len(data), data.shape.width) if self.preset == "modern" else ({}, 10_000)
         hyper = hyper | self.hyper
-        batch = min(int(hyper.get("batch", 384 if self.preset == "modern" else 128)), len(data))
-        examples = (self.rounds or rounds) * batch
+        batch = min(GAINHyper.preset(self.preset).with_values(hyper).batch, len(data))
+        examples = math.ceil(self.rounds or rounds) * batch
         if self.preset == "modern":
             hyper = {"anneal": examples} | hyper
         # Checkpoints are due by examples, not by the clock: the same seed then gives the same weights on any machine.
@@ -95,17 +105,23 @@ class Network(Filler):
                        device="cpu", precision="auto" if self.preset == "modern" else "fp32", threads=self.threads,
                        save_examples=max(examples // 10, 1), report_examples=max(examples // 50, 1))  # fmt: skip
 
-    def paced(self, request: Request, folder: Path) -> Request:
-        """Return the request with as many examples as the time allows, as some timed rounds foretell."""
-        session = prepare(replace(request, out=folder / "pace", examples=PACE * prepare(request).plan.batch))
-        began = time.monotonic()
-        for _ in session.play():
-            pass
-        speed = PACE * session.plan.batch / (time.monotonic() - began)
-        examples = max(session.plan.batch, min(request.examples or 0, int(speed * (self.seconds or 0))))
+    def paced(self, request: Request, folder: Path, began: float) -> Request:
+        """Return the request with as many examples as the time since `began` still allows, as some rounds foretell.
+
+        What goes before the first round, which is paid again, is taken off; the first rounds, slower, do not count.
+        """
+        batch = prepare(request).plan.batch
+        pace = replace(
+            request, out=folder / "pace", examples=PACE * batch, report_examples=batch, save_examples=PACE * batch
+        )
+        start = time.monotonic()
+        marks = [time.monotonic() for _ in prepare(pace).play()]
+        a_round = float(np.median(np.diff(marks)[PACE // 4 :]))
+        left = (self.seconds or 0) - (time.monotonic() - began) - (marks[0] - start)
+        examples = batch * max(1, min((request.examples or 0) // batch, int(left / a_round)))
         hyper = {**request.hyper, "anneal": examples} if self.preset == "modern" else request.hyper
         return replace(request, examples=examples, hyper=hyper, save_examples=max(examples // 10, 1),
-                       report_examples=max(examples // 50, 1), minutes=(self.seconds or 0) / 60)  # fmt: skip
+                       report_examples=max(examples // 50, 1), minutes=max(left, a_round) / 60)  # fmt: skip
 
     # -- filling -----------------------------------------------------------------------------------
 
@@ -119,9 +135,7 @@ class Network(Filler):
         parts = [self.drawn(part, draws, generator)[1] for part in self.batches(x, mask)]
         return np.concatenate(parts, 1) if parts else np.repeat(x[None], draws, 0)
 
-    def drawn(
-        self, part: tuple[torch.Tensor, torch.Tensor], draws: int, generator: torch.Generator
-    ) -> tuple[Numbers, Numbers]:
+    def drawn(self, part: Part, draws: int, generator: torch.Generator) -> tuple[Numbers, Numbers]:
         """Return the best guess `[n, D]` for some rows, and stretched draws `[draws, n, D]`."""
         best = self.imputer.impute(*part).double().numpy()
         drawn = self.imputer.draw(*part, draws, generator).double().numpy()
