@@ -188,6 +188,7 @@ def test_what_is_no_database(tmp_path, capsys):
     assert "leave -o away" in refused(capsys, url, "--table", "parts", "-o", "x.csv")
     assert "SQLite and PostgreSQL can" in refused(capsys, "mysql://me@here/x", "--table", "parts")
     assert "nothing was written" in refused(capsys, "postgresql://me@127.0.0.1:1/x", "--table", "parts")
+    assert "is no address of a database" in refused(capsys, "postgresql://me@here:port/x", "--table", "parts")
 
 
 def test_a_database_that_may_not_be_written(tmp_path, capsys):
@@ -221,3 +222,66 @@ def test_an_awkward_table(tmp_path, capsys):
         connection.execute(sql.text('insert into "plant.parts" values (null, 1, 2, null)'))
     engine.dispose()
     assert "the key key_0 of plant.parts is missing in some rows" in refused(capsys, url, "--table", "plant.parts")
+
+
+def test_times_with_a_zone(server):
+    """Whatever the zone of the session, a filled time is near those of its neighbours."""
+    engine = connect(server)
+    hours = np.arange(200)
+    start = pd.Timestamp("2021-06-01", tz="UTC")
+    rows = [{"id": int(i), "x": 1.1 * i, "at": None if i % 9 == 4 else (start + pd.Timedelta(i, "h")).to_pydatetime(),
+             "span": None if i % 5 else pd.Timedelta(i, "s").to_pytimedelta()} for i in hours]  # fmt: skip
+    with engine.begin() as connection:
+        connection.execute(sql.text("drop table if exists times, times_repaired, times_repairs"))
+        connection.execute(sql.text("create table times (id int primary key, x float, at timestamptz, span interval)"))
+        connection.execute(sql.text("insert into times values (:id, :x, :at, :span)"), rows)
+        name = connection.execute(sql.text("select current_database()")).scalar()
+        connection.execute(sql.text(f"alter database {name} set timezone = 'Asia/Tokyo'"))
+    engine.dispose()
+    try:
+        outcome = repair_database(server, "times", QUICK)
+    finally:
+        with connect(server).begin() as connection:
+            connection.execute(sql.text(f"alter database {name} reset timezone"))
+    assert outcome.left() == {"span": 160} and outcome.filled == {"at": 22}
+    off = [
+        (at - (start + pd.Timedelta(i, "h"))) / pd.Timedelta(1, "h")
+        for i, at in fetch(server, "select id, at from times_repaired")
+    ]
+    assert np.abs(off).max() < 3
+    assert all(line.endswith("+09:00") for (line,) in fetch(server, "select value from times_repairs"))
+
+
+def test_what_points_to_other_rows_is_left(url):
+    engine = connect(url)
+    with engine.begin() as connection:
+        for name in ("leaves_repairs", "leaves_repaired", "leaves", "trees"):
+            connection.execute(sql.text(f"drop table if exists {name}"))
+        connection.execute(sql.text("create table trees (id integer primary key)"))
+        connection.execute(
+            sql.text("create table leaves (id integer primary key, tree integer references trees(id), x float)")
+        )
+        connection.execute(sql.text("insert into trees values (1), (2)"))
+        rows = [{"id": i, "tree": [1, 2, None][i % 3], "x": None if i % 7 == 0 else float(i)} for i in range(60)]
+        connection.execute(sql.text("insert into leaves values (:id, :tree, :x)"), rows)
+        connection.execute(sql.text("create table leaves_repaired (precious integer)"))
+    engine.dispose()
+    with pytest.raises(InputError, match="leaves_repaired is there already and has other columns"):
+        repair_database(url, "leaves", QUICK, replacing=True)
+    with connect(url).begin() as connection:
+        connection.execute(sql.text("drop table leaves_repaired"))
+    outcome = repair_database(url, "leaves", QUICK)
+    assert outcome.left() == {"tree": 20} and outcome.filled == {"x": 9}
+    with connect(url).begin() as connection:
+        connection.execute(sql.text("delete from leaves"))
+    with pytest.raises(InputError, match="leaves has no row"):
+        repair_database(url, "leaves", QUICK, replacing=True)
+
+
+def test_the_log_in_a_database(url):
+    outcome = repair_database(url, "parts", QUICK)
+    lines = fetch(url, "select column_name, value, low, high, trusted, doubt from parts_repairs")
+    assert sum(not trusted for *_, trusted, _ in lines) == sum(outcome.doubtful.values())
+    assert all(bool(trusted) == (doubt is None) for *_, trusted, doubt in lines)
+    numbers = [tuple(map(float, row[1:4])) for row in lines if row[0] in ("size", "weight")]
+    assert numbers and all(low <= value <= high for value, low, high in numbers) and any(a < b for _, a, b in numbers)

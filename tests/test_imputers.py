@@ -132,3 +132,39 @@ def test_frames_of_other_types():
         other.loc[3, name] = None
         with pytest.raises(InputError, match=f"column '{name}' is of type .*, where `fit` saw .*: cast it first"):
             imputer.transform(other)
+
+
+def test_categories_of_any_type():
+    frame = complete(150).assign(day=lambda f: f["day"].dt.floor("D").astype("category"))
+    frame["size"] = pd.cut(frame["size"], 4)
+    given = frame.mask(holes(frame))
+    filled = TableImputer(method="gain", max_seconds=1, random_state=0).fit_transform(given)
+    assert (filled.dtypes == given.dtypes).all() and not filled.isna().any().any()
+
+
+@pytest.mark.parametrize(("options", "frame", "says"), [
+    ({"method": "forest"}, complete(40), "the method is auto, gain,"),
+    ({"max_seconds": -1}, complete(40), "max_seconds takes"),
+    ({"kinds": {"size": "number"}}, complete(40), "a column is numeric"),
+    ({}, pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.0, np.nan])}), "column 'x' is sparse"),
+])  # fmt: skip
+def test_what_a_table_imputer_refuses(options, frame, says):
+    with pytest.raises(InputError, match=says):
+        TableImputer(**options).fit(frame)
+
+
+def test_a_number_may_stand_for_a_missing_cell():
+    frame = complete(120)[["size", "weight"]]
+    given = frame.mask(holes(frame, 0.2)).fillna(-999.0)
+    filled = TableImputer(method="ridge", missing=-999, random_state=0).fit_transform(given)
+    assert (filled > -100).all().all() and (filled["weight"] / filled["size"] - 2).abs().median() < 0.1
+
+
+def test_the_papers_preset():
+    """It rounds as its code does, and holds nothing back."""
+    x = np.random.default_rng(0).integers(0, 5, (60, 3)).astype(float)
+    x[::4, 0] = np.nan
+    imputer = GAINImputer(preset="paper", max_iter=20, random_state=0)
+    filled = imputer.fit_transform(x)
+    assert np.array_equal(filled, np.round(filled)) and imputer.n_iter_ == 20 and not imputer.network_.calibrated
+    assert GAINImputer(preset="tiny", max_iter=20, random_state=0).fit(x).n_iter_ == 20

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genloom.columns import Column
-from genloom.data.layout import Layout
+from genloom.data.layout import Layout, missing_words
 from genloom.data.tables import CsvTable, find_table, replaced
 from genloom.errors import InputError
 
@@ -33,7 +33,9 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize(("cells", "kind", "step"), [
     (text(RNG.normal(size=50).round(3)), "numeric", 0.001), (text(RNG.integers(0, 9, 50)), "integer", 1.0),
     (["1.5e3", "2e-2", "7e1"] * 9, "numeric", 0.0), (["1,5", "2,25", "3,0"] * 9, "numeric", 0.01),
-    (["red", "green", "red"] * 9, "categorical", 0), (["yes", "no"] * 9, "boolean", 0), (["0", "1"] * 9, "boolean", 0),
+    (["red", "green", "red"] * 9, "categorical", 0), (["1,234.50", "2.25", "12,000.00"] * 9, "numeric", 0.01),
+    (["20200131", "20210201"] * 9, "date", 86400.0),
+    (["yes", "no"] * 9, "boolean", 0), (["0", "1"] * 9, "boolean", 0),
     (["2020-01-31", "2021-02-01"] * 9, "date", 86400.0), (["31.01.2020 13:05", "01.02.2020 00:00"] * 9, "date", 1.0),
     (pd.Series([1.0, 2.0, np.nan, 5.0]), "integer", 1.0), (pd.Series([True, False] * 9), "boolean", 0),
     (pd.Series(["a", "b"] * 9, dtype="category"), "categorical", 0),
@@ -48,7 +50,10 @@ def test_kinds_of_columns(cells, kind, step):
 
 @pytest.mark.parametrize(("cells", "role", "why"), [
     (["", "NA", "null"], "empty", "no known value"), (["EUR", "", "EUR"], "constant", "one value"),
-    ([f"C{i}" for i in range(200)], "passed", "an identifier"), (text(range(40)), "passed", "an identifier"),
+    (["burnt", *[""] * 9], "empty", "known in 1 of 10 rows"), (["", "1", "7", *[""] * 9], "empty", "known in 2 of 12 rows"),
+    ([f"C{i}" for i in range(200)], "passed", "in almost every row"), (text(range(40)), "passed", "an identifier"),
+    (pd.Series(pd.to_timedelta([1, 2, 5], unit="s")), "passed", "spans of time"),
+    (pd.Series(range(20200101, 20200131)), "passed", "dates written as whole numbers"),
     ([f"a remark {i % 90}" for i in range(200)], "passed", "free text"),
 ])  # fmt: skip
 def test_columns_that_are_not_learnt(cells, role, why):
@@ -59,6 +64,7 @@ def test_columns_that_are_not_learnt(cells, role, why):
 @pytest.mark.parametrize(("cells", "says"), [
     (["1", "2", "abc", "4"], "'abc' in row 3 is no number"),
     (["2020-01-01", "2020-13-45", "2020-01-02"], "'2020-13-45' in row 2 is no date"),
+    (["01/02/2021", "03/04/2021", "05/05/2021"], "say --kind.x date:%d/%m/%Y or date:%m/%d/%Y"),
     (["1", "inf", "4"], "infinite number in row 2"), ([1, "a", 3, 4], "'a' in row 2 is no number"),
 ])  # fmt: skip
 def test_mixed_columns_are_refused_by_their_cell(cells, says):
@@ -69,8 +75,16 @@ def test_mixed_columns_are_refused_by_their_cell(cells, says):
 def test_a_person_may_say_what_a_column_is():
     assert study(["1", "2", "abc", "4"], kinds={"x": "categorical"}).column.kind == "categorical"
     assert study(["1", "2", "abc", "4"], kinds={"x": "passed"}).role == "passed"
-    assert study(["1", "-999", "3", "4"], missing=["-999"]).column.low == 1
-    assert study(["1", "2", "abc"], missing=["abc"]).column.kind == "boolean"  # 1 and 2 remain
+    assert study(["1", "-999", "3", "4"], missing=missing_words(["-999"])).column.low == 1
+    assert study([1.5, -999, 3, 4], missing=missing_words([-999])).column.low == 1.5  # of types too
+    assert study([Decimal(1), Decimal(-999), Decimal(3), Decimal(7)], missing=missing_words("-999")).column.low == 1
+    assert study(["1", "2", "abc"], missing=missing_words(["abc"])).column.kind == "boolean"  # 1 and 2 remain
+    assert study(["NA", "US", "FR"] * 3, missing=missing_words(known=["NA"])).column.categories == ("FR", "NA", "US")
+    assert study(["01/02/2021", "03/04/2021"], kinds={"x": "date:%d/%m/%Y"}).form == "%d/%m/%Y"
+    with pytest.raises(InputError, match="a column is numeric, integer, .*, not 'number'"):
+        study(["1", "2"], kinds={"x": "number"})
+    with pytest.raises(InputError, match="has 3 different values: it is not boolean"):
+        study([1.5, 2.5, 3.5], kinds={"x": "boolean"})
     with pytest.raises(InputError, match="no column 'y'"):
         study(["1", "2"], kinds={"y": "passed"})
     with pytest.raises(InputError, match="two columns are called 'a'"):
@@ -107,7 +121,7 @@ LETTERS = st.characters(categories=("L", "N", "P", "S"), include_characters=' \t
 
 
 def nothing(frame, first):
-    return {}
+    yield {}
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
@@ -118,11 +132,15 @@ def test_untouched_bytes_stay(tmp_path, name):
     table = find_table(path)
     frame = next(table.chunks())
     assert table.names == ["a", 'b "x"', "c"] and frame.iloc[0].tolist() == ["1", "two\nlines; here", "3"]
-    table.rewrite(out, nothing)
+    table.rewrite([out], nothing)
     assert (gzip.decompress(out.read_bytes()) if name.endswith("gz") else out.read_bytes()) == data
-    table.rewrite(out, lambda frame, first: {"c": (np.array([False, True, False]), ["6;7"])})
+    place = np.array([False, True, False])
+    table.rewrite(
+        [out, tmp_path / "plain.csv"], lambda frame, first: iter([{"c": (place, [cell])} for cell in ("6;7", "8")])
+    )
     written = gzip.decompress(out.read_bytes()) if name.endswith("gz") else out.read_bytes()
     assert written.decode() == ODD.replace("\r\n;x;\r\n", '\r\n;x;"6;7"\r\n')
+    assert (tmp_path / "plain.csv").read_bytes().decode() == ODD.replace("\r\n;x;\r\n", "\r\n;x;8\r\n")
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,7 +153,7 @@ def test_any_cells_come_back(tmp_path_factory, rows):
         csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["a", "b", "c"], *rows])
     table = CsvTable.open(path)
     assert next(table.chunks()).to_numpy().tolist() == rows
-    table.rewrite(path.with_name("out.csv"), nothing)
+    table.rewrite([path.with_name("out.csv")], nothing)
     assert path.with_name("out.csv").read_bytes() == path.read_bytes()
 
 
@@ -143,6 +161,11 @@ def test_a_quote_within_a_field_is_a_letter(tmp_path):
     (tmp_path / "t.csv").write_text('a,b\n1,5" pipe\n,3" pipe\n "4,5" ,x\n')
     table = find_table(tmp_path / "t.csv")
     assert next(table.chunks()).to_numpy().tolist() == [["1", '5" pipe'], ["", '3" pipe'], ["4,5", "x"]]
+
+
+def test_a_single_column_with_decimal_commas(tmp_path):
+    (tmp_path / "t.csv").write_text("x\n1,5\n2,25\n\n")
+    assert next(find_table(tmp_path / "t.csv").chunks())["x"].tolist() == ["1,5", "2,25", ""]
 
 
 def test_the_delimiter_is_found_across_quoted_lines(tmp_path):
@@ -190,7 +213,7 @@ def test_a_constant_date_in_parquet(tmp_path):
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
     holes = np.arange(40) % 2 == 1
     find_table(tmp_path / "t.parquet").rewrite(
-        tmp_path / "o.parquet", lambda frame, first: {"d": (holes, [date(1500, 1, 1)] * 20)}
+        [tmp_path / "o.parquet"], lambda frame, first: iter([{"d": (holes, [date(1500, 1, 1)] * 20)}])
     )
     assert pyarrow.parquet.read_table(tmp_path / "o.parquet")["d"].null_count == 0
     field = study(pd.Series(table["e"].to_pylist(), dtype=object))
@@ -230,8 +253,39 @@ def test_parquet_keeps_its_schema(tmp_path):
     }
     rest = np.array([False, True])
     find_table(tmp_path / "t.parquet").rewrite(
-        tmp_path / "o.parquet", lambda frame, first: {k: (rest, [v]) for k, v in cells.items()}
+        [tmp_path / "o.parquet"], lambda frame, first: iter([{k: (rest, [v]) for k, v in cells.items()}])
     )
     out = pyarrow.parquet.read_table(tmp_path / "o.parquet")
     assert out.schema.equals(schema, check_metadata=True) and out.slice(0, 1).equals(table.slice(0, 1))
     assert out.to_pylist()[1] == cells | {"d": date(2020, 2, 2), "n": Decimal("2.50"), "t": when.to_pydatetime()}
+
+
+def test_parquet_keeps_order_and_packing(tmp_path):
+    kinds = pd.CategoricalDtype(["z", "y", "x", "unused"], ordered=True)
+    frame = pd.DataFrame({"a": range(5), "c": pd.Categorical(["x", None, "z", "y", "x"], dtype=kinds)})
+    frame.to_parquet(tmp_path / "t.parquet", compression="zstd")
+    hole = frame["c"].isna().to_numpy()
+    find_table(tmp_path / "t.parquet").rewrite([tmp_path / "o.parquet"], lambda frame, first: iter([{"c": (hole, ["y"])}]))
+    out = pd.read_parquet(tmp_path / "o.parquet")
+    assert out["c"].dtype == kinds and out["c"].tolist() == ["x", "y", "z", "y", "x"]
+    packed = pyarrow.parquet.ParquetFile(tmp_path / "o.parquet").metadata.row_group(0).column(0).compression
+    assert packed == "ZSTD"
+
+
+def test_a_damaged_parquet_file(tmp_path):
+    pd.DataFrame({"a": np.random.default_rng(0).random(2000)}).to_parquet(tmp_path / "t.parquet")
+    data = bytearray((tmp_path / "t.parquet").read_bytes())
+    data[4:600] = b"x" * 596
+    (tmp_path / "t.parquet").write_bytes(data)
+    with pytest.raises(InputError, match="is damaged|no Parquet file"):
+        list(find_table(tmp_path / "t.parquet").chunks())
+
+
+def test_an_open_quote_in_a_long_file_is_found_quickly(monkeypatch):
+    from genloom.data import records
+
+    calls = []
+    split = records.split_record
+    monkeypatch.setattr(records, "split_record", lambda *given: calls.append(1) or split(*given))
+    *_, last = records.split_lines(['"open,1\n', *["2,3\n"] * 1000], ",")
+    assert not last.whole and len(calls) < 5  # not one for each line

@@ -76,6 +76,10 @@ class Column:
             return np.clip(np.round(codes), 0, self.levels - 1)
         return np.clip(codes * self.scale + self.mean, self.low, self.high)
 
+    def held(self, codes: Numbers) -> Numbers:
+        """Return the plain numbers or category indices `[n]` of codes as this column could hold them."""
+        return self.plain(codes) if self.categories else self.snapped(self.plain(codes))
+
     def snapped(self, values: Numbers) -> Numbers:
         """Return numbers `[n]` as the nearest that this column could hold."""
         if self.grid:

@@ -23,13 +23,13 @@ console = Console(highlight=False, markup=False)
 def repair_command(source: str, out: str | None, table: str | None, settings: Settings, draws: int, report: str | None,
                    replace: bool) -> None:  # fmt: skip
     """Repair a file or a table of a database, and say what was done."""
-    if settings.minutes is not None and not 0 < settings.minutes < float("inf"):
-        raise InputError(f"--minutes takes a number above 0, got {settings.minutes}")
     if not 0 <= draws <= 100:
         raise InputError(f"--draws takes a number from 0 to 100, got {draws}")
-    if report:
+    if report is not None:
+        if not report.lower().endswith((".html", ".htm")):
+            raise InputError(f"--report takes the name of a page, which ends with .html, got {report!r}")
         check_writable(report)  # better now than after training
-    if "://" in source:
+    if "://" in source and not source.startswith(("http://", "https://", "hf://")):
         from genloom.tools.databases import repair_database
 
         if out:
@@ -38,6 +38,8 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
             raise InputError("name the table of the database to repair: --table NAME")
         outcome = repair_database(source, table, settings, draws, replace, watched())
     else:
+        if table or replace:
+            raise InputError(f"--table and --replace are for databases, and {source} is a file")
         if not out:
             raise InputError("repair needs -o FILE for the repaired table; the table itself stays as it is")
         check_writable(out)
@@ -52,6 +54,11 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
 
 def check_writable(path: str) -> None:
     """Raise InputError where no file can be written at a path."""
+    target = Path(path).expanduser()
+    if target.exists() and not target.is_file():
+        raise InputError(
+            f"cannot write {path}: that is a folder" if target.is_dir() else f"cannot write {path}: no plain file"
+        )
     folder = Path(path).expanduser().resolve().parent
     while not folder.exists():
         folder = folder.parent
@@ -80,12 +87,15 @@ def say(outcome: Outcome) -> None:
                       f"{outcome.written[0]} is the same table", soft_wrap=True)  # fmt: skip
         return
     filled, doubtful = sum(outcome.filled.values()), sum(outcome.doubtful.values())
+    if outcome.words:
+        words = ", ".join(f"{word!r} {count:,}" for word, count in outcome.words.items())
+        console.print(f"taken as missing: {words} times; --known WORD where that is a value", soft_wrap=True)
     console.print(f"{outcome.source}: {outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled in", soft_wrap=True)
     if outcome.repairer.tests:
         console.print()
         console.print(errors_table(outcome))
-        console.print("errors on known cells that were hidden: of numbers relative to the column's spread (1 is no better "
-                      "than the mean), of categories the wrong share; * filled the column", soft_wrap=True)  # fmt: skip
+        console.print("errors on known cells that were hidden: of numbers relative to the column's spread, of categories "
+                      "the wrong share; * filled the column, chosen on other hidden cells", soft_wrap=True)  # fmt: skip
         if outcome.repairer.coverage is not None:
             console.print(f"GAIN's 90 % intervals held {outcome.repairer.coverage:.0%} of the hidden numbers")
         console.print()
@@ -110,9 +120,11 @@ def check_table(source: str) -> None:
         kind = field.column.kind if field.column else f"{field.role}: {field.why}"
         shown.add_row(field.name, kind, f"{outcome.missing[field.name]:,}", values_of(field))
     holes = sum(outcome.missing.values())
+    open_ = sum(outcome.missing[field.name] for field in layout.fields if field.role in ("learnt", "constant"))
     console.print(f"{source}: {outcome.rows:,} rows, {len(layout.fields)} columns, {holes:,} missing cells", soft_wrap=True)
     console.print(shown)
-    console.print(f"`genloom repair {source} -o FIXED` fills them in" if holes else "no cell is missing", soft_wrap=True)
+    console.print("no cell is missing" if not holes else f"`genloom repair {source} -o FIXED` fills in {open_:,} of them"
+                  if open_ else "none of them can be filled in", soft_wrap=True)  # fmt: skip
 
 
 def values_of(field: Field) -> str:
@@ -133,7 +145,7 @@ def errors_table(outcome: Outcome) -> Table:
     shown = Table(box=None, pad_edge=False)
     shown.add_column("column", overflow="fold")
     for heading in ("kind", "missing", *METHODS):
-        shown.add_column(heading, justify="left" if heading == "kind" else "right")
+        shown.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=True)
     for column in repairer.columns:
         cells = []
         for method in METHODS:

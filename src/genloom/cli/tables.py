@@ -22,10 +22,13 @@ def repair(
     ] = "auto",
     minutes: Annotated[float | None, Parameter(help="most minutes to train; by the table's size, if left out")] = None,
     kind: Annotated[
-        dict[str, Literal["numeric", "categorical", "boolean", "date", "passed"]] | None,
-        Parameter(help="--kind.COLUMN K, where the guess is wrong; passed: leave it alone"),
+        dict[str, str] | None,
+        Parameter(help="--kind.COLUMN K, where the guess is wrong: numeric, categorical, boolean, date, date:%d/%m/%Y, or "
+                       "passed, to leave it alone"),
     ] = None,
-    missing: Annotated[list[str] | None, Parameter(help="a word that stands for a missing cell, such as -999")] = None,
+    missing: Annotated[list[str] | None, Parameter(help="a word or number that stands for a missing cell: -999")] = None,
+    known: Annotated[list[str] | None, Parameter(help="a word that is a value here, though it usually stands for a missing "
+                                                      "cell: NA, None, ?")] = None,
     key: Names = None,
     replace: Annotated[bool, Parameter(help="of a database, replace tables that an earlier repair wrote")] = False,
     seed: int = 0,
@@ -35,5 +38,6 @@ def repair(
     from genloom.cli.repair import repair_command
     from genloom.tools.repair import Settings
 
-    settings = Settings(method, minutes, dict(kind or {}), missing or (), key or (), seed, threads)
+    settings = Settings(method=method, minutes=minutes, kinds=dict(kind or {}), missing=missing or (), known=known or (),
+                        keys=key or (), seed=seed, threads=threads)  # fmt: skip
     repair_command(source, out, table, settings, draws, report, replace)

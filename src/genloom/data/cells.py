@@ -49,5 +49,5 @@ def decimals_of(texts: pd.Series[Any], mark: str) -> int:
     texts = texts.astype(str).str.strip()
     if texts.str.contains("[eE]", regex=True).any():
         return -1
-    lengths = texts.str.partition(mark or ".")[2].str.len()
+    lengths = texts.str.partition("," if mark == "," else ".")[2].str.len()
     return min(int(lengths.max()), LONGEST)

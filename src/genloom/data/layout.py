@@ -10,18 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from datetime import timedelta
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
 
 from genloom.columns import Bits, Column, Kind, Numbers
-from genloom.data.cells import DATE_FORMS, THOUSANDS, decimals_of, read_dates, read_numbers
+from genloom.data.cells import DATE_FORMS, THOUSANDS, as_float, decimals_of, read_dates, read_numbers
 from genloom.errors import InputError, nearest
 
+COMPACT = r"\s*(19|20)\d{6}\s*"
 MISSING = frozenset(("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None", "?"))
 TRUTHS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
+KINDS = (*get_args(Kind), "passed")
 MOST = 50  # categories; the rest of a longer list is known, but never filled in
+LEAST = 3  # known cells below which a column says nothing, unless they are half of it
 ENOUGH = 20  # rows from which on different values in every row mean an identifier
 Role = Literal["learnt", "constant", "empty", "passed"]
 
@@ -35,7 +39,8 @@ class Field:
         why: of a column that is not learnt, the reason in a few words.
         text: whether cells are text, as in a CSV file.
         form: of dates in text, how they are written; of numbers in text, "," where that is the decimal mark.
-        decimals: of numbers in text, how many are written; -1 for numbers written with an exponent.
+        zone: of dates with a time zone, which.
+        decimals: of numbers and seconds in text, how many are written; -1 for numbers written with an exponent.
         column: how cells are coded, of a learnt column.
         value: of a constant column.
     """
@@ -45,6 +50,7 @@ class Field:
     why: str = ""
     text: bool = False
     form: str = ""
+    zone: Any = None
     decimals: int = 0
     column: Column | None = None
     value: Any = None
@@ -84,15 +90,23 @@ class Field:
         if self.column.categories:
             return [self.column.categories[int(value)] for value in values]
         if self.column.kind == "date":
-            stamps = pd.DatetimeIndex(np.round(values).astype("datetime64[s]"))
-            return stamps.strftime(self.form).tolist() if self.text else stamps.tolist()
+            return self.say_dates(values)
         if not self.text:
             whole = self.column.step >= 1
             return [round(value) if whole else round(float(value), 12) for value in values]
-        shown = [f"{value:.6g}" if self.decimals < 0 else f"{value:.{self.decimals}f}" for value in values]
-        if self.form == THOUSANDS:
-            return [f"{value:,.0f}" for value in values]
+        if self.decimals < 0:
+            return [f"{value:.6g}" for value in values]
+        marked = "," if self.form == THOUSANDS else ""
+        shown = [f"{value:{marked}.{self.decimals}f}" for value in np.round(values, self.decimals) + 0.0]  # no -0
         return [text.replace(".", ",") for text in shown] if self.form == "," else shown
+
+    def say_dates(self, values: Numbers) -> list[Any]:
+        """Return seconds since 1970 `[n]` as dates of the person's kind, to the second."""
+        stamps = pd.DatetimeIndex(np.round(values).astype("datetime64[s]"))
+        if not self.text:
+            return (stamps.tz_localize("UTC").tz_convert(self.zone) if self.zone else stamps).tolist()
+        shown = stamps.strftime(self.form).tolist()
+        return [text[: len(text) - 6 + self.decimals] for text in shown] if self.form.endswith("%f") else shown
 
 
 @dataclass(frozen=True)
@@ -103,29 +117,28 @@ class Layout:
     missing: frozenset[str] = MISSING
 
     @classmethod
-    def study(cls, frame: pd.DataFrame, kinds: Mapping[str, str] | None = None, missing: Sequence[str] = (),
+    def study(cls, frame: pd.DataFrame, kinds: Mapping[str, str] | None = None, missing: frozenset[str] = MISSING,
               keys: Sequence[str] = ()) -> Layout:  # fmt: skip
         """Find out what each column of a table is.
 
         Args:
-            kinds: what the person says a column is, by name: one of `columns.Kind`, or `passed`.
-            missing: further words that stand for a missing cell.
+            kinds: what the person says a column is, by name: one of `KINDS`, or `date:FORM`.
+            missing: words that stand for a missing cell.
             keys: columns that name rows, passed through.
 
         Raises:
             InputError: a column mixes numbers or dates with other things, or is not there.
         """
-        words = MISSING | set(missing)
-        names = [str(name) for name in frame.columns]
-        if doubled := next((name for name in names if names.count(name) > 1), None):
-            raise InputError(f"two columns are called {doubled!r}; rename one of them")
+        names = checked_names(frame)
         said: dict[str, str] = {str(key): "passed" for key in keys} | dict(kinds or {})
-        for name in said:
+        for name, kind in said.items():
             if name not in names:
                 raise InputError(f"no column {name!r}{nearest(name, names)}")
-        fields = [study_column(str(name), frame[name], known_cells(frame[name], words), said.get(str(name)))
+            if kind not in KINDS and not kind.startswith("date:"):
+                raise InputError(f"a column is {', '.join(KINDS)} or date:%d/%m/%Y, not {kind!r}: --kind.{name}")
+        fields = [study_column(str(name), frame[name], known_cells(frame[name], missing), said.get(str(name)))
                   for name in frame.columns]  # fmt: skip
-        return cls(tuple(fields), words)
+        return cls(tuple(fields), missing)
 
     @property
     def learnt(self) -> tuple[Column, ...]:
@@ -144,13 +157,34 @@ class Layout:
         return np.stack(codes, 1) if codes else np.zeros((len(frame), 0))
 
 
+def checked_names(frame: pd.DataFrame) -> list[str]:
+    """Return the columns' names.
+
+    Raises:
+        InputError: two columns have the same.
+    """
+    names = [str(name) for name in frame.columns]
+    if doubled := next((name for name in names if names.count(name) > 1), None):
+        raise InputError(f"two columns are called {doubled!r}; rename one of them")
+    return names
+
+
+def missing_words(further: Any = (), known: Any = ()) -> frozenset[str]:
+    """Return the words that stand for a missing cell: the usual ones, further ones, less those that are values here."""
+    further, known = ([words] if np.isscalar(words) else words for words in (further, known))
+    return (MISSING | set(map(str, further))) - (set(map(str, known)) - {""})
+
+
 def known_cells(cells: pd.Series, missing: frozenset[str]) -> Bits:
-    """Return which cells `[n]` hold something."""
+    """Return which cells `[n]` hold something: no missing word, nor, where cells are no text, a number that one says."""
     known = cells.notna().to_numpy()
+    numbers = [float(word) for word in missing if re.fullmatch(r"[-+]?\d+(\.\d*)?", word)]
     if is_text(cells):
-        known = known & ~cells.astype(object).map(lambda cell: isinstance(cell, str) and cell.strip() in missing).to_numpy(
-            bool
-        )
+        words = cells.astype(object).map(lambda cell: cell.strip() in missing if isinstance(cell, str) else
+                                         bool(numbers) and as_float(cell) in numbers)  # fmt: skip
+        known = known & ~words.to_numpy(bool)
+    elif numbers and pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_bool_dtype(cells.dtype):
+        known = known & ~np.isin(cells.to_numpy(float, na_value=np.nan), numbers)
     return known
 
 
@@ -166,7 +200,9 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
         return Field(name, "passed", "passed through", text)
     if not len(present):
         return Field(name, "empty", "no known value", text)
-    kind, form = (said, "") if said else guess_kind(name, cells, known)
+    if len(present) < min(LEAST, len(cells) / 2):
+        return Field(name, "empty", f"known in {len(present)} of {len(cells):,} rows, too few to go by", text)
+    kind, form = said.split(":", 1) if said and ":" in said else (said, "") if said else guess_kind(name, cells, known)
     if kind == "passed":
         return Field(name, "passed", form, text)
     if kind == "date" and text and not form:
@@ -174,9 +210,11 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
     first = plain_value(present.iloc[0])
     if bool((present == present.iloc[0]).all()):
         return Field(name, "constant", "one value in all known cells", text, value=first)
-    field = Field(name, "learnt", "", text, form)
+    field = Field(name, "learnt", "", text, form, getattr(cells.dtype, "tz", None))
     if kind in ("categorical", "boolean"):
         counts = present.map(plain_value).value_counts()
+        if kind == "boolean" and len(counts) > 2:
+            raise InputError(f"column {name!r} has {len(counts):,} different values: it is not boolean")
         return replace(
             field,
             column=Column(name, cast(Kind, kind), categories=tuple(sorted(map(plain_value, counts.index[:MOST]), key=str))),
@@ -193,7 +231,8 @@ def number_field(field: Field, present: pd.Series) -> Field:
     values = field.read(present, np.ones(len(present), bool))
     if dates:
         step = 86400.0 if (values % 86400 == 0).all() else 1.0
-        return replace(field, column=Column.of_numbers(field.name, values, "date", step))
+        parts = len(str(present.iloc[0]).strip().rpartition(".")[2]) if field.form.endswith("%f") else 0
+        return replace(field, decimals=parts, column=Column.of_numbers(field.name, values, "date", step))
     decimals = decimals_of(present, field.form) if field.text else decimals_of(pd.Series(values[:2000]).map(repr), "")
     whole = bool((values == np.round(values)).all())
     step = 1.0 if whole else 10.0**-decimals if 0 <= decimals <= 6 else 0.0
@@ -214,6 +253,8 @@ def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
         return "boolean", ""
     if pd.api.types.is_datetime64_any_dtype(kind):
         return "date", ""
+    if pd.api.types.is_timedelta64_dtype(kind):
+        return "passed", "spans of time"
     if pd.api.types.is_numeric_dtype(kind):
         return guess_number(name, present, read_numbers(present, ""))
     texts = present.map(lambda cell: isinstance(cell, str))
@@ -224,6 +265,8 @@ def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
         return "boolean", ""
     if present.str.fullmatch(r"\s*0\d+\s*").any():  # 00123 is a code, which no number stands for
         return guess_text(present)
+    if present.str.fullmatch(COMPACT).all() and np.isfinite(read_dates(present, "%Y%m%d")).all():
+        return "date", "%Y%m%d"
     values = read_numbers(present, comma_form(present))
     bad = np.isnan(values)
     if not bad.any():
@@ -238,10 +281,11 @@ def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
 def comma_form(present: pd.Series) -> str:
     """Return what commas mean in the numbers of a column of text: nothing, the decimal mark, or that they part thousands."""
     with_commas = present[present.str.contains(",")]
-    if not len(with_commas) or not present.str.fullmatch(r"\s*[-+]?\d+(,\d+)*\s*").all():
+    if not len(with_commas):
         return ""
-    thousands = with_commas.str.fullmatch(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*").all()
-    return THOUSANDS if thousands else ","
+    if with_commas.str.fullmatch(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?\s*").all():
+        return THOUSANDS
+    return "," if present.str.fullmatch(r"\s*[-+]?\d+(,\d+)?\s*").all() else ""
 
 
 def guess_objects(name: str, present: pd.Series, texts: Bits) -> tuple[str, str]:
@@ -252,6 +296,8 @@ def guess_objects(name: str, present: pd.Series, texts: Bits) -> tuple[str, str]
         return "boolean", ""
     if present.map(lambda cell: hasattr(cell, "year")).all():
         return "date", ""
+    if present.map(lambda cell: isinstance(cell, timedelta)).any():
+        return "passed", "spans of time"
     values = read_numbers(present, "")
     return ("passed", "of a kind that no model learns") if np.isnan(values).any() else guess_number(name, present, values)
 
@@ -262,6 +308,9 @@ def guess_number(name: str, present: pd.Series, values: Numbers) -> tuple[str, s
         return "numeric", ""
     whole = bool((values == np.round(values)).all())
     different = len(np.unique(values))
+    days = pd.Series(values[:1000]).map("{:.0f}".format) if whole and ((values > 1.8e7) & (values < 2.2e7)).all() else None
+    if days is not None and len(days) >= ENOUGH and np.isfinite(read_dates(days, "%Y%m%d")).all():
+        return "passed", "dates written as whole numbers"
     if whole and different == len(values) >= ENOUGH:
         named = re.search(r"(^|[_\W])(id|key|nr|no|number|index|row|uuid)$", name.lower()) or name.endswith("Id")
         if named or len(np.unique(np.diff(values))) == 1:
@@ -273,7 +322,7 @@ def guess_text(present: pd.Series) -> tuple[str, str]:
     """Tell categories from identifiers and free text."""
     different = present.nunique()
     if different > MOST and different > 0.9 * len(present):
-        return "passed", "an identifier"
+        return "passed", "another value in almost every row"
     if different > MOST and different > 0.2 * len(present):
         return "passed", "free text"
     return "categorical", ""
@@ -290,7 +339,13 @@ def date_form(name: str, present: pd.Series) -> str:
     if max(shares) < 0.5:
         return ""
     form = DATE_FORMS[int(np.argmax(shares))]
-    bad = np.isnan(read_dates(present, form))
+    values, swapped = read_dates(present, form), form.replace("%m/%d", "%d/%m")
+    bad = np.isnan(values)
+    if swapped != form and not bad.any():
+        others = read_dates(present, swapped)
+        if np.isfinite(others).all() and (others != values).any():
+            raise InputError(f"column {name!r}: {present.iloc[0]!r} may be day and month or month and day, and no cell "
+                             f"tells which: say --kind.{name} date:{swapped} or date:{form}")  # fmt: skip
     if bad.any():
         raise odd_cell(Field(name, "learnt", form=form, column=Column(name, "date")), present, bad)
     return form

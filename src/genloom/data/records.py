@@ -27,7 +27,10 @@ def split_lines(lines: Iterable[str], delimiter: str) -> Iterator[Record]:
     """Yield the records of lines; a last one that is not whole has a quote that is never closed."""
     held = ""
     for line in lines:
+        inside = bool(held)
         held += line
+        if inside and '"' not in line and len(held) <= LONGEST:  # nothing here closes the quote
+            continue
         text = held.rstrip("\r\n")
         fields, whole = split_record(text, delimiter)
         if whole or len(held) > LONGEST:

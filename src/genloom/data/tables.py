@@ -12,10 +12,11 @@ import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ from genloom.errors import InputError
 CHUNK = 50_000  # rows held at once
 DELIMITERS = ",;\t|"
 LOOK = 1 << 16  # bytes that are looked at at once; from the first of them the delimiter is found out
-Fill = Callable[[pd.DataFrame, int], Mapping[str, tuple[Bits, Sequence[Any]]]]
+Cells = Mapping[str, tuple[Bits, Sequence[Any]]]  # by column, which rows to replace, and the cells to put there
+Fill = Callable[[pd.DataFrame, int], Iterator[Cells]]
 
 
 class Table(ABC):
@@ -45,12 +47,11 @@ class Table(ABC):
         """Yield the rows in order, some thousands at a time; the index counts on from 0."""
 
     @abstractmethod
-    def rewrite(self, out: Path, fill: Fill) -> None:
-        """Write the table with cells replaced.
+    def rewrite(self, outs: Sequence[Path], fill: Fill) -> None:
+        """Write the table several times, each time with the same cells replaced by others, in one pass.
 
         Args:
-            fill: given some rows and the number of the first, returns for columns by name which of the rows to
-                replace `[n]`, and the cells to put there.
+            fill: given some rows and the number of the first, yields what to replace for each of the outputs.
         """
 
 
@@ -125,10 +126,13 @@ class CsvTable(Table):
         encoding = text_encoding(path)
         lines = start.decode(encoding, "replace").splitlines(keepends=True)
         if not lines or not lines[0].strip():
-            raise InputError(f"{path} is empty: a table begins with a line of headings")
-        delimiter = max(DELIMITERS, key=lambda mark: agreement(lines[:50], mark))
-        if delimiter not in lines[0]:
-            delimiter = ","
+            raise InputError(f"{path} begins with an empty line: a table's first line names its columns" if lines else
+                             f"{path} is empty: a table begins with a line of headings")  # fmt: skip
+        # Where no mark stands in the heading there is a single column, of numbers with commas perhaps.
+        marks = [mark for mark in DELIMITERS if mark in lines[0]] or [
+            mark for mark in DELIMITERS if not any(mark in line for line in lines)
+        ]
+        delimiter = max(marks or ",", key=lambda mark: agreement(lines[:50], mark))
         table = cls(path, delimiter, encoding, [])
         heading = next(table.records())
         table.names = [unquoted(field).strip() for field in heading.fields]
@@ -191,22 +195,32 @@ class CsvTable(Table):
         for first, rows in self.rows():
             yield self.frame(first, rows)
 
-    def rewrite(self, out: Path, fill: Fill) -> None:
+    def rewrite(self, outs: Sequence[Path], fill: Fill) -> None:
+        with ExitStack() as stack:
+            files = [stack.enter_context(self.writer(out)) for out in outs]
+            heading = next(self.records())
+            for file in files:
+                file.write(self.delimiter.join(heading.fields) + (heading.end or "\n"))
+            for first, rows in self.rows():
+                for file, way in zip(files, fill(self.frame(first, rows), first), strict=True):
+                    self.put(rows, way)
+                    file.write("".join(self.delimiter.join(record.fields) + record.end for record in rows))
+
+    @contextmanager
+    def writer(self, out: Path) -> Iterator[io.TextIOWrapper]:
+        """Open a file of text to write."""
         with replaced(out) as part, opened(part, "wb", out.name.endswith(".gz")) as raw:
             file = io.TextIOWrapper(raw, encoding=self.encoding, newline="")
-            heading = next(self.records())
-            file.write(self.delimiter.join(heading.fields) + (heading.end or "\n"))
-            for first, rows in self.rows():
-                for name, (chosen, cells) in fill(self.frame(first, rows), first).items():
-                    self.put(rows, self.names.index(name), chosen, cells)
-                file.write("".join(self.delimiter.join(record.fields) + record.end for record in rows))
+            yield file
             file.flush()
             file.detach()
 
-    def put(self, rows: list[Record], column: int, chosen: Bits, cells: Sequence[Any]) -> None:
-        """Put cells into chosen rows."""
-        for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
-            rows[i].fields[column] = quoted(str(cell), self.delimiter)
+    def put(self, rows: list[Record], way: Cells) -> None:
+        """Put cells into their rows."""
+        for name, (chosen, cells) in way.items():
+            column = self.names.index(name)
+            for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+                rows[i].fields[column] = quoted(str(cell), self.delimiter)
 
 
 @contextmanager
@@ -289,35 +303,64 @@ class ParquetTable(Table):
     def batches(self) -> Iterator[tuple[int, Any]]:
         """Yield record batches, each with the number of its first row."""
         first = 0
-        for batch in self.file().iter_batches(CHUNK):
+        batches = self.file().iter_batches(CHUNK)
+        while batch := self.next_of(batches):
             if batch.num_rows:
                 yield first, batch
                 first += batch.num_rows
         if first == 0:
             raise InputError(f"{self.path} has no row")
 
+    def next_of(self, batches: Iterator[Any]) -> Any:
+        """Return the next record batch, or None.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        import pyarrow
+
+        try:
+            return next(batches, None)
+        except (OSError, pyarrow.ArrowException) as error:
+            raise InputError(f"{self.path} is damaged ({str(error).split('.')[0]})") from None
+
     def chunks(self) -> Iterator[pd.DataFrame]:
         for first, batch in self.batches():
             yield frame_of(batch, first)
 
-    def rewrite(self, out: Path, fill: Fill) -> None:
-        import pyarrow
+    def rewrite(self, outs: Sequence[Path], fill: Fill) -> None:
         import pyarrow.parquet
 
-        schema = self.file().schema_arrow
-        with replaced(out) as part, pyarrow.parquet.ParquetWriter(part, schema) as writer:
+        file = self.file()
+        schema, groups = file.schema_arrow, file.metadata.num_row_groups
+        packed = file.metadata.row_group(0).column(0).compression if groups else "SNAPPY"
+        packed = "NONE" if packed == "UNCOMPRESSED" else packed
+        with ExitStack() as stack:
+            parts = [stack.enter_context(replaced(out)) for out in outs]
+            writers = [
+                stack.enter_context(pyarrow.parquet.ParquetWriter(part, schema, compression=packed)) for part in parts
+            ]
             for first, batch in self.batches():
-                for name, (chosen, cells) in fill(frame_of(batch, first), first).items():
-                    batch = with_cells(batch, name, chosen, cells)
-                writer.write_batch(batch)
+                for writer, way in zip(writers, fill(frame_of(batch, first), first), strict=True):
+                    writer.write_batch(reduce(with_cells, way.items(), batch))
 
 
-def with_cells(batch: Any, name: str, chosen: Bits, cells: Sequence[Any]) -> Any:
+def with_cells(batch: Any, part: tuple[str, tuple[Bits, Sequence[Any]]]) -> Any:
     """Return a record batch with some cells of a column replaced."""
     import pyarrow
 
+    name, (chosen, cells) = part
     place = batch.schema.names.index(name)
     field = batch.schema.field(place)
+    if pyarrow.types.is_dictionary(field.type):  # made anew, its categories would lose their order
+        old = batch.column(place)
+        values, places = old.indices.to_pylist(), {value: i for i, value in enumerate(old.dictionary.to_pylist())}
+        for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+            values[i] = places[cell]
+        indices = pyarrow.array(values, field.type.index_type)
+        return batch.set_column(
+            place, field, pyarrow.DictionaryArray.from_arrays(indices, old.dictionary, ordered=field.type.ordered)
+        )
     values = batch.column(place).to_pylist()
     for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
         values[i] = for_arrow(cell, field.type)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ import pandas as pd
 import sqlalchemy as sql
 from sqlalchemy import exc
 
-from genloom.columns import Bits
 from genloom.errors import InputError, nearest
 from genloom.tools.repair import Fix, Repairer, Settings, refuse_useless
 from genloom.tools.repair_files import Outcome, keep_known, look_through
@@ -102,7 +102,8 @@ def repair_database(url: str, name: str, settings: Settings, draws: int = 0, rep
     where = engine.url.render_as_string(hide_password=True)
     with told(where), closing(engine):
         source = find(engine, name, list(settings.keys))
-        settings = replace(settings, keys=source.keys)
+        links = {column.name: "passed" for column in source.table.c if column.foreign_keys}  # no mean points to a row
+        settings = replace(settings, keys=source.keys, kinds=links | dict(settings.kinds))
         outcome = Outcome(f"{where} {name}", Repairer(settings, watch))
         copies = [
             copy_of(source, f"{source.name}_repaired"),
@@ -111,8 +112,6 @@ def repair_database(url: str, name: str, settings: Settings, draws: int = 0, rep
         log = log_table(source)
         check_targets(source, [*copies, log], replacing)
         sample = look_through(source, settings, outcome)
-        if not outcome.rows:
-            raise InputError(f"{name} has no row")
         if any(outcome.missing.values()):
             outcome.repairer.fit(sample)
             refuse_useless(outcome.repairer.layout, outcome.missing)
@@ -135,12 +134,9 @@ def write(
         keys = frame[source.keys]
         for fix in fixes:
             connection.execute(sql.insert(log), logged(outcome, fix, keys[fix.rows]))
-        drawn = repairer.draws(frame, draws) if draws else []
-        ways: list[Mapping[str, tuple[Bits, list[Any]]]] = [{fix.field.name: (fix.rows, fix.cells) for fix in fixes}, *drawn]
-        for copy, column, (chosen, cells) in (
-            (c, *part) for c, way in zip(copies, ways, strict=True) for part in way.items()
-        ):
-            if len(cells):
+        first = {fix.field.name: (fix.rows, fix.cells) for fix in fixes}
+        for copy, way in zip(copies, chain([first], repairer.draws(frame, draws)), strict=True):
+            for column, (chosen, cells) in way.items():
                 put(connection, copy, column, keys[chosen], cells)
 
 
@@ -190,6 +186,8 @@ def for_column(cell: Any, kind: Any) -> Any:
     """Return a cell as a column's type takes it."""
     if isinstance(kind, sql.Date) and isinstance(cell, pd.Timestamp):
         return cell.date()
+    if isinstance(kind, sql.DateTime) and kind.timezone and cell.tzinfo is None:  # else the session's zone would be taken
+        return cell.tz_localize("UTC").to_pydatetime()
     if isinstance(kind, sql.Numeric) and kind.asdecimal:
         return Decimal(str(cell))
     return plain(cell)
@@ -206,7 +204,7 @@ def engine_of(url: str) -> sql.Engine:
     """
     try:
         address = sql.make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise InputError(
             f"{url!r} is no address of a database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME is"
         ) from None
@@ -330,6 +328,9 @@ def check_targets(source: DatabaseTable, tables: list[sql.Table], replacing: boo
     if there and not replacing:
         raise InputError(f"{' and '.join(there)} {'is' if len(there) == 1 else 'are'} there already, by an earlier repair; "
                          "say --replace to write them anew")  # fmt: skip
+    for table in tables:
+        if table.name in there and {c["name"] for c in seen.get_columns(table.name, table.schema)} != set(table.c.keys()):
+            raise InputError(f"{table.name} is there already and has other columns than a repair would write: rename it")
     with source.engine.connect() as connection, connection.begin() as trial:
         try:
             make(connection, source, tables, replacing, rows=False)
@@ -345,5 +346,7 @@ def make(
         if replacing:
             table.drop(connection, checkfirst=True)
         table.create(connection)
-    for copy in tables[:-1] if rows else []:
-        connection.execute(sql.insert(copy).from_select(list(copy.c.keys()), sql.select(source.table)))
+    origin = source.table
+    for copy in tables[:-1] if rows else []:  # the source is read once, since others may write to it meanwhile
+        connection.execute(sql.insert(copy).from_select(list(copy.c.keys()), sql.select(origin)))
+        origin = tables[0]

@@ -131,7 +131,7 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         method: one of gain, mean, knn, ridge, trees; auto takes for each column what did best on known cells.
         max_seconds: most seconds to train the net, or None.
         kinds: what a column is, by name, where the guess is wrong: numeric, categorical, boolean, date or passed.
-        missing: words that stand for a missing cell.
+        missing: words or numbers that stand for a missing cell, besides the usual words.
         random_state: all randomness follows from it.
 
     Attributes:
@@ -150,8 +150,11 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: pd.DataFrame, y: Any = None) -> Self:
         """Study a DataFrame and learn from it."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if self.max_seconds is not None and not 0 < self.max_seconds < float("inf"):
+            raise InputError(f"max_seconds takes a number above 0 or None, got {self.max_seconds!r}")
         minutes = None if self.max_seconds is None else self.max_seconds / 60
-        self.repairer_ = Repairer(Settings(self.method, minutes, self.kinds or {}, self.missing, (), seed))
+        settings = Settings(method=self.method, minutes=minutes, kinds=self.kinds or {}, missing=self.missing, seed=seed)
+        self.repairer_ = Repairer(settings)
         self.repairer_.fit(self.framed(X))
         self.feature_names_in_ = np.array([str(name) for name in X.columns], dtype=object)
         self.kinds_ = list(X.dtypes)
@@ -190,6 +193,9 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Return the input, which must be a DataFrame."""
         if not isinstance(X, pd.DataFrame):
             raise InputError(f"a DataFrame is wanted, got {type(X).__name__}; GAINImputer takes arrays of numbers")
+        for name, kind in X.dtypes.items():
+            if isinstance(kind, pd.SparseDtype):
+                raise InputError(f"column {name!r} is sparse: X.sparse.to_dense() makes it an ordinary one")
         return X
 
     def __sklearn_tags__(self) -> Any:

@@ -72,7 +72,9 @@ class Network(Filler):
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
         began = time.monotonic()
-        data = TableData.of(x, mask, columns, "python", self.seed)
+        # Categories may be of any type, which a run folder could not hold: the net needs how many there are.
+        coded = [replace(column, categories=tuple(range(column.levels))) for column in columns]
+        data = TableData.of(x, mask, coded, "python", self.seed)
         if self.preset == "paper":  # which holds nothing back, and takes the last weights
             data.held = torch.zeros_like(data.held)
         with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):

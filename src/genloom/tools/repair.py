@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -12,21 +12,22 @@ import numpy as np
 import pandas as pd
 
 from genloom.columns import Bits, Column, Numbers
-from genloom.data.layout import Field, Layout
+from genloom.data.layout import Field, Layout, missing_words
 from genloom.errors import InputError
 from genloom.measures.holes import cell_errors, column_errors, covered
 from genloom.tools.fillers import Chained, Filler, Mean, Neighbours
-from genloom.tools.network import Network
+from genloom.tools.network import Diverged, Network
 from genloom.trainer import Report
 
 Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees"]
 METHODS: tuple[str, ...] = ("gain", "mean", "knn", "ridge", "trees")
 HIDDEN = 0.1  # known cells that the self-test hides
 TESTED = 20_000  # rows on which it does
-ENOUGH = 50  # hidden cells of a column from which on it chooses its method for itself
+ENOUGH = 25  # choosing cells of a column from which on it chooses its method for itself
 LEAST = 10  # known cells below which there is no self-test
 NORMAL = 3.29  # deviations that hold nine in ten values of a normal column
 VAGUE = 0.8  # an interval as wide as this share of that, or of the column's whole range, says little
+WORST = 2.0  # error beyond which a method is as bad as can be, so that one odd column does not decide for all
 UNSURE = 0.5  # share of draws for a category below which it is hardly more than a guess
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
 
@@ -38,18 +39,38 @@ class Settings:
     Attributes:
         method: one for all columns, or `auto`: the one that did best in the self-test, column by column.
         minutes: most minutes to train, or None for as long as the table's size suggests.
-        kinds, missing: as `Layout.study` takes them.
+        kinds: as `Layout.study` takes them.
+        missing: a further word or number, or several, that stand for a missing cell.
+        known: words that are values, though they usually stand for a missing cell.
         keys: columns that name rows.
         seed: all randomness follows from it.
+
+    Raises:
+        InputError: one of them makes no sense.
     """
 
     method: Method = "auto"
     minutes: float | None = None
     kinds: Mapping[str, str] = field(default_factory=dict)
-    missing: Sequence[str] = ()
+    missing: Any = ()
+    known: Any = ()
     keys: Sequence[str] = ()
     seed: int = 0
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in ("auto", *METHODS):
+            raise InputError(f"the method is auto, {', '.join(METHODS)}, not {self.method!r}")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise InputError(f"--minutes takes a number above 0, got {self.minutes}")
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed takes a number from 0 to {2**31 - 1}, got {self.seed}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"--threads takes a number from 1 on, got {self.threads}")
+
+    def words(self) -> frozenset[str]:
+        """Return the words that stand for a missing cell."""
+        return missing_words(self.missing, self.known)
 
 
 @dataclass(frozen=True)
@@ -57,14 +78,16 @@ class Tested:
     """How one method did on one column in the self-test.
 
     Attributes:
-        error: of numbers relative to the column's deviation, 1 being no better than the mean; of categories the wrong share.
+        error: of numbers relative to the column's deviation; of categories the wrong share.
         reach: half the width that holds nine in ten of the errors, in codes.
-        cells: how many were hidden.
+        cells: how many it is taken from.
+        choosing: the same error on other hidden cells, those that decide which method fills the column.
     """
 
-    error: float
-    reach: float
-    cells: int
+    error: float = float("nan")
+    reach: float = float("nan")
+    cells: int = 0
+    choosing: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -117,22 +140,25 @@ class Repairer:
             InputError: a column cannot be understood.
         """
         settings = self.settings
-        self.layout = Layout.study(frame, settings.kinds, settings.missing, settings.keys)
+        self.layout = Layout.study(frame, settings.kinds, settings.words(), settings.keys)
         if not self.columns:
             return
         x, mask = self.coded(frame)
         hidden = self.hide(mask)
-        names = (
-            METHODS
-            if settings.method == "auto"
-            else (settings.method, *(name for name in METHODS if name != settings.method))
-        )
-        for name in names:
-            self.fillers[name] = self.built(name)
-            self.fillers[name].fit(x, mask & ~hidden, self.columns)
-            if hidden.any():
-                self.test(name, x, mask, hidden)
-        self.choose(hidden)  # the hidden cells are not learnt from later either; they do help to fill their rows
+        # Some hidden cells choose, the others tell the errors: the least of five errors flatters.
+        choosing = hidden & (np.random.default_rng(settings.seed + 3).random(hidden.shape) < 0.5)
+        for name in METHODS:
+            filler = self.built(name)
+            try:
+                filler.fit(x, mask & ~hidden, self.columns)
+            except Diverged as error:
+                if settings.method == name:
+                    raise InputError(f"{error}; --method trees does without") from None
+                self.tests[name] = {column.name: Tested() for column in self.columns}
+                continue
+            self.fillers[name] = filler
+            self.test(name, x, mask & ~hidden, hidden, choosing)
+        self.choose(choosing)  # the hidden cells are not learnt from later either; they do help to fill their rows
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -167,36 +193,39 @@ class Repairer:
                 hidden[generator.permutation(known)[: round(HIDDEN * len(known))], d] = True
         return hidden
 
-    def test(self, name: str, x: Numbers, mask: Bits, hidden: Bits) -> None:
-        """Note how a method does on the hidden cells."""
+    def test(self, name: str, x: Numbers, shown: Bits, hidden: Bits, choosing: Bits) -> None:
+        """Note how a method, given the cells shown, does on the hidden ones, as it would write them."""
+        self.tests[name] = {column.name: Tested() for column in self.columns}
         rows = hidden.any(1)
-        x, cells, shown = x[rows], hidden[rows], (mask & ~hidden)[rows]
+        if not rows.any():
+            return
+        x, shown, hidden, choosing = x[rows], shown[rows], hidden[rows], choosing[rows]
         filler = self.fillers[name]
         if isinstance(filler, Network):
             filled, low, high, _ = filler.interval(x, shown, self.settings.seed)
-            numbers = cells & np.array([not column.levels for column in self.columns])
+            numbers = hidden & np.array([not column.levels for column in self.columns])
             self.coverage = covered(low, high, x, numbers) if numbers.any() else None
         else:
             filled = filler.fill(x, shown)
-        errors = column_errors(filled, x, cells, self.columns)
+        filled = np.stack([column.code(column.held(filled[:, d])) for d, column in enumerate(self.columns)], 1)
+        told = column_errors(filled, x, hidden & ~choosing, self.columns)
+        chose = column_errors(filled, x, choosing, self.columns)
         distance = np.sqrt(cell_errors(filled, x, self.columns))
-        self.tests[name] = {
-            column.name: Tested(float(errors[d]), reach(distance[cells[:, d], d]), int(cells[:, d].sum()))
-            for d, column in enumerate(self.columns)
-        }
+        for d, column in enumerate(self.columns):
+            cells = hidden[:, d]
+            self.tests[name][column.name] = Tested(float(told[d]), reach(distance[cells, d]),
+                                                   int((cells & ~choosing[:, d]).sum()), float(chose[d]))  # fmt: skip
 
-    def choose(self, hidden: Bits) -> None:
+    def choose(self, choosing: Bits) -> None:
         """Choose the method of each column: its own best where it had enough cells, else the best of all columns."""
-        forced = self.settings.method != "auto"
-        overall = {name: float(np.nanmean([tested.error for tested in tests.values()]))
-                   for name, tests in self.tests.items() if any(tested.cells for tested in tests.values())}  # fmt: skip
+        errors = {name: np.array([tests[column.name].choosing for column in self.columns])
+                  for name, tests in self.tests.items() if name in self.fillers}  # fmt: skip
+        overall = {name: float(np.nanmean(np.minimum(each, WORST))) for name, each in errors.items()
+                   if np.isfinite(each).any()}  # fmt: skip
         best = min(overall, key=overall.__getitem__) if overall else "mean"
         for d, column in enumerate(self.columns):
-            mine = {name: tests[column.name].error for name, tests in self.tests.items()}
-            enough = hidden[:, d].sum() >= ENOUGH
-            self.chosen[column.name] = (
-                self.settings.method if forced else min(mine, key=mine.__getitem__) if enough else best
-            )
+            own = min(errors, key=lambda name: errors[name][d]) if choosing[:, d].sum() >= ENOUGH else best
+            self.chosen[column.name] = own if self.settings.method == "auto" else self.settings.method
 
     # -- filling -----------------------------------------------------------------------------------
 
@@ -213,7 +242,7 @@ class Repairer:
             return [fix for fix in fixes if fix.rows.any()]
         x, mask = self.coded(frame)
         rows: Bits = np.asarray(holes.any(1))
-        filled = self.filled(x[rows], mask[rows])
+        filled = self.filled(x[rows], mask[rows], self.seeded(frame, 0))
         sparse: Bits = np.array((~mask[rows]).mean(1) >= SPARSE, dtype=bool)
         fields = [field for field in self.layout.fields if field.column is not None]
         for d, learnt in enumerate(fields):
@@ -221,16 +250,16 @@ class Repairer:
                 fixes.append(self.column_fix(learnt, d, ~known[learnt.name], rows, filled, sparse))
         return [fix for fix in fixes if fix.rows.any()]
 
-    def filled(self, x: Numbers, mask: Bits) -> dict[str, tuple[Numbers, Numbers, Numbers, Numbers]]:
+    def filled(self, x: Numbers, mask: Bits, seed: int) -> dict[str, tuple[Numbers, Numbers, Numbers, Numbers]]:
         """Return guess, ends of the interval and share `[n, D]` by each method that is wanted."""
         found = {}
         for name in set(self.chosen.values()):
             filler = self.fillers[name]
             if isinstance(filler, Network):
-                found[name] = filler.interval(x, mask, self.settings.seed)
+                found[name] = filler.interval(x, mask, seed)
                 continue
             best = filler.fill(x, mask)
-            tests = [self.tests.get(name, {}).get(column.name, Tested(np.nan, np.nan, 0)) for column in self.columns]
+            tests = [self.tests[name][column.name] for column in self.columns]
             reaches = np.array(
                 [0.0 if column.levels else test.reach for column, test in zip(self.columns, tests, strict=True)]
             )
@@ -247,39 +276,52 @@ class Repairer:
         within = holes[rows]
         best, low, high, share = (part[within, d] for part in filled[method])
         low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)
-        values = column.plain(best)
+        values = column.held(best)
         if column.levels:
             low = high = values
             vague = ~(share >= UNSURE)  # of a method that was not tested the share is not known
         else:
-            values = column.snapped(values)
             vague = high - low >= VAGUE * NORMAL
-            low, high = column.plain(low), column.plain(high)
+            low, high = np.minimum(column.plain(low), values), np.maximum(column.plain(high), values)
             vague |= high - low >= VAGUE * (column.high - column.low)
-        doubts = ["most of the row is missing" if empty else "any usual value is as likely" if unclear else ""
+        doubts = ["most of the row is missing" if empty else "any usual value is as likely" if unclear else self.idle(column)
                   for empty, unclear in zip(sparse[within], vague, strict=True)]  # fmt: skip
         return Fix(field, method, holes, field.say(values), values, low, high, share, doubts)
 
-    def draws(self, frame: pd.DataFrame, n: int) -> list[dict[str, tuple[Bits, list[Any]]]]:
-        """Return n ways to fill rows in by GAIN's draws, each as cells by column."""
+    def idle(self, column: Column) -> str:
+        """Return a doubt about all cells of a column whose method did no better than the mean, or ""."""
+        mine, mean = self.tests[self.chosen[column.name]][column.name], self.tests["mean"][column.name]
+        return "other columns tell nothing about this one" if mine.cells >= LEAST and mine.error >= mean.error else ""
+
+    def seeded(self, frame: pd.DataFrame, stream: int) -> int:
+        """Return a seed for the noise of some rows: another for each part of a table, or parts would be filled alike."""
+        first = frame.index[0] if isinstance(frame.index, pd.RangeIndex) and len(frame) else 0
+        return int(np.random.SeedSequence((self.settings.seed, stream, int(first))).generate_state(1)[0])
+
+    def draws(self, frame: pd.DataFrame, n: int) -> Iterator[dict[str, tuple[Bits, list[Any]]]]:
+        """Yield n ways to fill rows in by GAIN's draws, each as cells by column.
+
+        Raises:
+            InputError: GAIN could not be trained.
+        """
         known = self.layout.known(frame)
         constants = [constant_fix(field, ~known[field.name]) for field in self.layout.fields if field.role == "constant"]
         always = {fix.field.name: (fix.rows, fix.cells) for fix in constants}
-        if not self.columns:
-            return [dict(always) for _ in range(n)]
-        network = self.fillers["gain"]
-        assert isinstance(network, Network)
+        learnt = [(field, field.column) for field in self.layout.fields if field.column is not None]
+        holes = {column.name: ~known[column.name] for column in self.columns}
+        rows = np.logical_or.reduce([*holes.values(), np.zeros(len(frame), bool)])
+        network = self.fillers.get("gain")
+        if learnt and not isinstance(network, Network):
+            raise InputError("draws are GAIN's, which could not be trained on this table: leave --draws away")
         x, mask = self.coded(frame)
-        ways = []
-        for codes in network.draw(x, mask, n, self.settings.seed + 2):
+        for i in range(n):
             way = dict(always)
-            for d, learnt in enumerate(f for f in self.layout.fields if f.column is not None):
-                holes, column = ~known[learnt.name], learnt.column
-                assert column is not None
-                values = column.plain(codes[holes, d])
-                way[learnt.name] = holes, learnt.say(values if column.levels else column.snapped(values))
-            ways.append(way)
-        return ways
+            if isinstance(network, Network):
+                codes = x.copy()
+                codes[rows] = network.draw(x[rows], mask[rows], 1, self.seeded(frame, i + 1))[0]
+                for d, (field, column) in enumerate(learnt):
+                    way[field.name] = holes[field.name], field.say(column.held(codes[holes[field.name], d]))
+            yield way
 
 
 def reach(distances: Numbers) -> float:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,16 +14,16 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from genloom.columns import Bits, Numbers
-from genloom.data.layout import MISSING, known_cells
-from genloom.data.tables import find_table, replaced
+from genloom.columns import Numbers
+from genloom.data.layout import Layout, checked_names, known_cells
+from genloom.data.tables import Cells, find_table, replaced
 from genloom.errors import InputError
 from genloom.tools.repair import Fix, Repairer, Settings, refuse_useless
 from genloom.trainer import Report
 
 SAMPLE = 100_000  # rows that are held to learn from
 SHOWN = 2000  # values of a column that are kept for its picture
-WORST = 15  # doubtful cells of a column that the report names
+WORST = 5  # doubtful cells of a column that the report names
 LOG = ("row", "column", "value", "low", "high", "agreement", "method", "trusted", "doubt")
 
 
@@ -35,6 +35,7 @@ class Outcome:
         source, target: what was read and what was written, in words.
         rows: of the table.
         missing, filled: cells by column.
+        words: how many cells were taken as missing for what they say, by word.
         doubtful: filled cells that are not to be trusted, by column.
         worst: lines of the log about such cells, the first of each column.
         known, new: values of some known and some filled cells by column, for pictures.
@@ -46,11 +47,26 @@ class Outcome:
     rows: int = 0
     missing: dict[str, int] = field(default_factory=dict)
     filled: dict[str, int] = field(default_factory=dict)
+    words: dict[str, int] = field(default_factory=dict)
     doubtful: dict[str, int] = field(default_factory=dict)
     worst: list[dict[str, Any]] = field(default_factory=list)
     known: dict[str, list[float]] = field(default_factory=dict)
     new: dict[str, list[float]] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
+
+    def count(self, frame: pd.DataFrame, words: frozenset[str]) -> None:
+        """Count rows, missing cells, and what was taken for one.
+
+        Raises:
+            InputError: two columns have the same name.
+        """
+        self.rows += len(frame)
+        for name, label in zip(checked_names(frame), frame.columns, strict=True):
+            holes = ~known_cells(frame[label], words)
+            self.missing[name] = self.missing.get(name, 0) + int(holes.sum())
+            said = frame[label][holes].dropna().astype(str).str.strip()
+            for word, count in said[said != ""].value_counts().items():
+                self.words[str(word)] = self.words.get(str(word), 0) + int(count)
 
     def note(self, fix: Fix, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
         """Count a fix and yield its lines of the log; `rows` names the rows of its cells."""
@@ -118,17 +134,15 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
         writer = csv.DictWriter(file, LOG)
         writer.writeheader()
 
-        def fill(frame: pd.DataFrame, first: int) -> Mapping[str, tuple[Bits, Sequence[Any]]]:
+        def fill(frame: pd.DataFrame, first: int) -> Iterator[Cells]:
             fixes = outcome.repairer.fix(frame)
             for fix in fixes:
                 writer.writerows(outcome.note(fix, (np.flatnonzero(fix.rows) + first + 1).tolist()))
-            return {fix.field.name: (fix.rows, fix.cells) for fix in fixes}
+            yield {fix.field.name: (fix.rows, fix.cells) for fix in fixes}
+            yield from outcome.repairer.draws(frame, draws)
 
-        table.rewrite(target, fill)
-    outcome.written += [str(target), str(log)]
-    for i, path in enumerate(drawn):
-        table.rewrite(path, lambda frame, first, i=i: outcome.repairer.draws(frame, draws)[i])  # type: ignore[misc]
-        outcome.written.append(str(path))
+        table.rewrite([target, *drawn], fill)
+    outcome.written += [str(target), str(log), *map(str, drawn)]
     return outcome
 
 
@@ -139,21 +153,27 @@ class Rows(Protocol):
 
 
 def look_through(table: Rows, settings: Settings, outcome: Outcome) -> pd.DataFrame:
-    """Count rows and missing cells; return a fair sample of the rows, all where they are few."""
-    words = MISSING | set(settings.missing)
+    """Count rows and missing cells; return a fair sample of the rows, all where they are few.
+
+    Raises:
+        InputError: the table has no row, or two columns of the same name, or, where no cell is missing, one that mixes
+            what a repair could not understand: a mark for missing cells, perhaps, that was not recognised.
+    """
+    words = settings.words()
     generator = np.random.default_rng(settings.seed)
     held: list[pd.DataFrame] = []
     keys: list[Numbers] = []
     for frame in table.chunks():
-        outcome.rows += len(frame)
-        for name in frame.columns:
-            holes = int((~known_cells(frame[name], words)).sum())
-            outcome.missing[str(name)] = outcome.missing.get(str(name), 0) + holes
+        outcome.count(frame, words)
         held.append(frame)
         keys.append(generator.random(len(frame)))
         if sum(map(len, held)) > 2 * SAMPLE:
             held, keys = thinned(held, keys)
+    if not outcome.rows:
+        raise InputError(f"{outcome.source} has no row")
     held, keys = thinned(held, keys)
+    if not any(outcome.missing.values()):
+        Layout.study(held[0], settings.kinds, words, settings.keys)
     return held[0]
 
 
@@ -189,4 +209,6 @@ def plain_stem(path: Path) -> str:
 def kind_of(path: Path) -> str:
     """Return in a word what kind of file a name means."""
     endings = "".join(suffixes(path)).lower()
-    return "Parquet" if endings in (".parquet", ".pq") else "text" if endings.startswith((".csv", ".tsv")) else endings
+    return (
+        "Parquet" if endings in (".parquet", ".pq") else endings[1:4].upper() if endings[:4] in (".csv", ".tsv") else endings
+    )

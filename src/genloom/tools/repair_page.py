@@ -45,7 +45,7 @@ def write_report(outcome: Outcome, path: str) -> None:
                   pictures(outcome)]  # fmt: skip
     title = html.escape(outcome.source)
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    with replaced(Path(path)) as part:
+    with replaced(Path(path).expanduser()) as part:
         part.write_text(page + "\n".join(parts) + "</html>\n", encoding="utf-8")
 
 
@@ -67,10 +67,11 @@ def tests_part(outcome: Outcome) -> list[str]:
     coverage = (f"GAIN's 90 % intervals held {repairer.coverage:.0%} of the hidden numbers. "
                 if repairer.coverage is not None else "")  # fmt: skip
     return ["<h2>How each method did on known cells</h2>",
-            "<p>One known cell in ten was hidden from all methods, then filled by each. Errors of numbers are relative to "
-            "the column's spread, so that 1 is no better than writing the mean everywhere; of categories they are the share "
-            "that is wrong. The least is bold; ● filled the column. A column with fewer than 50 hidden cells takes what did "
-            f"best over all columns. {coverage}</p>", f"<table><tr>{head}</tr>{''.join(rows)}</table>"]  # fmt: skip
+            "<p>One known cell in ten was hidden from all methods, then filled by each. Half of these cells chose the "
+            "method that fills the column, marked ●; the errors are of the other half, so that choosing does not flatter "
+            "them. Errors of numbers are relative to the column's spread: compare with the mean's. Of categories they are "
+            "the share that is wrong. The least is bold. A column with few hidden cells takes what did best over all. "
+            f"{coverage}</p>", f"<table><tr>{head}</tr>{''.join(rows)}</table>"]  # fmt: skip
 
 
 def cell(error: float, best: bool, chosen: bool) -> str:
@@ -92,15 +93,15 @@ def doubts_part(outcome: Outcome) -> list[str]:
     total = sum(outcome.doubtful.values())
     if not total:
         return []
-    shown = ("row", "column", "value", "low", "high", "agreement", "method", "doubt")
-    assert set(shown) <= set(LOG)
+    shown = [name for name in LOG if name != "trusted"]
     head = "".join(f"<th>{name}</th>" for name in shown)
     rows = "".join("<tr>" + "".join(f"<td>{html.escape(str(line[name]))}</td>" for name in shown) + "</tr>"
                    for line in outcome.worst)  # fmt: skip
     first = ", the first of each column here" if total > len(outcome.worst) else ""
     return ["<h2>Not to be trusted</h2>",
             f"<p>{total:,} cells{first}; the log names all. Their 90 % interval is about as wide as the column itself, or "
-            "the draws for a category disagree, or most of the row is missing, or the column has a single known value.</p>",
+            "the draws for a category disagree, or most of the row is missing, or the column has a single value, or no "
+            "method did better on it than the mean.</p>",
             f"<table><tr>{head}</tr>{rows}</table>"]  # fmt: skip
 
 
@@ -117,6 +118,7 @@ def pictures(outcome: Outcome) -> str:
         draw_column(ax, column, outcome.known[column.name], outcome.new[column.name])
     for ax in axes.flat[len(columns) :]:
         ax.set_axis_off()
+    axes.flat[0].legend(["known", "filled"], fontsize=6, frameon=False)
     return plot(page)
 
 
