@@ -219,6 +219,13 @@ def test_out_of_memory_suggests_micro_batches(monkeypatch, capsys, tmp_path):
     assert "--micro" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_output_to_a_full_disk(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "genloom", "models"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and "the disk is full" in done.stderr and "Traceback" not in done.stderr
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
     command = [sys.executable, "-m", "genloom", "fit", "dcgan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
                "--examples", "100M", "--threads", "1"]  # fmt: skip

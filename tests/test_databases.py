@@ -109,8 +109,10 @@ def test_a_second_repair_asks_before_it_replaces(url):
     first = fetch(url, "select * from parts_repaired order by id")
     with pytest.raises(InputError, match="there already, by an earlier repair; say --replace"):
         repair_database(url, "parts", QUICK)
+    repair_database(url, "parts", QUICK, draws=1, replacing=True)
+    assert fetch(url, "select * from parts_repaired order by id") == first and "parts_draw1" in tables(url)
     repair_database(url, "parts", QUICK, replacing=True)
-    assert fetch(url, "select * from parts_repaired order by id") == first
+    assert tables(url) == ["parts", "parts_repaired", "parts_repairs"]  # no draw of an earlier repair beside this one
 
 
 def test_nothing_is_half_written(url, monkeypatch):

@@ -20,7 +20,8 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
-Data = Annotated[str, Parameter(help="folder, zip, idx, npy, npz, hf:owner/name, or digits; `[:500]` takes a part")]
+Data = Annotated[str, Parameter(help="folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; "
+                                     "`[:500]` takes a part")]  # fmt: skip
 RunFolder = Annotated[str, Parameter(help="the run folder")]
 Out = Annotated[str, Parameter(name=["-o", "--out"])]
 
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
-    from genloom.cli.trouble import out_of_memory
+    from genloom.cli.trouble import in_one_sentence
 
     try:
         app.config, arguments = take_config(arguments)
@@ -45,12 +46,11 @@ def run(arguments: list[str]) -> int:
         return 130
     except BrokenPipeError:
         return 0
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
+    except (MemoryError, RuntimeError, OSError) as error:
+        said = in_one_sentence(error)
+        if said is None:
             raise
-        return complain(
-            "out of memory: hold fewer examples at once with --micro 16 (slower, much the same result) or a smaller --batch"
-        )
+        return complain(said)
 
 
 def complain(text: str) -> int:

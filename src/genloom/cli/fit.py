@@ -17,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from genloom.api import Request, Session, main_process, prepare
+from genloom.capabilities import Imputes
+from genloom.catalogue import find_model
 from genloom.errors import InputError
 from genloom.run import Run
 from genloom.trainer import Plan, Report
@@ -51,11 +53,9 @@ def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) ->
     console.print(
         f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"
     )
-    console.print(
-        f"  genloom sample {request.out} -n 64 -o grid.png\n  genloom show {request.out} -o show.png",
-        highlight=False,
-        soft_wrap=True,
-    )
+    if not issubclass(find_model(request.model), Imputes):
+        console.print(f"  genloom sample {request.out} -n 64 -o grid.png", highlight=False, soft_wrap=True)
+    console.print(f"  genloom show {request.out} -o show.png", highlight=False, soft_wrap=True)
     return 0
 
 

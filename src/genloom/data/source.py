@@ -148,7 +148,8 @@ def find_pictures(source: str | Path, split: str = "train") -> Pictures:
         return from_zip(path, split)
     if path.suffix in (".npy", ".npz"):
         return from_numpy(path, split)
-    raise InputError(f"{name} is no source of pictures: a folder, .zip, .npy, .npz, an idx file or hf:owner/name is")
+    raise InputError(f"{name} is no source of pictures (a folder, .zip, .npy, .npz, an idx file or hf:owner/name is) and no "
+                     f"table ({', '.join(TABLE_SUFFIXES)})")  # fmt: skip
 
 
 def pictures_key(pictures: Pictures) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -338,6 +338,17 @@ def check_targets(source: DatabaseTable, tables: list[sql.Table], replacing: boo
             trial.rollback()
 
 
+def drop_draws(connection: sql.Connection, source: DatabaseTable, first: int) -> None:
+    """Drop the drawn tables of an earlier repair from a number on, which would not go with this one."""
+    for i in count(first):
+        stale = sql.Table(f"{source.name}_draw{i}", sql.MetaData(), schema=source.table.schema)
+        seen = sql.inspect(connection)
+        if not seen.has_table(stale.name, stale.schema):
+            return
+        if {column["name"] for column in seen.get_columns(stale.name, stale.schema)} == set(source.table.c.keys()):
+            stale.drop(connection)
+
+
 def make(
     connection: sql.Connection, source: DatabaseTable, tables: list[sql.Table], replacing: bool, rows: bool = True
 ) -> None:
@@ -346,6 +357,8 @@ def make(
         if replacing:
             table.drop(connection, checkfirst=True)
         table.create(connection)
+    if replacing:
+        drop_draws(connection, source, len(tables) - 1)
     origin = source.table
     for copy in tables[:-1] if rows else []:  # the source is read once, since others may write to it meanwhile
         connection.execute(sql.insert(copy).from_select(list(copy.c.keys()), sql.select(origin)))
