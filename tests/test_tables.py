@@ -32,6 +32,7 @@ RNG = np.random.default_rng(0)
 
 @pytest.mark.parametrize(("cells", "kind", "step"), [
     (text(RNG.normal(size=50).round(3)), "numeric", 0.001), (text(RNG.integers(0, 9, 50)), "integer", 1.0),
+    ([f"{50 * i}" for i in RNG.integers(1, 99, 50)], "integer", 50.0),
     (["1.5e3", "2e-2", "7e1"] * 9, "numeric", 0.0), (["1,5", "2,25", "3,0"] * 9, "numeric", 0.01),
     (["red", "green", "red"] * 9, "categorical", 0), (["1,234.50", "2.25", "12,000.00"] * 9, "numeric", 0.01),
     (["20200131", "20210201"] * 9, "date", 86400.0),

@@ -235,9 +235,16 @@ def number_field(field: Field, present: pd.Series) -> Field:
         return replace(field, decimals=parts, column=Column.of_numbers(field.name, values, "date", step))
     decimals = decimals_of(present, field.form) if field.text else decimals_of(pd.Series(values[:2000]).map(repr), "")
     whole = bool((values == np.round(values)).all())
-    step = 1.0 if whole else 10.0**-decimals if 0 <= decimals <= 6 else 0.0
+    step = whole_step(values) if whole else 10.0**-decimals if 0 <= decimals <= 6 else 0.0
     kind: Kind = "integer" if whole else "numeric"
     return replace(field, decimals=decimals, column=Column.of_numbers(field.name, values, kind, step))
+
+
+def whole_step(values: Numbers) -> float:
+    """Return what all of many whole numbers are multiples of: credit limits go by thousands."""
+    if len(values) < ENOUGH or np.abs(values).max() >= 2**53:
+        return 1.0
+    return float(max(1, np.gcd.reduce(np.unique(values).astype(np.int64))))
 
 
 def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
