@@ -96,8 +96,8 @@ def say(outcome: Outcome) -> None:
         console.print(errors_table(outcome))
         console.print("errors on known cells that were hidden: of numbers relative to the column's spread, of categories "
                       "the wrong share; * filled the column, chosen on other hidden cells", soft_wrap=True)  # fmt: skip
-        if outcome.repairer.coverage is not None:
-            console.print(f"GAIN's 90 % intervals held {outcome.repairer.coverage:.0%} of the hidden numbers")
+        if covering := outcome.repairer.covering():
+            console.print(covering, soft_wrap=True)
         console.print()
     for name, count in outcome.left().items():
         why = next(field.why for field in outcome.repairer.layout.fields if field.name == name)

@@ -227,6 +227,14 @@ class Repairer:
             own = min(errors, key=lambda name: errors[name][d]) if choosing[:, d].sum() >= ENOUGH else best
             self.chosen[column.name] = own if self.settings.method == "auto" else self.settings.method
 
+    def covering(self) -> str:
+        """Say in a sentence how often GAIN's intervals held the truth, or "" where there was nothing to test."""
+        network = self.fillers.get("gain")
+        if self.coverage is None or not isinstance(network, Network):
+            return ""
+        loose = "" if network.calibrated else ", which so few cells could not calibrate,"
+        return f"GAIN's 90 % intervals{loose} held {self.coverage:.0%} of the hidden numbers."
+
     # -- filling -----------------------------------------------------------------------------------
 
     def fix(self, frame: pd.DataFrame) -> list[Fix]:

@@ -64,14 +64,12 @@ def tests_part(outcome: Outcome) -> list[str]:
                     f'<td class="figure">{outcome.missing[column.name]:,}</td>{cells}'
                     f'<td class="figure">{tests["mean"].cells:,}</td>'
                     f'<td class="figure">{outcome.doubtful.get(column.name, 0):,}</td></tr>')  # fmt: skip
-    coverage = (f"GAIN's 90 % intervals held {repairer.coverage:.0%} of the hidden numbers. "
-                if repairer.coverage is not None else "")  # fmt: skip
     return ["<h2>How each method did on known cells</h2>",
             "<p>One known cell in ten was hidden from all methods, then filled by each. Half of these cells chose the "
             "method that fills the column, marked ●; the errors are of the other half, so that choosing does not flatter "
             "them. Errors of numbers are relative to the column's spread: compare with the mean's. Of categories they are "
             "the share that is wrong. The least is bold. A column with few hidden cells takes what did best over all. "
-            f"{coverage}</p>", f"<table><tr>{head}</tr>{''.join(rows)}</table>"]  # fmt: skip
+            f"{repairer.covering()}</p>", f"<table><tr>{head}</tr>{''.join(rows)}</table>"]  # fmt: skip
 
 
 def cell(error: float, best: bool, chosen: bool) -> str:
