@@ -285,6 +285,8 @@ def test_held_out_cells_are_never_dealt():
     data = TableData.of(x, np.ones((300, 4), bool), numbers(4), "here")
     batch = data.batch(torch.arange(300))
     assert 20 < data.held.sum() < 120 and not (batch["mask"] & data.held).any() and (batch["x"][data.held] == 0).all()
+    known = known_mask(x, 0.2, seed=0)  # holes by the same seed as the data's do not swallow the held-out cells
+    assert (known & TableData.of(x, known, numbers(4), "here").held.numpy()).sum() > 20
     assert TableData.of(x[:10], np.ones((10, 4), bool), numbers(4), "here").held.sum() == 0  # too few to spare
 
 

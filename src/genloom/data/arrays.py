@@ -14,6 +14,7 @@ from genloom.columns import Bits, Column, Numbers
 from genloom.errors import InputError
 from genloom.shape import ImageShape, PointShape, TableShape
 
+HOLDING = 0x68656C64
 HELD, MOST_HELD, LEAST_HELD = 0.05, 20_000, 20  # known cells of a table that training does not see: share, most, least
 
 
@@ -110,7 +111,8 @@ class TableData:
     def of(cls, codes: Numbers, mask: Bits, columns: Sequence[Column], source: str, seed: int = 0) -> TableData:
         """Return codes `[n, D]` as data to train on, with some known cells held out where there are enough."""
         share = min(HELD, MOST_HELD / max(int(mask.sum()), 1))
-        held = (np.random.default_rng(seed).random(mask.shape) < share) & mask
+        # A stream of its own: holes made for a study with the same seed must not lie where cells are to be held out.
+        held = (np.random.default_rng((seed % 2**63, HOLDING)).random(mask.shape) < share) & mask
         if held.sum() < LEAST_HELD:
             held[:] = False
         x = torch.as_tensor(np.where(mask, codes, 0), dtype=torch.float32)

@@ -146,7 +146,7 @@ class Repairer:
         x, mask = self.coded(frame)
         hidden = self.hide(mask)
         # Some hidden cells choose, the others tell the errors: the least of five errors flatters.
-        choosing = hidden & (np.random.default_rng(settings.seed + 3).random(hidden.shape) < 0.5)
+        choosing = hidden & (np.random.default_rng((settings.seed, 3)).random(hidden.shape) < 0.5)
         for name in METHODS:
             filler = self.built(name)
             try:
@@ -184,7 +184,7 @@ class Repairer:
 
     def hide(self, mask: Bits) -> Bits:
         """Return the known cells `[n, D]` that the self-test hides."""
-        generator = np.random.default_rng(self.settings.seed + 1)
+        generator = np.random.default_rng((self.settings.seed, 1))
         hidden: Bits = np.zeros_like(mask)
         tested = np.sort(generator.permutation(len(mask))[:TESTED])
         for d in range(mask.shape[1]):
