@@ -28,7 +28,7 @@ class Off(Mean):
     def fit(self, x, mask, columns):
         self.shown.append(mask)
 
-    def fill(self, x, mask):
+    def fill(self, x, mask, wanted=None):
         self.shown.append(mask)
         return np.where(mask, x, (self.truth + self.off)[-len(x) :])
 

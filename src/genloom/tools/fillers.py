@@ -34,8 +34,11 @@ class Filler(ABC):
         """Learn from codes `[n, D]` and the mask `[n, D]` of those known."""
 
     @abstractmethod
-    def fill(self, x: Numbers, mask: Bits) -> Numbers:
-        """Return codes `[n, D]` with a guess in every cell outside of the mask, known ones as they are."""
+    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
+        """Return codes `[n, D]` with a guess in every cell outside of the mask, known ones as they are.
+
+        Of columns that are not wanted, where some are named, the guess may be a poor one.
+        """
 
 
 class Mean(Filler):
@@ -45,7 +48,7 @@ class Mean(Filler):
         usual = [typical(x[mask[:, d], d], column) for d, column in enumerate(columns)]
         self.usual = np.array(usual)
 
-    def fill(self, x: Numbers, mask: Bits) -> Numbers:
+    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
         return np.where(mask, x, self.usual)
 
 
@@ -78,17 +81,17 @@ class Neighbours(Filler):
         w[:, len(self.cells.numbers) :] *= 0.5**0.5
         return w.float()
 
-    def fill(self, x: Numbers, mask: Bits) -> Numbers:
+    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
         out = self.mean.fill(x, mask)
         for start in range(0, len(x), 1000):
             part = slice(start, start + 1000)
-            self.fill_part(x[part], mask[part], out[part])
+            self.fill_part(x[part], mask[part], out[part], range(x.shape[1]) if wanted is None else wanted)
         return out
 
-    def fill_part(self, x: Numbers, mask: Bits, out: Numbers) -> None:
-        """Fill some rows of `out` in place."""
+    def fill_part(self, x: Numbers, mask: Bits, out: Numbers, wanted: Sequence[int]) -> None:
+        """Fill wanted columns of some rows of `out` in place."""
         near = self.nearness(x, mask)
-        for d in range(x.shape[1]):
+        for d in wanted:
             rows = np.flatnonzero(~mask[:, d])
             known = torch.as_tensor(self.mask[:, d])
             if not len(rows) or not known.any():
@@ -156,7 +159,7 @@ class Chained(Filler):
             if self.trees:
                 self.steps = self.steps[-1:]
 
-    def fill(self, x: Numbers, mask: Bits) -> Numbers:
+    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
         out = self.mean.fill(x, mask)
         for step in self.steps * (self.rounds // len(self.steps)):
             for d, predictor in step.items():

@@ -127,7 +127,7 @@ class Network(Filler):
 
     # -- filling -----------------------------------------------------------------------------------
 
-    def fill(self, x: Numbers, mask: Bits) -> Numbers:
+    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
         parts = [self.imputer.impute(*part).double().numpy() for part in self.batches(x, mask)]
         return np.concatenate(parts) if parts else x.copy()
 

@@ -258,31 +258,33 @@ class Repairer:
                 fixes.append(self.column_fix(learnt, d, ~known[learnt.name], rows, filled, sparse))
         return [fix for fix in fixes if fix.rows.any()]
 
-    def filled(self, x: Numbers, mask: Bits, seed: int) -> dict[str, tuple[Numbers, Numbers, Numbers, Numbers]]:
-        """Return guess, ends of the interval and share `[n, D]` by each method that is wanted."""
+    def filled(self, x: Numbers, mask: Bits, seed: int) -> dict[str, Numbers]:
+        """Return guess, ends of the interval and share `[4, n, D]` of each method, where it is wanted."""
         found = {}
         for name in set(self.chosen.values()):
-            filler = self.fillers[name]
-            if isinstance(filler, Network):
-                found[name] = filler.interval(x, mask, seed)
-                continue
-            best = filler.fill(x, mask)
-            tests = [self.tests[name][column.name] for column in self.columns]
-            reaches = np.array(
-                [0.0 if column.levels else test.reach for column, test in zip(self.columns, tests, strict=True)]
-            )
-            share = np.array([1 - test.error if column.levels else 1.0
-                              for column, test in zip(self.columns, tests, strict=True)])  # fmt: skip
-            found[name] = best, best - reaches, best + reaches, np.broadcast_to(share, best.shape)
+            wanted = [d for d, column in enumerate(self.columns) if self.chosen[column.name] == name]
+            rows = ~mask[:, wanted].all(1)
+            found[name] = np.full((4, *x.shape), np.nan)
+            found[name][:, rows] = self.guesses(name, x[rows], mask[rows], wanted, seed)
         return found
 
-    def column_fix(self, field: Field, d: int, holes: Bits, rows: Bits,
-                   filled: Mapping[str, tuple[Numbers, Numbers, Numbers, Numbers]], sparse: Bits) -> Fix:  # fmt: skip
+    def guesses(self, name: str, x: Numbers, mask: Bits, wanted: Sequence[int], seed: int) -> Numbers:
+        """Return guess, ends of the interval and share `[4, n, D]` by one method."""
+        filler = self.fillers[name]
+        if isinstance(filler, Network):
+            return np.stack(filler.interval(x, mask, seed))
+        best = filler.fill(x, mask, wanted)
+        tests = [self.tests[name][column.name] for column in self.columns]
+        reach = np.array([0.0 if c.levels else test.reach for c, test in zip(self.columns, tests, strict=True)])
+        share = np.array([1 - test.error if c.levels else 1.0 for c, test in zip(self.columns, tests, strict=True)])
+        return np.stack([best, best - reach, best + reach, np.broadcast_to(share, best.shape)])
+
+    def column_fix(self, field: Field, d: int, holes: Bits, rows: Bits, filled: Mapping[str, Numbers], sparse: Bits) -> Fix:
         """Return the fix of one learnt column."""
         column, method = field.column, self.chosen[field.name]
         assert column is not None
         within = holes[rows]
-        best, low, high, share = (part[within, d] for part in filled[method])
+        best, low, high, share = filled[method][:, within, d]
         low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)
         values = column.held(best)
         if column.levels:
