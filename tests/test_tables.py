@@ -82,6 +82,10 @@ def test_a_person_may_say_what_a_column_is():
     assert study(["1", "2", "abc"], missing=missing_words(["abc"])).column.kind == "boolean"  # 1 and 2 remain
     assert study(["NA", "US", "FR"] * 3, missing=missing_words(known=["NA"])).column.categories == ("FR", "NA", "US")
     assert study(["01/02/2021", "03/04/2021"], kinds={"x": "date:%d/%m/%Y"}).form == "%d/%m/%Y"
+    days = study(pd.Series([20200131, 20210201] * 9), kinds={"x": "date:%Y%m%d"})
+    assert days.column.kind == "date" and days.say(np.array([days.column.low])) == [20200131]
+    with pytest.raises(InputError, match="say how they stand for dates"):
+        study(pd.Series([20200131, 20210201] * 9), kinds={"x": "date"})
     with pytest.raises(InputError, match="a column is numeric, integer, .*, not 'number'"):
         study(["1", "2"], kinds={"x": "number"})
     with pytest.raises(InputError, match="has 3 different values: it is not boolean"):

@@ -38,7 +38,9 @@ def as_float(cell: Any) -> float:
 
 
 def read_dates(cells: pd.Series[Any], form: str) -> Numbers:
-    """Return dates as seconds since 1970 `[n]`: text written as `form`, or types."""
+    """Return dates as seconds since 1970 `[n]`: text or whole numbers written as `form`, or types."""
+    if form and pd.api.types.is_numeric_dtype(cells.dtype):
+        cells = cells.astype("Int64").astype(str)
     stamps = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True).dt.tz_localize(None)
     exact = stamps.dt.as_unit("us").to_numpy()  # in nanoseconds the centuries before 1677 would not fit
     return np.where(np.isnat(exact), np.nan, exact.astype(np.int64) / 1e6)

@@ -103,6 +103,8 @@ class Field:
     def say_dates(self, values: Numbers) -> list[Any]:
         """Return seconds since 1970 `[n]` as dates of the person's kind, to the second."""
         stamps = pd.DatetimeIndex(np.round(values).astype("datetime64[s]"))
+        if not self.text and self.form.startswith("%Y%m%d"):
+            return [int(text) for text in stamps.strftime("%Y%m%d")]
         if not self.text:
             return (stamps.tz_localize("UTC").tz_convert(self.zone) if self.zone else stamps).tolist()
         shown = stamps.strftime(self.form).tolist()
@@ -207,6 +209,8 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
         return Field(name, "passed", form, text)
     if kind == "date" and text and not form:
         form = date_form(name, present) or DATE_FORMS[0]
+    if kind == "date" and pd.api.types.is_numeric_dtype(cells.dtype) and not form:
+        raise InputError(f"column {name!r} holds numbers: say how they stand for dates, as in --kind.{name} date:%Y%m%d")
     first = plain_value(present.iloc[0])
     if bool((present == present.iloc[0]).all()):
         return Field(name, "constant", "one value in all known cells", text, value=first)
@@ -317,7 +321,7 @@ def guess_number(name: str, present: pd.Series, values: Numbers) -> tuple[str, s
     different = len(np.unique(values))
     days = pd.Series(values[:1000]).map("{:.0f}".format) if whole and ((values > 1.8e7) & (values < 2.2e7)).all() else None
     if days is not None and len(days) >= ENOUGH and np.isfinite(read_dates(days, "%Y%m%d")).all():
-        return "passed", "dates written as whole numbers"
+        return "passed", f"dates written as whole numbers: --kind.{name} date:%Y%m%d takes them for such"
     if whole and different == len(values) >= ENOUGH:
         named = re.search(r"(^|[_\W])(id|key|nr|no|number|index|row|uuid)$", name.lower()) or name.endswith("Id")
         if named or len(np.unique(np.diff(values))) == 1:
