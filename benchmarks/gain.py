@@ -27,6 +27,7 @@ from genloom.tools.network import Network
 FILES = {"letter": "gain_letter", "spam": "gain_spam", "credit": "uci_credit_default"}
 SIMPLE: dict[str, Callable[[], Filler]] = {
     "mean": Mean, "knn": Neighbours, "ridge": lambda: Chained(trees=False), "trees": lambda: Chained(trees=True),
+    "trees_all_rounds": lambda: Chained(trees=True, kept=3),
 }  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", choices=["letter", "spam", "breast", "credit"])
     parser.add_argument("--masks", type=int, default=5)
-    parser.add_argument("--only", nargs="*", help="methods to measure; none is recorded then")
+    parser.add_argument("--only", nargs="*", help="methods to measure; recorded as gain-TABLE-METHODS")
     args = parser.parse_args()
     torch.set_num_threads(1)
     methods: dict[str, Callable[[], Filler]] = {
@@ -93,9 +94,8 @@ def main() -> None:
     for name in runs[0]:
         values = [run[name] for run in runs]
         figures[name] = [round(float(np.mean(values)), 5), round(min(values), 5), round(max(values), 5)]
-    if not args.only:
-        record(f"gain-{args.table}", figures, seed=100, cpu_seconds=time.process_time(),
-               notes=f"root mean square error in units of each column's range, a fifth of {x.shape[0]:,} x {x.shape[1]} "
+    record("-".join(["gain", args.table, *(args.only or [])]), figures, seed=100, cpu_seconds=time.process_time(),
+           notes=f"root mean square error in units of each column's range, a fifth of {x.shape[0]:,} x {x.shape[1]} "
                      f"cells hidden at random, [mean, least, most] of {args.masks} masks")  # fmt: skip
 
 

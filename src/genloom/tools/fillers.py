@@ -123,11 +123,18 @@ class Chained(Filler):
 
     Van Buuren & Groothuis-Oudshoorn 2011 (MICE) with the prediction in place of a draw; with trees, Stekhoven &
     Bühlmann 2012 (missForest) with extremely randomised ones.
+
+    Args:
+        rows: learnt from at most.
+        kept: rounds whose predictors fill rows in later, the last ones; each is used as often as makes up for the others.
     """
 
-    def __init__(self, trees: bool, rows: int = 20_000, seed: int = 0) -> None:
+    def __init__(self, trees: bool, rows: int = 20_000, seed: int = 0, kept: int | None = None) -> None:
         self.trees, self.rows, self.seed = trees, rows, seed
         self.rounds = 3 if trees else 10
+        # All rounds' trees would take several times the memory, and the last ones do nearly as well. Ridge's must be taken
+        # in turn: the last ones alone may run away.
+        self.kept = kept or (1 if trees else self.rounds)
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
         # Many small fits: threads would wait for each other more than they work. No warning for each rare category.
@@ -154,10 +161,7 @@ class Chained(Filler):
                 predictor.fit(self.inputs(filled, d)[known], x[known, d])
                 self.predict(filled, mask, d, predictor)
                 self.steps[-1][d] = predictor
-            # All rounds' trees would take several times the memory, and the last ones do nearly as well. Ridge's must be
-            # taken in turn: the last ones alone may run away.
-            if self.trees:
-                self.steps = self.steps[-1:]
+            self.steps = self.steps[-self.kept :]
 
     def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
         out = self.mean.fill(x, mask)
