@@ -209,7 +209,7 @@ def test_an_awkward_table(tmp_path, capsys):
     frame = complete(60)[["id", "size", "weight"]].astype(object)
     frame.loc[::7, "weight"] = None
     with engine.begin() as connection:
-        made = 'create table "plant.parts" (key_0 text primary key, new_cell real, _ , "the kind" text)'
+        made = 'create table "plant.parts" (t text primary key, new_cell real, _ , "the kind" text)'
         connection.execute(sql.text(made))
         rows = [{"key": f"k{row.id}", "size": row.size, "weight": row.weight} for row in frame.itertuples()]
         connection.execute(sql.text("insert into \"plant.parts\" values (:key, :size, :weight, 'a')"), rows)
@@ -223,7 +223,7 @@ def test_an_awkward_table(tmp_path, capsys):
     with engine.begin() as connection:
         connection.execute(sql.text('insert into "plant.parts" values (null, 1, 2, null)'))
     engine.dispose()
-    assert "the key key_0 of plant.parts is missing in some rows" in refused(capsys, url, "--table", "plant.parts")
+    assert "the key t of plant.parts is missing in some rows" in refused(capsys, url, "--table", "plant.parts")
 
 
 def test_times_with_a_zone(server):

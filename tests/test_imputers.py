@@ -127,6 +127,12 @@ def test_frames_of_other_types():
     imputer = TableImputer(method="ridge", random_state=0).fit(frame.mask(holes(frame)))
     empty = imputer.transform(frame.assign(kind=np.nan, day=np.nan))  # as pandas reads a column without a cell
     assert (empty["kind"] == frame["kind"]).mean() > 0.5 and empty["day"].map(type).eq(pd.Timestamp).all()
+    last = imputer.transform(frame.iloc[:1].assign(size=np.nan, id=np.nan, ok=None))
+    assert (
+        last.dtypes["size"] == frame.dtypes["size"]
+        and last.dtypes["id"] == "float64"
+        and last["ok"].iloc[0] in (True, False)
+    )
     for name, cells in {"day": 1.5, "size": pd.Timestamp("2021-03-01"), "kind": 1.5}.items():
         other = frame.assign(**{name: cells})
         other.loc[3, name] = None

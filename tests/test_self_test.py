@@ -16,7 +16,8 @@ from genloom.tools import network, repair
 from genloom.tools.fillers import Mean
 from genloom.tools.network import Diverged, Network
 from genloom.tools.repair import Repairer, Settings
-from holes import complete, holes
+from genloom.tools.repair_files import repair_file
+from holes import complete, holes, write_csv
 
 
 class Off(Mean):
@@ -101,7 +102,27 @@ def test_parts_of_a_table_are_drawn_each_for_itself():
     assert first == again and first[0] != first[1] and later[0] != first[0] and later[1] != first[1]
 
 
-def test_where_gain_learns_nothing_the_others_fill(monkeypatch):
+def test_a_method_may_have_nothing_to_fill():
+    frame = complete(120)[["size", "weight"]]
+    repairer = Repairer(Settings(minutes=0.001))
+    repairer.fit(frame.mask(holes(frame)))
+    repairer.chosen = {"size": "gain", "weight": "ridge"}
+    (fix,) = repairer.fix(frame.iloc[:9].assign(weight=np.nan))
+    assert fix.field.name == "weight" and np.isfinite(fix.values).all() and np.isfinite(fix.low).all()
+
+
+def test_training_that_goes_astray_is_called_so():
+    x = np.random.default_rng(0).normal(size=(300, 3))
+    for seconds in (None, 5):
+        with pytest.raises(Diverged, match="found no way to learn"):
+            Network(hyper={"rate": 1e30}, rounds=60, seconds=seconds).fit(x, np.ones_like(x, bool), numbers(3))
+
+
+def numbers(d):
+    return tuple(Column(str(i), low=-3.0, high=3.0) for i in range(d))
+
+
+def test_where_gain_learns_nothing_the_others_fill(monkeypatch, tmp_path):
     def fail(self, *rest):
         raise Diverged("GAIN found no way")
 
@@ -114,6 +135,12 @@ def test_where_gain_learns_nothing_the_others_fill(monkeypatch):
         list(repairer.draws(frame, 1))
     with pytest.raises(InputError, match="found no way; --method trees"):
         Repairer(Settings("gain")).fit(frame)
+    write_csv(tmp_path / "t.csv", 100)
+    outcome = repair_file(str(tmp_path / "t.csv"), str(tmp_path / "o.csv"), Settings())
+    assert outcome.left() == {} and not outcome.repairer.covering()
+    with pytest.raises(InputError, match="leave --draws away"):
+        repair_file(str(tmp_path / "t.csv"), str(tmp_path / "p.csv"), Settings(), draws=1)
+    assert not (tmp_path / "p.csv").exists()
 
 
 def test_time_is_shared_by_rounds(monkeypatch):
@@ -127,7 +154,7 @@ def test_time_is_shared_by_rounds(monkeypatch):
         def play(self):
             clock[0] += 5
             for step in range(self.request.examples // 10 + 1):
-                yield None
+                yield SimpleNamespace(fatal=False)
                 clock[0] += 1.0 if step < 5 else 0.1
 
     monkeypatch.setattr(network, "prepare", Fake)

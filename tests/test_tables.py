@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from genloom.columns import Column
-from genloom.data.layout import Layout, missing_words
+from genloom.data.layout import Layout, known_cells, missing_words
 from genloom.data.tables import CsvTable, find_table, replaced
 from genloom.errors import InputError
 
@@ -84,6 +84,13 @@ def test_a_person_may_say_what_a_column_is():
     assert study(["01/02/2021", "03/04/2021"], kinds={"x": "date:%d/%m/%Y"}).form == "%d/%m/%Y"
     days = study(pd.Series([20200131, 20210201] * 9), kinds={"x": "date:%Y%m%d"})
     assert days.column.kind == "date" and days.say(np.array([days.column.low])) == [20200131]
+    hours = study(pd.Series([2020013113, 2021020100] * 9), kinds={"x": "date:%Y%m%d%H"})
+    assert hours.say(np.array([hours.column.low])) == [2020013113]
+    stamps = study(pd.Series(pd.date_range("2020", periods=9)), kinds={"x": "date:%Y%m%d"})
+    assert isinstance(stamps.say(np.array([stamps.column.low]))[0], pd.Timestamp)
+    for wrong in ("date:ISO8601", "date:%d/%q/%Y", "date:%Y-%m-%dT%H:%M:%S%z", "date:%Y"):
+        with pytest.raises(InputError, match="a column is numeric"):
+            study(["01/02/2021"], kinds={"x": wrong})
     with pytest.raises(InputError, match="say how they stand for dates"):
         study(pd.Series([20200131, 20210201] * 9), kinds={"x": "date"})
     with pytest.raises(InputError, match="a column is numeric, integer, .*, not 'number'"):
@@ -94,6 +101,20 @@ def test_a_person_may_say_what_a_column_is():
         study(["1", "2"], kinds={"y": "passed"})
     with pytest.raises(InputError, match="two columns are called 'a'"):
         Layout.study(pd.DataFrame([["1", "2"]], columns=["a", "a"]))
+
+
+def test_the_day_may_come_first_however_late_it_shows():
+    assert study(["01/02/2021"] * 1100 + ["13/02/2021"]).form == "%d/%m/%Y"
+
+
+def test_missing_words_and_numbers_wherever_they_stand():
+    words = missing_words([-999])
+    assert known_cells(pd.Series(["-999.0", "-999", "1", "NA"], dtype=object), words).tolist() == [False, False, True, False]
+    kinds = pd.Series(["a", "?", None, "b"], dtype="category")
+    assert known_cells(kinds, words).tolist() == [True, False, False, True]
+    assert study(kinds).column.categories == ("a", "b")
+    zoned = study([pd.Timestamp(f"2021-01-0{i}", tz="Europe/Berlin") for i in range(1, 6)])
+    assert str(zoned.say(np.array([zoned.column.low]))[0].tz) == "Europe/Berlin"
 
 
 def test_what_is_said_is_of_the_column():
@@ -275,6 +296,25 @@ def test_parquet_keeps_order_and_packing(tmp_path):
     assert out["c"].dtype == kinds and out["c"].tolist() == ["x", "y", "z", "y", "x"]
     packed = pyarrow.parquet.ParquetFile(tmp_path / "o.parquet").metadata.row_group(0).column(0).compression
     assert packed == "ZSTD"
+
+
+def test_parts_of_a_parquet_file_with_dictionaries_of_their_own(tmp_path):
+    kind = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())
+    big = pyarrow.decimal128(38, 10)
+    parts = [pyarrow.table({"c": pyarrow.DictionaryArray.from_arrays([0, None, 1], pyarrow.array(names)),
+                            "n": pyarrow.array([Decimal(10) ** 22, None, Decimal(1)], big)})
+             for names in (["a", "b"], ["c", "a"])]  # fmt: skip
+    with pyarrow.parquet.ParquetWriter(tmp_path / "t.parquet", pyarrow.schema([("c", kind), ("n", big)])) as writer:
+        for part in parts:
+            writer.write_table(part.cast(pyarrow.schema([("c", kind), ("n", big)])))
+
+    def fill(frame, first):
+        rows = frame["c"].isna().to_numpy()
+        yield {"c": (rows, ["c"] * rows.sum()), "n": (rows, [1.5e22] * rows.sum())}
+
+    find_table(tmp_path / "t.parquet").rewrite([tmp_path / "o.parquet"], fill)
+    out = pyarrow.parquet.read_table(tmp_path / "o.parquet").to_pylist()
+    assert [row["c"] for row in out] == ["a", "c", "b", "c", "c", "a"] and out[1]["n"] == Decimal("1.5e22")
 
 
 def test_a_damaged_parquet_file(tmp_path):

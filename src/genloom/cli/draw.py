@@ -90,7 +90,7 @@ def check_command(
     """Print the doctor's findings and write the contact sheet; of a table, print what its columns are."""
     from genloom.tools import check
 
-    if data.startswith(("sqlite:", "postgresql:")):
+    if data.startswith(("sqlite", "postgresql")) and "://" in data:
         raise InputError(f"check looks at files; `genloom repair {data} --table NAME` looks at a table of a database")
     if data.lower().endswith(TABLE_SUFFIXES):
         from genloom.cli.repair import check_table

@@ -40,7 +40,8 @@ def as_float(cell: Any) -> float:
 def read_dates(cells: pd.Series[Any], form: str) -> Numbers:
     """Return dates as seconds since 1970 `[n]`: text or whole numbers written as `form`, or types."""
     if form and pd.api.types.is_numeric_dtype(cells.dtype):
-        cells = cells.astype("Int64").astype(str)
+        numbers = cells.astype("Float64")
+        cells = numbers.where(numbers % 1 == 0).map("{:.0f}".format, na_action="ignore")
     stamps = pd.to_datetime(cells, format=form or None, errors="coerce", utc=True).dt.tz_localize(None)
     exact = stamps.dt.as_unit("us").to_numpy()  # in nanoseconds the centuries before 1677 would not fit
     return np.where(np.isnat(exact), np.nan, exact.astype(np.int64) / 1e6)

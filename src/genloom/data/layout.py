@@ -103,8 +103,8 @@ class Field:
     def say_dates(self, values: Numbers) -> list[Any]:
         """Return seconds since 1970 `[n]` as dates of the person's kind, to the second."""
         stamps = pd.DatetimeIndex(np.round(values).astype("datetime64[s]"))
-        if not self.text and self.form.startswith("%Y%m%d"):
-            return [int(text) for text in stamps.strftime("%Y%m%d")]
+        if not self.text and self.form:
+            return [int(text) for text in stamps.strftime(self.form)]
         if not self.text:
             return (stamps.tz_localize("UTC").tz_convert(self.zone) if self.zone else stamps).tolist()
         shown = stamps.strftime(self.form).tolist()
@@ -132,11 +132,11 @@ class Layout:
             InputError: a column mixes numbers or dates with other things, or is not there.
         """
         names = checked_names(frame)
-        said: dict[str, str] = {str(key): "passed" for key in keys} | dict(kinds or {})
+        said = {str(key): "passed" for key in keys} | {str(name): str(kind) for name, kind in (kinds or {}).items()}
         for name, kind in said.items():
             if name not in names:
                 raise InputError(f"no column {name!r}{nearest(name, names)}")
-            if kind not in KINDS and not kind.startswith("date:"):
+            if kind not in KINDS and not (kind.startswith("date:") and is_form(kind[5:])):
                 raise InputError(f"a column is {', '.join(KINDS)} or date:%d/%m/%Y, not {kind!r}: --kind.{name}")
         fields = [study_column(str(name), frame[name], known_cells(frame[name], missing), said.get(str(name)))
                   for name in frame.columns]  # fmt: skip
@@ -171,6 +171,15 @@ def checked_names(frame: pd.DataFrame) -> list[str]:
     return names
 
 
+def is_form(form: str) -> bool:
+    """Whether dates written in this form, with a day and no zone, could be read again."""
+    day = pd.Timestamp(2020, 1, 31)
+    try:
+        return "%" in form and "%z" not in form and pd.to_datetime(day.strftime(form), format=form) == day
+    except ValueError:
+        return False
+
+
 def missing_words(further: Any = (), known: Any = ()) -> frozenset[str]:
     """Return the words that stand for a missing cell: the usual ones, further ones, less those that are values here."""
     further, known = ([words] if np.isscalar(words) else words for words in (further, known))
@@ -178,12 +187,15 @@ def missing_words(further: Any = (), known: Any = ()) -> frozenset[str]:
 
 
 def known_cells(cells: pd.Series, missing: frozenset[str]) -> Bits:
-    """Return which cells `[n]` hold something: no missing word, nor, where cells are no text, a number that one says."""
+    """Return which cells `[n]` hold something: no missing word, nor a number that one says, however it is written."""
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        names = known_cells(pd.Series(cells.cat.categories), missing)
+        return np.append(names, False)[cells.cat.codes.to_numpy()]
     known = cells.notna().to_numpy()
     numbers = [float(word) for word in missing if re.fullmatch(r"[-+]?\d+(\.\d*)?", word)]
     if is_text(cells):
-        words = cells.astype(object).map(lambda cell: cell.strip() in missing if isinstance(cell, str) else
-                                         bool(numbers) and as_float(cell) in numbers)  # fmt: skip
+        words = cells.astype(object).map(lambda cell: (isinstance(cell, str) and cell.strip() in missing)
+                                         or (bool(numbers) and as_float(cell) in numbers))  # fmt: skip
         known = known & ~words.to_numpy(bool)
     elif numbers and pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_bool_dtype(cells.dtype):
         known = known & ~np.isin(cells.to_numpy(float, na_value=np.nan), numbers)
@@ -211,12 +223,14 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
         form = date_form(name, present) or DATE_FORMS[0]
     if kind == "date" and pd.api.types.is_numeric_dtype(cells.dtype) and not form:
         raise InputError(f"column {name!r} holds numbers: say how they stand for dates, as in --kind.{name} date:%Y%m%d")
+    if pd.api.types.is_datetime64_any_dtype(cells.dtype):
+        form = ""
     first = plain_value(present.iloc[0])
     if bool((present == present.iloc[0]).all()):
         return Field(name, "constant", "one value in all known cells", text, value=first)
-    field = Field(name, "learnt", "", text, form, getattr(cells.dtype, "tz", None))
+    field = Field(name, "learnt", "", text, form, getattr(cells.dtype, "tz", None) or getattr(first, "tzinfo", None))
     if kind in ("categorical", "boolean"):
-        counts = present.map(plain_value).value_counts()
+        counts = present.astype(object).map(plain_value).value_counts()
         if kind == "boolean" and len(counts) > 2:
             raise InputError(f"column {name!r} has {len(counts):,} different values: it is not boolean")
         return replace(
@@ -319,7 +333,8 @@ def guess_number(name: str, present: pd.Series, values: Numbers) -> tuple[str, s
         return "numeric", ""
     whole = bool((values == np.round(values)).all())
     different = len(np.unique(values))
-    days = pd.Series(values[:1000]).map("{:.0f}".format) if whole and ((values > 1.8e7) & (values < 2.2e7)).all() else None
+    typed = whole and pd.api.types.is_numeric_dtype(present.dtype) and bool(((values > 1.8e7) & (values < 2.2e7)).all())
+    days = pd.Series(values[:1000]).map("{:.0f}".format) if typed else None
     if days is not None and len(days) >= ENOUGH and np.isfinite(read_dates(days, "%Y%m%d")).all():
         return "passed", f"dates written as whole numbers: --kind.{name} date:%Y%m%d takes them for such"
     if whole and different == len(values) >= ENOUGH:
@@ -352,9 +367,10 @@ def date_form(name: str, present: pd.Series) -> str:
     form = DATE_FORMS[int(np.argmax(shares))]
     values, swapped = read_dates(present, form), form.replace("%m/%d", "%d/%m")
     bad = np.isnan(values)
-    if swapped != form and not bad.any():
-        others = read_dates(present, swapped)
-        if np.isfinite(others).all() and (others != values).any():
+    if swapped != form and np.isfinite(others := read_dates(present, swapped)).all():
+        if bad.any():  # the month came first in all of the sample
+            return swapped
+        if (others != values).any():
             raise InputError(f"column {name!r}: {present.iloc[0]!r} may be day and month or month and day, and no cell "
                              f"tells which: say --kind.{name} date:{swapped} or date:{form}")  # fmt: skip
     if bad.any():
@@ -369,7 +385,7 @@ def odd_cell(field: Field, present: pd.Series, bad: Bits) -> InputError:
     kind = kind if field.column.kind == "date" else "number"
     return InputError(f"column {field.name!r}: {present[bad].iloc[0]!r} {where(present, bad)} is no {kind}, as the rest of "
                       f"the column is; mend that cell, say --missing for a word that stands for nothing, or "
-                      f"--kind.{field.name} categorical (or passed)")  # fmt: skip
+                      f"--kind.{field.name} categorical (or passed, or date:%d/%m/%Y)")  # fmt: skip
 
 
 def where(present: pd.Series, bad: Bits) -> str:

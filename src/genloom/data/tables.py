@@ -8,6 +8,7 @@ import codecs
 import gzip
 import io
 import os
+import re
 import tempfile
 import zlib
 from abc import ABC, abstractmethod
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,7 @@ class CsvTable(Table):
         with readable(path), opened(path, "rb") as file:
             start = file.read(LOOK)
         encoding = text_encoding(path)
-        lines = start.decode(encoding, "replace").splitlines(keepends=True)
+        lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", start.decode(encoding, "replace"))
         if not lines or not lines[0].strip():
             raise InputError(f"{path} begins with an empty line: a table's first line names its columns" if lines else
                              f"{path} is empty: a table begins with a line of headings")  # fmt: skip
@@ -209,7 +210,7 @@ class CsvTable(Table):
     @contextmanager
     def writer(self, out: Path) -> Iterator[io.TextIOWrapper]:
         """Open a file of text to write."""
-        with replaced(out) as part, opened(part, "wb", out.name.endswith(".gz")) as raw:
+        with replaced(out) as part, opened(part, "wb", out.name.lower().endswith(".gz")) as raw:
             file = io.TextIOWrapper(raw, encoding=self.encoding, newline="")
             yield file
             file.flush()
@@ -236,7 +237,7 @@ def readable(path: Path) -> Iterator[None]:
 
 def opened(path: Path, mode: str, packed: bool | None = None) -> Any:
     """Open a file of bytes, packed by gzip or not."""
-    packed = path.name.endswith(".gz") if packed is None else packed
+    packed = path.name.lower().endswith(".gz") if packed is None else packed
     # Without a time of its own, the same table packs to the same bytes.
     return gzip.GzipFile(path, mode, mtime=0) if packed else path.open(mode)
 
@@ -353,18 +354,27 @@ def with_cells(batch: Any, part: tuple[str, tuple[Bits, Sequence[Any]]]) -> Any:
     place = batch.schema.names.index(name)
     field = batch.schema.field(place)
     if pyarrow.types.is_dictionary(field.type):  # made anew, its categories would lose their order
-        old = batch.column(place)
-        values, places = old.indices.to_pylist(), {value: i for i, value in enumerate(old.dictionary.to_pylist())}
-        for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
-            values[i] = places[cell]
-        indices = pyarrow.array(values, field.type.index_type)
-        return batch.set_column(
-            place, field, pyarrow.DictionaryArray.from_arrays(indices, old.dictionary, ordered=field.type.ordered)
-        )
+        return batch.set_column(place, field, with_codes(batch.column(place), field.type, chosen, cells))
     values = batch.column(place).to_pylist()
     for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
         values[i] = for_arrow(cell, field.type)
     return batch.set_column(place, field, pyarrow.array(values, field.type))
+
+
+def with_codes(column: Any, kind: Any, chosen: Bits, cells: Sequence[Any]) -> Any:
+    """Return a dictionary array with some cells replaced; what this part's dictionary lacks comes after the rest."""
+    import pyarrow
+
+    values, codes = column.dictionary.to_pylist(), column.indices.to_pylist()
+    places = {value: i for i, value in enumerate(values)}
+    for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
+        if cell not in places:
+            places[cell] = len(values)
+            values.append(cell)
+        codes[i] = places[cell]
+    return pyarrow.DictionaryArray.from_arrays(
+        pyarrow.array(codes, kind.index_type), pyarrow.array(values, kind.value_type), ordered=kind.ordered
+    )
 
 
 def frame_of(batch: Any, first: int) -> pd.DataFrame:
@@ -383,5 +393,5 @@ def for_arrow(cell: Any, kind: Any) -> Any:
     import pyarrow.types as types
 
     if types.is_decimal(kind):
-        return Decimal(str(cell)).quantize(Decimal(1).scaleb(-kind.scale))
+        return Decimal(str(cell)).quantize(Decimal(1).scaleb(-kind.scale), context=Context(prec=kind.precision))
     return cell.date() if types.is_date(kind) and isinstance(cell, datetime) else cell

@@ -20,7 +20,7 @@ import sqlalchemy as sql
 from sqlalchemy import exc
 
 from genloom.errors import InputError, nearest
-from genloom.tools.repair import Fix, Repairer, Settings, refuse_useless
+from genloom.tools.repair import Fix, Repairer, Settings
 from genloom.tools.repair_files import Outcome, keep_known, look_through
 from genloom.trainer import Report
 
@@ -65,7 +65,8 @@ class DatabaseTable:
                 raise InputError(f"{self.name} holds a cell that is not of its column's type: {error}") from None
             if not rows:
                 return
-            if last == [getattr(rows[-1], key) for key in self.keys]:
+            before, last = last, [rows[-1]._mapping[key] for key in self.keys]
+            if before == last:
                 raise InputError(f"the key {', '.join(self.keys)} of {self.name} does not come back as it was written; "
                                  "name another with --key")  # fmt: skip
             frame = pd.DataFrame([tuple(row) for row in rows], columns=list(table.c.keys()))
@@ -74,7 +75,7 @@ class DatabaseTable:
                     frame[column.name] = whole(frame[column.name])
             frame.index = range(first, first + len(frame))
             yield frame
-            first, last = first + len(rows), [getattr(rows[-1], key) for key in self.keys]
+            first += len(rows)
 
 
 def whole(cells: pd.Series) -> pd.Series:
@@ -113,8 +114,9 @@ def repair_database(url: str, name: str, settings: Settings, draws: int = 0, rep
         check_targets(source, [*copies, log], replacing)
         sample = look_through(source, settings, outcome)
         if any(outcome.missing.values()):
-            outcome.repairer.fit(sample)
-            refuse_useless(outcome.repairer.layout, outcome.missing)
+            outcome.repairer.fit(sample, outcome.missing)
+            if draws:
+                outcome.repairer.drawing()
             keep_known(outcome, sample)
         with engine.begin() as connection:
             make(connection, source, [*copies, log], replacing)
@@ -186,8 +188,8 @@ def for_column(cell: Any, kind: Any) -> Any:
     """Return a cell as a column's type takes it."""
     if isinstance(kind, sql.Date) and isinstance(cell, pd.Timestamp):
         return cell.date()
-    if isinstance(kind, sql.DateTime) and kind.timezone and cell.tzinfo is None:  # else the session's zone would be taken
-        return cell.tz_localize("UTC").to_pydatetime()
+    if isinstance(kind, sql.DateTime) and kind.timezone and isinstance(cell, pd.Timestamp) and cell.tzinfo is None:
+        return cell.tz_localize("UTC").to_pydatetime()  # else the session's zone would be taken
     if isinstance(kind, sql.Numeric) and kind.asdecimal:
         return Decimal(str(cell))
     return plain(cell)

@@ -213,11 +213,19 @@ def as_fitted(cells: pd.Series, kind: Any) -> pd.Series:
     if cells.dtype == kind:
         return cells
     if bool(cells.isna().all()):
-        return cells.astype(object)
+        return empty_of(cells, kind)
     sorts = {sort_of(cells.dtype), sort_of(kind)}
     if len(sorts - {"objects"}) == 2:
         raise foreign(cells, kind)
     return cells
+
+
+def empty_of(cells: pd.Series, kind: Any) -> pd.Series:
+    """Return a column without a cell as one of a type, of objects where the type knows no missing cell."""
+    try:
+        return cells.astype(kind)
+    except (TypeError, ValueError):
+        return cells if sort_of(cells.dtype) == sort_of(kind) else cells.astype(object)
 
 
 def foreign(cells: pd.Series, kind: Any) -> InputError:

@@ -81,18 +81,27 @@ class Network(Filler):
             request = self.request(data, self.out or Path(folder) / "run")
             if self.seconds is not None:
                 request = self.paced(request, Path(folder), began)
-            for report in prepare(request).play():
+            for report in self.reports(request):
                 self.played = report.rounds
                 if self.watch:
                     self.watch(report, request.examples or 0)
-                if report.fatal:
-                    raise Diverged(f"GAIN found no way to learn from this table: {report.health[0].text}")
             self.model = load(request.out, "best" if data.held.any() else "last")
             if self.exact:
                 self.model.double()
         self.columns = columns
         self.stretch, self.calibrated = np.ones(len(columns)), bool(data.held.any())
         self.calibrate(data)
+
+    def reports(self, request: Request) -> Iterator[Report]:
+        """Train, and yield the reports.
+
+        Raises:
+            Diverged: nothing can be learnt so.
+        """
+        for report in prepare(request).play():
+            if report.fatal:
+                raise Diverged(f"GAIN found no way to learn from this table: {report.health[0].text}")
+            yield report
 
     def request(self, data: TableData, out: str | Path) -> Request:
         """Return what is asked of training."""
@@ -117,7 +126,7 @@ class Network(Filler):
             request, out=folder / "pace", examples=PACE * batch, report_examples=batch, save_examples=PACE * batch
         )
         start = time.monotonic()
-        marks = [time.monotonic() for _ in prepare(pace).play()]
+        marks = [time.monotonic() for _ in self.reports(pace)]
         a_round = float(np.median(np.diff(marks)[PACE // 4 :]))
         left = (self.seconds or 0) - (time.monotonic() - began) - (marks[0] - start)
         examples = batch * max(1, min((request.examples or 0) // batch, int(left / a_round)))

@@ -133,14 +133,19 @@ class Repairer:
         self.fillers: dict[str, Filler] = {}
         self.coverage: float | None = None
 
-    def fit(self, frame: pd.DataFrame) -> None:
+    def fit(self, frame: pd.DataFrame, missing: Mapping[str, int] | None = None) -> None:
         """Study and learn from rows.
 
+        Args:
+            missing: how many cells are to be filled in, by column, if that is known.
+
         Raises:
-            InputError: a column cannot be understood.
+            InputError: a column cannot be understood, or none with missing cells can be filled in.
         """
         settings = self.settings
         self.layout = Layout.study(frame, settings.kinds, settings.words(), settings.keys)
+        if missing:
+            refuse_useless(self.layout, missing)
         if not self.columns:
             return
         x, mask = self.coded(frame)
@@ -258,14 +263,15 @@ class Repairer:
                 fixes.append(self.column_fix(learnt, d, ~known[learnt.name], rows, filled, sparse))
         return [fix for fix in fixes if fix.rows.any()]
 
-    def filled(self, x: Numbers, mask: Bits, seed: int) -> dict[str, Numbers]:
-        """Return guess, ends of the interval and share `[4, n, D]` of each method, where it is wanted."""
-        found = {}
-        for name in set(self.chosen.values()):
+    def filled(self, x: Numbers, mask: Bits, seed: int) -> Numbers:
+        """Return guess, ends of the interval and share `[4, n, D]` of missing cells, by each column's method."""
+        found = np.full((4, *x.shape), np.nan)
+        for name in dict.fromkeys(self.chosen.values()):
             wanted = [d for d, column in enumerate(self.columns) if self.chosen[column.name] == name]
-            rows = ~mask[:, wanted].all(1)
-            found[name] = np.full((4, *x.shape), np.nan)
-            found[name][:, rows] = self.guesses(name, x[rows], mask[rows], wanted, seed)
+            rows = np.flatnonzero(~mask[:, wanted].all(1))
+            if len(rows):
+                guesses = self.guesses(name, x[rows], mask[rows], wanted, seed)
+                found[:, rows[:, None], wanted] = guesses[:, :, wanted]
         return found
 
     def guesses(self, name: str, x: Numbers, mask: Bits, wanted: Sequence[int], seed: int) -> Numbers:
@@ -279,12 +285,12 @@ class Repairer:
         share = np.array([1 - test.error if c.levels else 1.0 for c, test in zip(self.columns, tests, strict=True)])
         return np.stack([best, best - reach, best + reach, np.broadcast_to(share, best.shape)])
 
-    def column_fix(self, field: Field, d: int, holes: Bits, rows: Bits, filled: Mapping[str, Numbers], sparse: Bits) -> Fix:
+    def column_fix(self, field: Field, d: int, holes: Bits, rows: Bits, filled: Numbers, sparse: Bits) -> Fix:
         """Return the fix of one learnt column."""
         column, method = field.column, self.chosen[field.name]
         assert column is not None
         within = holes[rows]
-        best, low, high, share = filled[method][:, within, d]
+        best, low, high, share = filled[:, within, d]
         low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)
         values = column.held(best)
         if column.levels:
@@ -294,7 +300,8 @@ class Repairer:
             vague = high - low >= VAGUE * NORMAL
             low, high = np.minimum(column.plain(low), values), np.maximum(column.plain(high), values)
             vague |= high - low >= VAGUE * (column.high - column.low)
-        doubts = ["most of the row is missing" if empty else "any usual value is as likely" if unclear else self.idle(column)
+        idle = self.idle(column)
+        doubts = ["most of the row is missing" if empty else "any usual value is as likely" if unclear else idle
                   for empty, unclear in zip(sparse[within], vague, strict=True)]  # fmt: skip
         return Fix(field, method, holes, field.say(values), values, low, high, share, doubts)
 
@@ -303,10 +310,21 @@ class Repairer:
         mine, mean = self.tests[self.chosen[column.name]][column.name], self.tests["mean"][column.name]
         return "other columns tell nothing about this one" if mine.cells >= LEAST and mine.error >= mean.error else ""
 
+    def drawing(self) -> Network | None:
+        """Return the net that draws, or None where nothing is learnt.
+
+        Raises:
+            InputError: it could not be trained.
+        """
+        network = self.fillers.get("gain")
+        if self.columns and not isinstance(network, Network):
+            raise InputError("draws are GAIN's, which could not be trained on this table: leave --draws away")
+        return network if isinstance(network, Network) else None
+
     def seeded(self, frame: pd.DataFrame, stream: int) -> int:
         """Return a seed for the noise of some rows: another for each part of a table, or parts would be filled alike."""
         first = frame.index[0] if isinstance(frame.index, pd.RangeIndex) and len(frame) else 0
-        return int(np.random.SeedSequence((self.settings.seed, stream, int(first))).generate_state(1)[0])
+        return int(np.random.SeedSequence((self.settings.seed, stream, int(first) % 2**63)).generate_state(1)[0])
 
     def draws(self, frame: pd.DataFrame, n: int) -> Iterator[dict[str, tuple[Bits, list[Any]]]]:
         """Yield n ways to fill rows in by GAIN's draws, each as cells by column.
@@ -314,24 +332,20 @@ class Repairer:
         Raises:
             InputError: GAIN could not be trained.
         """
+        if not n:
+            return
         known = self.layout.known(frame)
         constants = [constant_fix(field, ~known[field.name]) for field in self.layout.fields if field.role == "constant"]
         always = {fix.field.name: (fix.rows, fix.cells) for fix in constants}
-        learnt = [(field, field.column) for field in self.layout.fields if field.column is not None]
-        holes = {column.name: ~known[column.name] for column in self.columns}
-        rows = np.logical_or.reduce([*holes.values(), np.zeros(len(frame), bool)])
-        network = self.fillers.get("gain")
-        if learnt and not isinstance(network, Network):
-            raise InputError("draws are GAIN's, which could not be trained on this table: leave --draws away")
+        learnt = [(field, field.column, ~known[field.name]) for field in self.layout.fields if field.column is not None]
+        rows = np.logical_or.reduce([*(holes for *_, holes in learnt), np.zeros(len(frame), bool)])
+        network = self.drawing()
         x, mask = self.coded(frame)
         for i in range(n):
-            way = dict(always)
-            if isinstance(network, Network):
-                codes = x.copy()
-                codes[rows] = network.draw(x[rows], mask[rows], 1, self.seeded(frame, i + 1))[0]
-                for d, (field, column) in enumerate(learnt):
-                    way[field.name] = holes[field.name], field.say(column.held(codes[holes[field.name], d]))
-            yield way
+            if network is not None:
+                x[rows] = network.draw(x[rows], mask[rows], 1, self.seeded(frame, i + 1))[0]
+            yield always | {field.name: (holes, field.say(column.held(x[holes, d])))
+                            for d, (field, column, holes) in enumerate(learnt) if holes.any()}  # fmt: skip
 
 
 def reach(distances: Numbers) -> float:

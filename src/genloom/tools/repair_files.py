@@ -18,7 +18,7 @@ from genloom.columns import Numbers
 from genloom.data.layout import Layout, checked_names, known_cells
 from genloom.data.tables import Cells, find_table, replaced
 from genloom.errors import InputError
-from genloom.tools.repair import Fix, Repairer, Settings, refuse_useless
+from genloom.tools.repair import Fix, Repairer, Settings
 from genloom.trainer import Report
 
 SAMPLE = 100_000  # rows that are held to learn from
@@ -120,6 +120,8 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
         raise InputError(f"{source} would be written over by -o {out}, and is to stay as it is: name another file")
     if kind_of(target) != kind_of(table.path):
         raise InputError(f"{source} is {kind_of(table.path)}: name a file of the same kind after -o, not {target.name}")
+    if odd := next((path for path in (target, log, *drawn) if path.exists() and not path.is_file()), None):
+        raise InputError(f"{odd} would be written, but stands there and is no plain file: name another after -o")
     outcome = Outcome(source, Repairer(settings, watch))
     sample = look_through(table, settings, outcome)
     if not any(outcome.missing.values()):
@@ -127,8 +129,9 @@ def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
             shutil.copyfile(table.path, part)
         outcome.written.append(str(target))
         return outcome
-    outcome.repairer.fit(sample)
-    refuse_useless(outcome.repairer.layout, outcome.missing)
+    outcome.repairer.fit(sample, outcome.missing)
+    if draws:
+        outcome.repairer.drawing()
     keep_known(outcome, sample)
     with replaced(log) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, LOG)
@@ -198,7 +201,7 @@ def keep_known(outcome: Outcome, sample: pd.DataFrame) -> None:
 
 def suffixes(path: Path) -> list[str]:
     """Return the endings of a file's name that say what it is: `.csv`, or `.csv.gz`."""
-    return path.suffixes[-2:] if path.suffix == ".gz" else path.suffixes[-1:]
+    return path.suffixes[-2:] if path.suffix.lower() == ".gz" else path.suffixes[-1:]
 
 
 def plain_stem(path: Path) -> str:

@@ -56,7 +56,7 @@ def tests_part(outcome: Outcome) -> list[str]:
     rows = []
     for column in repairer.columns:
         tests = {method: repairer.tests[method][column.name] for method in METHODS}
-        best = min(tests, key=lambda method: tests[method].error)
+        best = min(tests, key=lambda method: np.nan_to_num(tests[method].error, nan=np.inf))
         cells = "".join(
             cell(tests[method].error, method == best, repairer.chosen[column.name] == method) for method in METHODS
         )
