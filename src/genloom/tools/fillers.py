@@ -22,7 +22,7 @@ from genloom.nn.cells import Cells
 DONORS = 10_000  # rows that neighbours are looked for among
 TREES = 30
 LEAVES = 50_000  # numbers in the leaves of a tree for categories
-CELLS = 1_000_000  # from which a chain learns: trees take some hundred bytes for each
+CELLS = 500_000  # from which a chain learns: trees take some hundred bytes for each
 FEATURES = 20  # columns nearest to a target, by correlation, that its trees look at
 
 
@@ -123,18 +123,11 @@ class Chained(Filler):
 
     Van Buuren & Groothuis-Oudshoorn 2011 (MICE) with the prediction in place of a draw; with trees, Stekhoven &
     Bühlmann 2012 (missForest) with extremely randomised ones.
-
-    Args:
-        rows: learnt from at most.
-        kept: rounds whose predictors fill rows in later, the last ones; each is used as often as makes up for the others.
     """
 
-    def __init__(self, trees: bool, rows: int = 20_000, seed: int = 0, kept: int | None = None) -> None:
+    def __init__(self, trees: bool, rows: int = 20_000, seed: int = 0) -> None:
         self.trees, self.rows, self.seed = trees, rows, seed
         self.rounds = 3 if trees else 10
-        # All rounds' trees would take several times the memory, and the last ones do nearly as well. Ridge's must be taken
-        # in turn: the last ones alone may run away.
-        self.kept = kept or (1 if trees else self.rounds)
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
         # Many small fits: threads would wait for each other more than they work. No warning for each rare category.
@@ -161,12 +154,13 @@ class Chained(Filler):
                 predictor.fit(self.inputs(filled, d)[known], x[known, d])
                 self.predict(filled, mask, d, predictor)
                 self.steps[-1][d] = predictor
-            self.steps = self.steps[-self.kept :]
+            if self.trees:  # they take much memory; the first round's and the last do as well as all, the last alone do not
+                del self.steps[1:-1]
 
     def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
         out = self.mean.fill(x, mask)
-        for step in self.steps * (self.rounds // len(self.steps)):
-            for d, predictor in step.items():
+        for i in range(self.rounds):
+            for d, predictor in self.steps[min(i, len(self.steps) - 1)].items():
                 self.predict(out, mask, d, predictor)
         return out
 
