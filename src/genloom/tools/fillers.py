@@ -154,7 +154,7 @@ class Chained(Filler):
                 predictor.fit(self.inputs(filled, d)[known], x[known, d])
                 self.predict(filled, mask, d, predictor)
                 self.steps[-1][d] = predictor
-            if self.trees:  # they take much memory; the first round's and the last do as well as all, the last alone do not
+            if self.trees:  # they take much memory; the last alone, used to good guesses, would be lost among first ones
                 del self.steps[1:-1]
 
     def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
