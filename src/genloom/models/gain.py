@@ -12,8 +12,9 @@ Layers, initialisation, noise, Adam, batch and one step of either player on the 
 of 0.9 and alpha of 100, which the paper chooses by cross-validation. What differs from both: batches go through the rows in
 epochs, where the code draws each anew; categories enter by their index, scaled like a number, where the paper has one output
 and cross-entropy for binary columns; with the paper's hint the known cells' error is summed over a row, as there, so that
-alpha weighs more than in the code, by the number of known cells; the logarithms need no 1e-8, being taken of logits; the 1e-6 added to a column's range
-is in units of its deviation; best guesses are made with one row of noise for all rows, so that a row's answer is its own.
+alpha weighs more than in the code, by the number of known cells; the logarithms need no 1e-8, being taken of logits; the
+1e-6 added to a column's range is in units of its deviation; best guesses are made with one row of noise for all rows, so
+that a row's answer is its own.
 Whole numbers are rounded when they are written, by `GAINImputer` as the code does: columns of fewer than 20 values.
 
 `modern` keeps the two players and the hint, and changes what they learn:
