@@ -14,7 +14,7 @@ from genloom.errors import InputError
 from genloom.levels import count_levels, level_log_prob
 from genloom.models.pixelcnn import PixelCNN
 from genloom.models.pixelrnn import PixelRNN
-from genloom.nn.causal import Causal, Own, group_mask
+from genloom.nn.causal import Causal, Own, Places, group_mask
 from genloom.nn.recurrent import by_diagonals, by_rows, cell, gates_, scan
 from genloom.shape import ImageShape, to_picture
 from genloom.tools.certify import certify
@@ -28,7 +28,11 @@ def small(kind="gated", channels=1, height=6, width=6, levels=2, classes=(), **h
     values = {"features": 12, "layers": 2, "head": 6, "levels": levels, **hyper}
     shape = ImageShape(channels=channels, height=height, width_px=width, classes=classes)
     cls = PixelCNN if kind in ("plain", "gated") else PixelRNN
-    return cls(cls.Hyper(kind=kind, **values), shape).eval()
+    model = cls(cls.Hyper(kind=kind, **values), shape).eval()
+    for module in model.modules():
+        if isinstance(module, Places):
+            torch.nn.init.normal_(module.weight)  # begins as nothing, which would hide it
+    return model
 
 
 def influence(model):
@@ -124,6 +128,49 @@ def test_cached_sampling_equals_naive_and_what_is_scored(kind, channels, levels)
         for row, column, channel in itertools.product(range(5), range(7), range(channels)):
             found = step(row, column, channel, True)
             assert torch.allclose(found, whole[:, channel, :, row, column], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_places_are_told_when_scored_and_when_sampled(kind, channels):
+    model = small(kind, channels, height=5, width=7, waves=3, features=24, head=24)
+    assert not influence(model).triu().any()
+    model = small(kind, channels, height=5, width=7, waves=3, features=24, head=24)
+    a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
+    assert torch.equal(a, b)
+    code = model.code(a)
+    step = model.cached(code, None)
+    with torch.no_grad():
+        whole = model.logits(model.inputs(code))
+        for row, column, channel in itertools.product(range(5), range(7), range(channels)):
+            assert torch.allclose(step(row, column, channel, True), whole[:, channel, :, row, column], atol=1e-5)
+        before = whole.clone()
+        for module in model.modules():
+            if isinstance(module, Places):
+                module.weight.zero_()
+        assert (model.logits(model.inputs(code)) - before).abs().amax((0, 1, 2)).min() > 0  # every place is told
+
+
+def test_places_are_cosines_that_do_not_overlap():
+    places = Places((6, 9), 4, 5)
+    assert not places().any()
+    flat = places.waves.flatten(0, 1)
+    gram = flat.T @ flat
+    assert torch.allclose(gram, gram.diag().diag(), atol=1e-4)  # orthogonal, as cosines of half periods are
+    assert places.waves[0, 0, 1] == pytest.approx(np.cos(np.pi / 18)) and torch.equal(places.waves[..., 0], torch.ones(6, 9))
+    torch.nn.init.normal_(places.weight)
+    assert torch.allclose(places()[2, 4, 7], places.waves[4, 7] @ places.weight[2])
+
+
+def test_the_vertical_stack_carries_the_picture_down():
+    model = small("gated", layers=10, features=32, height=12, width=12)
+    x = torch.randn(2, 1, 12, 12)
+    v = h = x
+    with torch.no_grad():
+        for layer in model.network.layers:
+            v, h = layer(v, h, None)
+    varying = v - v.mean((0, 2, 3), keepdim=True)
+    assert 0.05 < float(varying.std()) < 1
 
 
 def test_labels_reach_both_methods():

@@ -9,7 +9,7 @@ import genloom
 from genloom.data import Options
 from genloom.errors import InputError
 from genloom.model import Clock
-from genloom.models.vae import VAE, dequantised_gaussian, divergence, logistic_levels
+from genloom.models.vae import VAE, dequantised_gaussian, divergence, logistic_levels, path_divergence
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian
 from genloom.shape import ImageShape
 
@@ -29,6 +29,24 @@ def test_divergence_equals_torch():
     assert torch.allclose(divergence(mu, logvar), torch.distributions.kl_divergence(q, p).sum(1), atol=1e-5)
     extreme = divergence(*gaussian(torch.tensor([[0.0, 0.0, 30.0, -30.0]])))
     assert extreme.isfinite().all()
+
+
+def test_path_divergence_is_the_divergence_and_silent_at_the_posterior():
+    x = torch.randn(7, 3, generator=torch.Generator().manual_seed(0))
+    for shift in (0.0, 0.3):  # p(x|z) is N(z, 1), so that the posterior is N(x/2, 1/2)
+        mu = (x / 2 + shift).requires_grad_()
+        logvar = torch.full_like(mu, -math.log(2)).requires_grad_()
+        noise = torch.randn(20_000, 7, 3, generator=torch.Generator().manual_seed(1))
+        z = mu + (0.5 * logvar).exp() * noise
+        cost = path_divergence(mu, logvar, z).mean(0)
+        if shift:
+            exact = torch.autograd.grad(divergence(mu, logvar).sum(), (mu, logvar))
+            found = torch.autograd.grad(cost.sum(), (mu, logvar))
+            assert torch.allclose(cost, divergence(mu, logvar), atol=0.05)
+            assert all(torch.allclose(a, b, atol=0.03) for a, b in zip(exact, found, strict=True))
+        else:
+            bound = -0.5 * (x - z[0]).square().sum(1) - path_divergence(mu, logvar, z[0])
+            assert all(g.abs().max() < 1e-6 for g in torch.autograd.grad(bound.sum(), (mu, logvar)))  # of a single draw
 
 
 @pytest.mark.parametrize("scale", [-7.0, -2.0, 5.0])

@@ -83,15 +83,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} cannot be read, it is missing or cut short ({error}); use an older checkpoint") from None
 
 
-def read_weights(module: nn.Module, tensors: Tensors, path: Path) -> None:
-    """Copy tensors into a module; InputError where names or sizes are another model's."""
+def read_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool = False) -> None:
+    """Copy tensors into a module; InputError where names or sizes are another model's.
+
+    Args:
+        growing: allow weights that the file lacks where they are zero: what begins as nothing leaves the model as it was.
+    """
     own = module.state_dict()
-    wrong = sorted(set(own) ^ set(tensors)) or [name for name in own if own[name].shape != tensors[name].shape]
+    new = {name for name in own.keys() - tensors.keys() if growing and not own[name].any()}
+    wrong = sorted((own.keys() ^ tensors.keys()) - new)
+    wrong = wrong or [name for name in tensors if own[name].shape != tensors[name].shape]
     if wrong:
         raise InputError(f"{path} belongs to another model or other hyper-parameters: {wrong[0]!r} does not fit")
     with torch.no_grad():
-        for name, value in own.items():
-            value.copy_(tensors[name])
+        for name, value in tensors.items():
+            own[name].copy_(value)
 
 
 def optimizer_tensors(name: str, optimizer: Optimizer) -> dict[str, Tensor]:

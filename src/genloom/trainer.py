@@ -91,6 +91,7 @@ def play(
     plan: Plan,
     score: Score | None = None,
     stop: Callable[[], bool] = lambda: False,
+    start: Path | None = None,
 ) -> Iterator[Report]:
     """Train `model` on `data` in the folder of `run`, from its last checkpoint where it has one.
 
@@ -98,6 +99,7 @@ def play(
         score: a cheap measure of the shadowed model, as (name, value), lower is better, taken at each
             checkpoint; it decides what `best.json` names.
         stop: asked between rounds; once true, training saves and ends.
+        start: a file of weights from which a run without checkpoint begins, or None for the model's own.
 
     Raises:
         InputError: the batch is larger than the data or cannot be cut as asked.
@@ -107,7 +109,7 @@ def play(
     if writes:
         run.take()
     try:
-        yield from Table(model, data, run, plan, score).play(stop)
+        yield from Table(model, data, run, plan, score, start).play(stop)
     finally:
         model.eval()
         run.release()
@@ -116,7 +118,9 @@ def play(
 class Table:
     """The state of one training: seats, clock, and what has been noted since the last report."""
 
-    def __init__(self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None) -> None:
+    def __init__(
+        self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None, start: Path | None = None
+    ) -> None:
         self.model, self.data, self.run, self.plan, self.score = model, data, run, plan, score
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if self.world > 1 else 0
@@ -128,6 +132,8 @@ class Table:
         last = run.last_checkpoint()
         if last is None:
             model.study(data)
+            if start is not None:
+                read_weights(model, read_tensors(start), start, growing=True)
         self.model.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seats = {player.name: Seat(player, model, self.world) for player in model.players()}
         self.past_seconds, self.past_cpu, self.score_cpu, self.phase_index = 0.0, 0.0, 0.0, 0

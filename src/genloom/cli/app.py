@@ -120,6 +120,7 @@ def fit(
     processes: Annotated[int, Parameter(help="processes on this machine, which share every batch")] = 1,
     save_every: Annotated[float, Parameter(help="seconds between checkpoints")] = 60.0,
     stop_when: Annotated[Literal["plateau"] | None, Parameter(help="plateau: once the light judge sees no progress")] = None,
+    start: Annotated[str | None, Parameter(name="--from", help="a run whose weights and options to start from")] = None,
     dry_run: Annotated[bool, Parameter(help="print the resolved options and stop")] = False,
     quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
 ) -> int:
@@ -133,7 +134,7 @@ def fit(
         model, data, out, preset=preset, hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
         examples=count(examples), minutes=minutes, size=size, channels=channels, flip=flip, crop=not squeeze,
         skip_broken=skip_broken, batch=batch, micro=micro, seed=seed, threads=threads, device=device,
-        precision=precision, compile=compile, save_every=save_every, stop_when=stop_when,
+        precision=precision, compile=compile, save_every=save_every, stop_when=stop_when, start=start,
     )  # fmt: skip
     if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
         prepare(request)  # what is wrong shows here, once

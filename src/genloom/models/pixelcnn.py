@@ -10,14 +10,16 @@ vertical one's map before its gate; tanh and sigmoid gates; labels as a bias bef
 
 What differs from the papers: masks are made by crop and shift, so that what must not be seen is never computed
 (`nn/causal.py`); the learning rate, which the first paper sets by hand, and the width on MNIST, which it does not print,
-are ours; grey pictures may have any number of levels. `modern` is the gated net with Adam, averaged weights and a
-clipped gradient.
+are ours, and so is how weights start; grey pictures may have any number of levels. `modern` is the gated net with Adam,
+averaged weights, a clipped gradient and `waves`: the first layer is told where a pixel lies, which kernels see only near
+the border.
 """
 
 # B batch, C channels of the picture, F features, L levels, H height, W width
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Self
 
@@ -28,12 +30,13 @@ from torch import Tensor, nn
 from genloom.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
 from genloom.errors import InputError
 from genloom.hyper import hp
-from genloom.nn.causal import Causal, Own, pointwise
+from genloom.nn.causal import Causal, Own, Places, pointwise
 from genloom.nn.dense import one_hot
 from genloom.nn.pixelwise import CachedGated, CachedPlain
 from genloom.shape import Shape
 
 FIRST = 3  # reach of the first kernel, 7x7
+Dims = tuple[int, int, int]  # channels, height, width
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,14 @@ class PixelCNNHyper(AutoregressiveHyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """Gated stacks, Adam, averaged weights."""
-        return cls(kind="gated", layers=10, optimizer="adam", rate=2e-3, beta2=0.99, clip=1.0, warmup=2000,
-                   batch=32, shadow=5000.0)  # fmt: skip
+        """Gated stacks told where they are, Adam, averaged weights."""
+        return cls(kind="gated", layers=10, waves=6, optimizer="adam", rate=3e-3, beta2=0.99, clip=1.0, warmup=2000,
+                   shadow=5000.0)  # fmt: skip
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(kind="gated", features=24, layers=4, head=24, optimizer="adam", rate=4e-3, beta2=0.99, clip=1.0,
+        return cls(kind="gated", features=24, layers=4, head=24, waves=4, optimizer="adam", rate=4e-3, beta2=0.99, clip=1.0,
                    warmup=500, batch=32, shadow=2000.0)  # fmt: skip
 
 
@@ -77,16 +80,20 @@ class Block(nn.Module):
 class PlainNet(nn.Module):
     """x `[B, C, H, W]` in [-1, 1] to logits `[B, C * outputs, H, W]`."""
 
-    def __init__(self, hyper: PixelCNNHyper, channels: int, outputs: int) -> None:
+    def __init__(self, hyper: PixelCNNHyper, dims: Dims, outputs: int) -> None:
         super().__init__()
+        channels = dims[0]
         width, reach = 2 * hyper.features, hyper.kernel // 2
         self.first = Causal(channels, width, FIRST, channels, itself=False)
+        self.place = Places(dims[1:], hyper.waves, width) if hyper.waves else None
         self.blocks = nn.ModuleList(Block(hyper.features, reach, channels) for _ in range(hyper.layers))
         self.head = pointwise(width, hyper.head, channels)
         self.out = pointwise(hyper.head, channels * outputs, channels)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.first(x)
+        if self.place is not None:
+            h = h + self.place()
         for block in self.blocks:
             h = block(h)
         return self.out(F.relu(self.head(F.relu(h))))
@@ -107,15 +114,27 @@ class Gated(nn.Module):
         self.own = Own(inputs, 2 * features, reach, groups, itself=not first, gates=2)
         self.mix = pointwise(features, features, groups)
         self.label = nn.Linear(classes, 4 * features, bias=False) if classes else None
+        self.place: Places | None = None  # of the first layer alone: the horizontal stack carries it on
+        # The vertical stack has no way around it: from the usual start, what it sees is gone after three layers.
+        for layer, gain in ((self.vertical, 1 if first else 2.5), (self.link, 0.7), (self.own, 1), (self.mix, 1)):
+            nn.init.normal_(layer.weight, 0, gain * layer.weight[0].numel() ** -0.5)
 
     def forward(self, v: Tensor, h: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         v = self.down(v)
         wide = self.own(h) + self.link(v)
-        if self.label is not None and y is not None:
-            of_v, of_h = self.label(y)[:, :, None, None].chunk(2, 1)
+        for of_v, of_h in self.biases(y):
             v, wide = v + of_v, wide + of_h
         out = self.mix(gate(wide))
         return gate(v), out if self.first else h + out
+
+    def biases(self, y: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what the gates of both stacks are told: of labels `[B, 2F, 1, 1]`, of places `[1, 2F, H, W]`."""
+        if self.label is not None and y is not None:
+            of_v, of_h = self.label(y)[:, :, None, None].chunk(2, 1)
+            yield of_v, of_h
+        if self.place is not None:
+            of_v, of_h = self.place()[None].chunk(2, 1)
+            yield of_v, of_h
 
     def down(self, v: Tensor) -> Tensor:
         """Return the vertical map before its gate `[B, 2F, H, W]`: rows above, and from the second layer on v's own."""
@@ -132,10 +151,14 @@ def gate(x: Tensor) -> Tensor:
 class GatedNet(nn.Module):
     """x `[B, C, H, W]` in [-1, 1] and one-hot labels `[B, K]` to logits `[B, C * outputs, H, W]`."""
 
-    def __init__(self, hyper: PixelCNNHyper, channels: int, outputs: int, classes: int) -> None:
+    def __init__(self, hyper: PixelCNNHyper, dims: Dims, outputs: int, classes: int) -> None:
         super().__init__()
+        channels = dims[0]
         width, reach = hyper.features, hyper.kernel // 2
-        self.layers = nn.ModuleList([Gated(channels, width, FIRST, channels, classes, first=True)])
+        first = Gated(channels, width, FIRST, channels, classes, first=True)
+        if hyper.waves:
+            first.place = Places(dims[1:], hyper.waves, 4 * width)
+        self.layers = nn.ModuleList([first])
         self.layers.extend(Gated(width, width, reach, channels, classes, first=False) for _ in range(hyper.layers))
         self.head = pointwise(width, hyper.head, channels)
         self.out = pointwise(hyper.head, channels * outputs, channels)
@@ -159,11 +182,12 @@ class PixelCNN(Autoregressive):
             raise InputError("--conditional needs labelled data and --hyper.kind gated")
         self.check_parts(features=hyper.features, head=hyper.head)
         self.network: PlainNet | GatedNet
+        dims = (self.channels, self.height, self.width)
         if hyper.kind == "gated":
             classes = len(shape.classes) if hyper.conditional else 0
-            self.network = GatedNet(hyper, self.channels, self.outputs, classes)
+            self.network = GatedNet(hyper, dims, self.outputs, classes)
         else:
-            self.network = PlainNet(hyper, self.channels, self.outputs)
+            self.network = PlainNet(hyper, dims, self.outputs)
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         return self.network(x, self.labels(given, len(x))).unflatten(1, (self.channels, -1))

@@ -13,7 +13,7 @@ whose features hold it; `modern` does so and `paper` does not.
 
 What differs from the paper: diagonals are slices of the unskewed map (`nn/recurrent.py`), and what lies outside of the
 picture has the learnt initial state, where the paper pads a skewed map. The learning rate, set by hand there, is ours.
-`modern` has Adam, a clipped gradient and averaged weights.
+`modern` has Adam, a clipped gradient, averaged weights and `waves`, which tell the first map where a pixel lies.
 """
 
 # B batch, C channels of the picture, h features of a state, H height, W width
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from genloom.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
 from genloom.hyper import hp
-from genloom.nn.causal import Causal, Own, pointwise
+from genloom.nn.causal import Causal, Own, Places, pointwise
 from genloom.nn.cellwise import CachedDiagonal, CachedRow
 from genloom.nn.dense import full_precision
 from genloom.nn.recurrent import by_diagonals, by_rows, scan
@@ -48,13 +48,13 @@ class PixelRNNHyper(AutoregressiveHyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """The blind spot mended, Adam, averaged weights."""
-        return cls(whole=True, optimizer="adam", rate=4e-3, beta2=0.99, clip=1.0, warmup=2000, batch=32, shadow=5000.0)
+        """The blind spot mended, states told where they are, Adam, averaged weights."""
+        return cls(whole=True, waves=6, optimizer="adam", rate=3e-3, beta2=0.99, clip=1.0, warmup=2000, shadow=5000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(features=12, layers=2, head=24, whole=True, optimizer="adam", rate=8e-3, beta2=0.99, clip=1.0,
+        return cls(features=12, layers=2, head=24, whole=True, waves=4, optimizer="adam", rate=8e-3, beta2=0.99, clip=1.0,
                    batch=32, shadow=2000.0)  # fmt: skip
 
 
@@ -95,18 +95,22 @@ def look(own: Any, x: Tensor) -> Tensor:
 class Network(nn.Module):
     """x `[B, C, H, W]` in [-1, 1] to logits `[B, C * outputs, H, W]`."""
 
-    def __init__(self, hyper: PixelRNNHyper, channels: int, outputs: int) -> None:
+    def __init__(self, hyper: PixelRNNHyper, dims: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
-        width = 2 * hyper.features
+        channels, width = dims[0], 2 * hyper.features
         self.extra = int(hyper.whole and hyper.kind == "diagonal")
         self.first = Causal(channels, width, 3, channels, itself=False)
+        self.place = Places((dims[1], dims[2] + self.extra), hyper.waves, width) if hyper.waves else None
         self.layers = nn.ModuleList(Recurrent(hyper.features, hyper.kind, channels) for _ in range(hyper.layers))
         self.head = pointwise(width, hyper.head, channels)
         self.out = pointwise(hyper.head, channels * outputs, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         with full_precision(x):
-            h = self.first(F.pad(x, (0, self.extra))).permute(2, 3, 0, 1).contiguous()
+            h = self.first(F.pad(x, (0, self.extra)))
+            if self.place is not None:
+                h = h + self.place()
+            h = h.permute(2, 3, 0, 1).contiguous()
             for layer in self.layers:
                 h = layer(h)
             h = h[:, : x.shape[3]].permute(2, 3, 0, 1)
@@ -122,7 +126,7 @@ class PixelRNN(Autoregressive):
     def __init__(self, hyper: PixelRNNHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         self.check_parts(features=hyper.features, head=hyper.head)
-        self.network = Network(hyper, self.channels, self.outputs)
+        self.network = Network(hyper, (self.channels, self.height, self.width), self.outputs)
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         return self.network(x).unflatten(1, (self.channels, -1))

@@ -51,6 +51,7 @@ class VAEHyper(LevelHyper, Descent):
     z: int = hp(20, "width of the latent code", low=1)
     decoder: Literal["bernoulli", "gaussian", "logistic"] = hp("bernoulli", "the law of a pixel given z")
     beta: float = hp(1.0, "weight of the KL in the objective", low=0)
+    path: bool = hp(False, "leave the posterior's own score, which is zero on average, out of the gradient")
     draws: int = hp(1, "draws of z; more than one trains on the importance-weighted bound", low=1)
     optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("adagrad", "descends the bound")
     rate: float = hp(0.02, "learning rate", low=0)
@@ -127,7 +128,8 @@ class VAE(Levelled, Latent, Scores, Infers):
             return
         z = reparameterised(mu, logvar)
         likelihood = self.likelihood(levels, z).mean()
-        loss = self.hyper.beta * kl - likelihood + self.prior_on_weights()  # eq. (10)
+        cost = path_divergence(mu, logvar, z).mean() if self.hyper.path else kl
+        loss = self.hyper.beta * cost - likelihood + self.prior_on_weights()  # eq. (10)
         yield Move("coders", loss, {"likelihood": likelihood, "kl": kl, "elbo": likelihood - kl})
 
     def prior_on_weights(self) -> Tensor | float:
@@ -230,6 +232,15 @@ class VAE(Levelled, Latent, Scores, Infers):
 def divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     """Return KL(N(mu, exp logvar) | N(0, 1)) `[B]` in nats. Kingma & Welling 2013, appendix B."""
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+
+
+def path_divergence(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
+    """Return log q(z|x) - log p(z) `[B]` at a draw z from q, whose gradient comes by way of z alone.
+
+    Where q is the posterior that gradient is zero, and not only on average. Roeder et al. 2017, 1703.09194.
+    """
+    mu, logvar = mu.detach(), logvar.detach()
+    return 0.5 * (z.square() - (z - mu).square() / logvar.exp() - logvar).sum(-1)
 
 
 def logistic_levels(levels: Tensor, mean: Tensor, log_scale: Tensor | None, count: int) -> Tensor:

@@ -96,6 +96,28 @@ class Causal(nn.Module):
         return F.conv2d(F.pad(x, (reach, reach, reach, 0)), weight, self.own.bias)
 
 
+class Places(nn.Module):
+    """A bias for each place `[outputs, H, W]`: a learnt sum of products of a cosine down and one across; zero at first.
+
+    Kernels see a place only where the border is in their reach; this tells it everywhere.
+
+    Args:
+        waves: cosines in either direction, of 0 to `waves - 1` half periods.
+    """
+
+    waves: Tensor
+
+    def __init__(self, size: tuple[int, int], waves: int, outputs: int) -> None:
+        super().__init__()
+        halves = torch.arange(waves) * torch.pi
+        down, across = (torch.cos((torch.arange(n)[:, None] + 0.5) / n * halves) for n in size)
+        self.register_buffer("waves", (down[:, None, :, None] * across[:, None]).flatten(2), persistent=False)
+        self.weight = nn.Parameter(torch.zeros(outputs, waves**2))
+
+    def forward(self) -> Tensor:
+        return F.linear(self.waves, self.weight).permute(2, 0, 1)
+
+
 def pointwise(inputs: int, outputs: int, groups: int) -> Own:
     """Return a 1x1 convolution that keeps the order of the channel groups (mask B)."""
     return Own(inputs, outputs, 0, groups)

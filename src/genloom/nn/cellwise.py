@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.autoregressive import Incremental
-from genloom.nn.pixelwise import Linear, Rows, Window
+from genloom.nn.pixelwise import Linear, Rows, Window, placed
 from genloom.nn.recurrent import cell, gates_
 
 
@@ -44,6 +44,7 @@ class CachedRecurrent(Incremental):
         self.maps = like.new_zeros(len(self.layers), self.width, n, self.ups.shape[2])
         self.weights = self.cell_weights()
         self.fresh = True
+        self.place, self.row = network.place, 0
 
     def cell_weights(self) -> Tensor:
         """Return the weights `[L, what is to the left + 2h, 4h]` of a cell."""
@@ -65,7 +66,9 @@ class CachedRecurrent(Incremental):
         if not self.fresh:
             for column in range(self.last, self.width):
                 self.pixel(column)
-        self.first_base = (self.above.row(self.pixels.push(self.first.whole())) + self.first.bias).unbind()
+        base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
+        self.first_base = placed(base, self.place, self.row).unbind()
+        self.row += 1
         self.rows_above()
         self.fresh = False
 

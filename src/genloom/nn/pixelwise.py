@@ -66,6 +66,11 @@ class Linear:
         return torch.addmm(self.bias, x, self.weight)
 
 
+def placed(row: Tensor, place: Any, number: int) -> Tensor:
+    """Return a row of a map `[W, B, C]` with the bias of its places added, where there are any."""
+    return row if place is None else row + place()[:, number].t()[:, None]
+
+
 class CachedPlain(Incremental):
     """The plain PixelCNN."""
 
@@ -75,6 +80,8 @@ class CachedPlain(Incremental):
         like = first.own.weight
         self.first, self.above = Window(first.own, n, width, like), first.above
         self.pixels = Rows(n, channels, first.above.rows, width, like)
+        self.place = network.place
+        self.row = 0
         self.blocks = list(network.blocks)
         self.windows = [Window(block.causal.own, n, width, like) for block in self.blocks]
         self.rows = [
@@ -85,7 +92,9 @@ class CachedPlain(Incremental):
         self.head, self.out = Linear(network.head), Linear(network.out)
 
     def begin_row(self) -> None:
-        self.base = (self.above.row(self.pixels.push(self.first.whole())) + self.first.bias).unbind()
+        base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
+        self.base = placed(base, self.place, self.row).unbind()
+        self.row += 1
         self.bases = [
             (block.causal.above.row(rows.push(window.whole())) + window.bias).unbind()
             for block, rows, window in zip(self.blocks, self.rows, self.windows, strict=True)
@@ -114,23 +123,24 @@ class CachedGated(Incremental):
         self.rows = [
             Rows(n, layer.vertical.in_channels, layer.vertical.kernel_size[0], width, like) for layer in self.layers
         ]
-        self.labels = [
-            None if layer.label is None else layer.label(y)[:, :, None, None].chunk(2, 1) for layer in self.layers
-        ]
+        self.biases = [list(layer.biases(y)) for layer in self.layers]
+        self.row = 0
         self.mix = [Linear(layer.mix) for layer in self.layers]
         self.head, self.out = Linear(network.head), Linear(network.out)
 
     def begin_row(self) -> None:
         v = self.windows[0].whole()  # of the picture: the row above
         self.bases = []
-        for layer, rows, label, window in zip(self.layers, self.rows, self.labels, self.windows, strict=True):
+        for layer, rows, biases, window in zip(self.layers, self.rows, self.biases, self.windows, strict=True):
             v = layer.vertical(F.pad(rows.push(v), (layer.reach, layer.reach)))  # [B, 2F, 1, W]
             base = layer.link(v) + window.bias[:, None, None]
-            if label is not None:
-                v, base = v + label[0], base + label[1]
+            for of_v, of_h in biases:
+                row = self.row % of_v.shape[2]  # of a label there is one for all rows
+                v, base = v + of_v[:, :, row, None], base + of_h[:, :, row, None]
             self.bases.append(base[:, :, 0].permute(2, 0, 1).contiguous().unbind())
             a, b = v.chunk(2, 1)
             v = torch.tanh(a) * torch.sigmoid(b)
+        self.row += 1
 
     def see(self, column: int, x: Tensor) -> None:
         self.windows[0].put(column, x)

@@ -1,0 +1,76 @@
+"""Starting from another run's weights: `genloom fit --from RUN`."""
+
+import dataclasses
+import json
+
+import pytest
+import torch
+
+import genloom
+from genloom.cli.app import run as command
+from genloom.data import Options, load_pictures
+from genloom.errors import InputError
+from genloom.run import Run
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "origin"
+    return genloom.fit("vae", "digits", folder, preset="tiny", examples=640, hyper={"z": 5})
+
+
+def weights(run):
+    return genloom.load(run).state_dict()
+
+
+def test_a_training_starts_at_the_averaged_weights_of_another(origin, tmp_path):
+    still = genloom.fit("vae", "digits", tmp_path / "still", start=origin.folder, examples=64, hyper={"rate": 0})
+    assert all(torch.equal(value, weights(origin)[name]) for name, value in weights(still).items())
+    moved = genloom.fit("vae", "digits", tmp_path / "moved", start=origin.folder, examples=64)
+    assert not torch.equal(weights(moved)["encoder.0.weight"], weights(origin)["encoder.0.weight"])
+    own = genloom.fit("vae", "digits", tmp_path / "own", preset="tiny", examples=64, hyper={"rate": 0, "z": 5})
+    assert not torch.equal(weights(own)["encoder.0.weight"], weights(origin)["encoder.0.weight"])
+
+
+def test_what_the_weights_belong_with_comes_along(origin, tmp_path):
+    digits = load_pictures("digits", Options())
+    bright = dataclasses.replace(digits, pixels=255 - digits.pixels, fingerprint="another")
+    run = genloom.fit("vae", bright, tmp_path / "bright", start=origin.folder, examples=64)
+    assert torch.equal(weights(run)["offset"], weights(origin)["offset"])  # not the new data's mean
+
+
+def test_the_record_tells_the_whole_way_and_a_run_goes_on(origin, tmp_path):
+    first = genloom.fit("vae", "digits", tmp_path / "a", start=origin.folder, examples=128)
+    assert first.record["hyper"] == origin.record["hyper"] and first.record["preset"] == "tiny"
+    start = first.record["start"]
+    assert (start["run"], start["examples"]) == (str(origin.folder), 640)
+    second = genloom.fit("vae", "digits", tmp_path / "b", start=first.folder, examples=64)
+    assert second.record["start"]["examples"] == 640 + 128
+    again = genloom.fit("vae", "digits", tmp_path / "a", start=origin.folder, examples=256)
+    straight = genloom.fit("vae", "digits", tmp_path / "c", start=origin.folder, examples=256)
+    assert all(torch.equal(value, weights(straight)[name]) for name, value in weights(again).items())
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(origin, tmp_path, capsys):
+    out = tmp_path / "out"
+    for model, options, says in [
+        ("autoencoder", {}, "is a run of vae"),
+        ("vae", {"preset": "modern"}, "leave out --preset"),
+        ("vae", {"hyper": {"z": 6}}, "does not fit"),
+        ("vae", {"size": 16}, "does not fit"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            genloom.fit(model, "digits", out, start=origin.folder, examples=64, **options)
+    assert command(["fit", "vae", "digits", "-o", str(out), "--from", str(tmp_path / "none")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_pictures_are_brought_to_the_size_of_the_run(origin, tmp_path):
+    from PIL import Image
+
+    for i in range(8):
+        Image.new("RGB", (20 + i, 16), ("black", "white")[i % 2]).save(tmp_path / f"{i}.png")
+    run = genloom.fit("vae", tmp_path, tmp_path / "run", start=origin.folder, examples=16, batch=4)
+    assert run.record["shape"] == {**origin.record["shape"], "classes": run.record["shape"]["classes"]}
+    assert json.loads((Run.open(run.folder).folder / "run.json").read_text())["start"]["checkpoint"] == "000000000640"
