@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from genloom import Run
 from genloom.tools import evidence
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,3 +19,28 @@ def record(name: str, figures: dict[str, Any], **rest: Any) -> None:
     """Write docs/evidence/<name>.json and print its figures; `rest` as `genloom.tools.evidence.record` takes it."""
     evidence.record(name, figures, folder=FOLDER, **rest)
     print(json.dumps(figures, indent=1))
+
+
+def stretches(run: Run) -> list[Run]:
+    """Return the runs through which a training went, each started from the one before."""
+    start = run.record.get("start")
+    return [*stretches(Run.open(start["run"])), run] if start else [run]
+
+
+def before(run: Run) -> dict[str, Any]:
+    """Return the examples and CPU seconds that were spent before a run, in those it started from."""
+    return run.record.get("start", {"examples": 0, "cpu_seconds": 0.0})
+
+
+def spent(run: Run) -> dict[str, Any]:
+    """Return the figures of what a training cost, from its first weights on."""
+    state = run.state(run.last_checkpoint())  # type: ignore[arg-type]
+    return {
+        "examples": state["examples"] + before(run)["examples"],
+        "training_cpu_seconds": round(state["cpu_seconds"] + before(run)["cpu_seconds"], 1),
+    }
+
+
+def commands(run: Run) -> str:
+    """Return the commands that trained a run, in their order."""
+    return "; ".join(stretch.record["command"] for stretch in stretches(run))

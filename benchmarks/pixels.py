@@ -12,7 +12,7 @@ import time
 
 import torch
 
-from benchmarks.evidence import FOLDER, record
+from benchmarks.evidence import FOLDER, before, commands, record, spent, stretches
 from genloom import Run, load
 from genloom.api import count_weights
 from genloom.data import Options
@@ -39,13 +39,11 @@ def main() -> None:
                              channels=dims["channels"]))  # fmt: skip
     rows = likelihood_rows(model, test)
     nats, bits = (next(f for name, f in rows.items() if name.startswith(kind)) for kind in ("log", "bits"))
-    state = run.state(run.last_checkpoint())
     figures = {
         "nats": [-nats.value, -nats.high, -nats.low],
         "bits_per_dim": [bits.value, bits.low, bits.high],
         "parameters": count_weights(model),
-        "examples": state["examples"],
-        "training_cpu_seconds": round(state["cpu_seconds"], 1),
+        **spent(run),
     }
     before = time.process_time()
     samples = draw(model, 64, seed=1)
@@ -53,17 +51,18 @@ def main() -> None:
     if arguments.picture:
         write(model, samples, str(FOLDER.parent / "models" / f"{arguments.picture}.png"))
     record(arguments.name, figures, seed=info["plan"]["seed"],
-           cpu_seconds=state["cpu_seconds"] + time.process_time() - began, notes=nats.protocol,
-           training=info["command"], curve=curve(run))  # fmt: skip
+           cpu_seconds=figures["training_cpu_seconds"] + time.process_time() - began, notes=nats.protocol,
+           training=commands(run), curve=curve(run))  # fmt: skip
 
 
 def curve(run: Run, points: int = 16) -> list[list[float]]:
     """Return [CPU seconds, examples, nats on fresh training batches since the last point], evenly over the training."""
-    lines = [line for line in run.history() if "nats" in line["notes"]]
+    lines = [(line["cpu_seconds"] + before(stretch)["cpu_seconds"], line["examples"] + before(stretch)["examples"],
+              line["notes"]["nats"]) for stretch in stretches(run) for line in stretch.history()
+             if "nats" in line["notes"]]  # fmt: skip
     size = -(-len(lines) // points)
     parts = [lines[i : i + size] for i in range(0, len(lines), size)]
-    return [[round(part[-1]["cpu_seconds"], 1), part[-1]["examples"],
-             round(statistics.mean(line["notes"]["nats"] for line in part), 2)] for part in parts]  # fmt: skip
+    return [[round(part[-1][0], 1), part[-1][1], round(statistics.mean(nats for *_, nats in part), 2)] for part in parts]
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.evidence import FOLDER, record
+from benchmarks.evidence import FOLDER, commands, record, spent
 from genloom import Run, load, load_data
 from genloom.api import count_weights
 from genloom.data import Options
@@ -47,7 +47,6 @@ def measure(run: Run, draws: int, pictures: int) -> tuple[Any, dict[str, Any]]:
     gain = mean_figure(torch.cat(gains), "")
     error = math.hypot(elbo.high - elbo.value, gain.high - gain.value)
     weighted = -elbo.value - gain.value
-    state = run.state(run.last_checkpoint())  # type: ignore[arg-type]
     return model, {
         "elbo": [-elbo.value, -elbo.high, -elbo.low],
         f"iw{draws}": [weighted, weighted - error, weighted + error],
@@ -55,8 +54,7 @@ def measure(run: Run, draws: int, pictures: int) -> tuple[Any, dict[str, Any]]:
         "kl": float(divergence(mu, logvar).mean()),
         "active_codes": int((mu.var(0) > ACTIVE).sum()),
         "parameters": count_weights(model),
-        "examples": state["examples"],
-        "training_cpu_seconds": round(state["cpu_seconds"], 1),
+        **spent(run),
     }
 
 
@@ -75,7 +73,7 @@ def main() -> None:
     began = time.process_time()
     run = Run.open(arguments.run)
     model, figures = measure(run, arguments.draws, arguments.pictures)
-    training = {"training": run.record["command"]}
+    training = {"training": commands(run)}
     cost = figures["training_cpu_seconds"]
     if arguments.picture:
         write(model, draw(model, 64, seed=1), str(FOLDER.parent / "models" / f"{arguments.picture}.png"))
@@ -83,7 +81,7 @@ def main() -> None:
         mlp = Run.open(arguments.mlp)
         _, found = measure(mlp, arguments.draws, arguments.pictures)
         figures |= {f"mlp_{name}": value for name, value in found.items()}
-        training["training_mlp"] = mlp.record["command"]
+        training["training_mlp"] = commands(mlp)
         cost += found["training_cpu_seconds"]
     record(arguments.name, figures, seed=run.record["plan"]["seed"], cpu_seconds=cost + time.process_time() - began,
            notes=f"minus nats; {model.coding}; elbo on all test pictures, the gain of {arguments.draws} draws over it on "

@@ -19,7 +19,7 @@ LAYERS = [
     {"models", "data"},
     {"deal", "seat", "checkpoint", "machine", "interrupt", "catalogue"},
     {"run"},
-    {"health", "measures"},
+    {"health", "measures", "origin"},
     {"trainer"},
     {"api"},
     {"tools"},

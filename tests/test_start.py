@@ -66,6 +66,17 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(origin, tmp_pat
     assert not out.exists()
 
 
+def test_a_table_starts_from_itself_alone(tmp_path):
+    for name, factor in (("a", 1), ("b", 3)):
+        rows = "\n".join(f"{i * 37 % 61 * factor},{i % 7}" for i in range(60))
+        (tmp_path / f"{name}.csv").write_text(f"x,y\n{rows}\n")
+    run = genloom.fit("gain", tmp_path / "a.csv", tmp_path / "run", preset="tiny", examples=64, batch=32)
+    again = genloom.fit("gain", tmp_path / "a.csv", tmp_path / "more", start=run.folder, examples=64, batch=32)
+    assert again.record["start"]["examples"] == 64
+    with pytest.raises(InputError, match="another table"):
+        genloom.fit("gain", tmp_path / "b.csv", tmp_path / "no", start=run.folder, examples=64, batch=32)
+
+
 def test_pictures_are_brought_to_the_size_of_the_run(origin, tmp_path):
     from PIL import Image
 

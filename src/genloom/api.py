@@ -33,8 +33,9 @@ from genloom.machine import Precision, pick_device, pick_precision, processor
 from genloom.measures.holes import HeldOut
 from genloom.measures.light import LightJudge
 from genloom.model import Dataset, Model
+from genloom.origin import Origin
 from genloom.run import Run
-from genloom.shape import ImageShape, Shape
+from genloom.shape import Shape
 from genloom.trainer import Plan, Report, Score, play
 
 DEFAULT_MINUTES = 10.0
@@ -83,7 +84,7 @@ class Session:
     plan: Plan
     threads: int
     record: dict[str, Any]
-    weights: Path | None = None
+    origin: Origin | None = None
 
     def play(self, score: Score | None = None) -> Iterator[Report]:
         """Train, or go on where the run folder already has a checkpoint; yield reports.
@@ -100,7 +101,9 @@ class Session:
         torch.set_num_threads(self.threads)
         try:
             with Interrupt() as interrupt:
-                yield from play(model, self.data, run, self.plan, score, interrupt.asked, self.weights)
+                yield from play(
+                    model, self.data, run, self.plan, score, interrupt.asked, self.origin.give if self.origin else None
+                )
         finally:
             torch.set_num_threads(before)
 
@@ -114,14 +117,13 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     check_numbers(request)
     start_processes(request.device)
     model_class = find_model(request.model)
-    origin = open_origin(request)
-    hyper = model_class.Hyper.from_json(origin.record["hyper"]) if origin else model_class.Hyper.preset(request.preset)
+    origin = Origin.open(request.start, request.model, request.preset) if request.start else None
+    hyper = origin.hyper(model_class.Hyper) if origin else model_class.Hyper.preset(request.preset)
     hyper = hyper.with_values(request.hyper)
     if request.batch is not None and hasattr(hyper, "batch"):
         hyper = hyper.with_values({"batch": request.batch})  # schedules that count updates must know
     device = pick_device(request.device)
-    like = Shape.from_json(origin.record["shape"]) if origin else None
-    data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress, like)
+    data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress, origin)
     budget = request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES
     hyper = model_class.settle(hyper, data)
     plan = Plan(
@@ -141,11 +143,11 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     )
     if isinstance(data, ImageData) and fits_beside_training(data, device):
         data = data.to(device)
-    weights = weights_of(origin) if origin else None
-    with torch.device("cpu" if weights else "meta"):
+    with torch.device("cpu" if origin else "meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
-    if weights:
-        read_weights(model, read_tensors(weights), weights, growing=True)
+    if origin:
+        origin.refuse_other_columns(data.shape)
+        origin.give(model)
     if len(data) < 2:
         named = request.data if isinstance(request.data, str | os.PathLike) else "the data"
         raise InputError(f"{named} holds a single example: a generative model needs many")
@@ -153,40 +155,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     threads = request.threads or (1 if count_weights(model) < SMALL else torch.get_num_threads())
     record = make_record(request, hyper, data, plan, threads)
     if origin:
-        record |= {"preset": origin.record["preset"], "start": start_record(origin)}
-    return Session(request, model_class, hyper, data, plan, threads, record, weights)
-
-
-def open_origin(request: Request) -> Run | None:
-    """Return the run to start from, or None; InputError where it is another model's."""
-    if request.start is None:
-        return None
-    run = Run.open(request.start)
-    model, preset = run.record["model"], run.record["preset"]
-    if model != request.model:
-        raise InputError(f"{request.start} is a run of {model}, which {request.model} cannot start from")
-    if request.preset not in ("paper", preset):
-        raise InputError(f"--from {request.start} brings its own hyper-parameters: leave out --preset {request.preset}")
-    return run
-
-
-def weights_of(run: Run, checkpoint: str = "last") -> Path:
-    """Return the file of a checkpoint's averaged weights, or of its weights where it has no others."""
-    folder = run.checkpoint(checkpoint)
-    shadow = folder / "shadow.safetensors"
-    return shadow if shadow.exists() else folder / "model.safetensors"
-
-
-def start_record(origin: Run) -> dict[str, Any]:
-    """Return what `run.json` says of the run that a training started from: its examples and seconds, all told."""
-    checkpoint = origin.checkpoint("last")
-    state, before = origin.state(checkpoint), origin.record.get("start", {})
-    return {
-        "run": str(origin.folder),
-        "checkpoint": checkpoint.name,
-        "examples": state["examples"] + before.get("examples", 0),
-        "cpu_seconds": state["cpu_seconds"] + before.get("cpu_seconds", 0.0),
-    }
+        record |= {"preset": origin.preset, "start": origin.to_json()}
+    return Session(request, model_class, hyper, data, plan, threads, record, origin)
 
 
 def check_numbers(request: Request) -> None:
@@ -213,18 +183,15 @@ def count_weights(model: Model) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-def open_data(request: Request, model_class: type[Model], progress: Progress, like: Shape | None = None) -> Dataset:
+def open_data(request: Request, model_class: type[Model], progress: Progress, origin: Origin | None) -> Dataset:
     """Load the request's data in a size that the model takes; the first process decodes, the others wait.
 
-    Args:
-        like: the shape of a run to start from, whose pictures' size and channels hold where the request says nothing.
+    Where a run to start from is given, its size and channels hold unless the request says others.
     """
-    size, channels = (request.size, request.size) if request.size else None, request.channels
-    if isinstance(like, ImageShape):
-        size, channels = size or (like.height, like.width_px), channels or like.channels  # type: ignore[assignment]
+    size = (request.size, request.size) if request.size else origin.size if origin else None
     options = Options(
         size=size,
-        channels=channels,
+        channels=request.channels or (origin.channels if origin else None),
         crop=request.crop,
         flip=request.flip,
         skip_broken=request.skip_broken,
@@ -335,7 +302,7 @@ def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: st
         InputError: there is no such run or checkpoint, or it is cut short or another model's.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    path, record = weights_of(run, checkpoint), run.record
+    path, record = run.weights(checkpoint), run.record
     model_class = find_model(record["model"])
     model = model_class(model_class.Hyper.from_json(record["hyper"]), Shape.from_json(record["shape"]))
     read_weights(model, read_tensors(path), path)

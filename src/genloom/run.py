@@ -138,6 +138,12 @@ class Run:
             raise InputError(f"{self.folder} has no {name} checkpoint yet; give its `genloom fit` command again")
         return folder
 
+    def weights(self, checkpoint: str = "last") -> Path:
+        """Return the file of a checkpoint's averaged weights, or of its weights where it has no others."""
+        folder = self.checkpoint(checkpoint)
+        shadow = folder / "shadow.safetensors"
+        return shadow if shadow.exists() else folder / "model.safetensors"
+
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, or None."""
         found = self.checkpoints()

@@ -26,6 +26,7 @@ from genloom.run import Run
 from genloom.seat import Seat, Shadowed
 
 Score = Callable[[Model], tuple[str, float]]  # a measure of a model by name, lower is better
+Start = Callable[[Model], None] | None
 WATCH_ROUNDS = 16  # gradient norms are read once in so many rounds
 
 
@@ -91,7 +92,7 @@ def play(
     plan: Plan,
     score: Score | None = None,
     stop: Callable[[], bool] = lambda: False,
-    start: Path | None = None,
+    start: Start = None,
 ) -> Iterator[Report]:
     """Train `model` on `data` in the folder of `run`, from its last checkpoint where it has one.
 
@@ -99,7 +100,7 @@ def play(
         score: a cheap measure of the shadowed model, as (name, value), lower is better, taken at each
             checkpoint; it decides what `best.json` names.
         stop: asked between rounds; once true, training saves and ends.
-        start: a file of weights from which a run without checkpoint begins, or None for the model's own.
+        start: gives a model the weights from which a run without checkpoint begins, or None for its own.
 
     Raises:
         InputError: the batch is larger than the data or cannot be cut as asked.
@@ -118,9 +119,8 @@ def play(
 class Table:
     """The state of one training: seats, clock, and what has been noted since the last report."""
 
-    def __init__(
-        self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None, start: Path | None = None
-    ) -> None:
+    def __init__(self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None,
+                 start: Start = None) -> None:  # fmt: skip
         self.model, self.data, self.run, self.plan, self.score = model, data, run, plan, score
         self.world = dist.get_world_size() if dist.is_initialized() else 1
         self.rank = dist.get_rank() if self.world > 1 else 0
@@ -133,7 +133,7 @@ class Table:
         if last is None:
             model.study(data)
             if start is not None:
-                read_weights(model, read_tensors(start), start, growing=True)
+                start(model)
         self.model.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.seats = {player.name: Seat(player, model, self.world) for player in model.players()}
         self.past_seconds, self.past_cpu, self.score_cpu, self.phase_index = 0.0, 0.0, 0.0, 0
