@@ -46,9 +46,9 @@ def influence(model):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 5), (3, 3)])
-def test_no_value_sees_itself_or_a_later_one(kind, channels, levels):
-    seen = influence(small(kind, channels, levels=levels, features=24, head=24))
+@pytest.mark.parametrize(("channels", "levels", "features"), [(1, 2, 24), (1, 5, 24), (3, 3, 24), (3, 3, 16), (3, 2, 23)])
+def test_no_value_sees_itself_or_a_later_one(kind, channels, levels, features):
+    seen = influence(small(kind, channels, levels=levels, features=features, head=32))  # widths three need not divide
     assert not seen.triu().any()
     assert seen.any(1)[1:].all()  # every value but the first sees something
 
@@ -236,9 +236,7 @@ def test_pictures_between_the_levels_are_refused_with_the_option_that_helps():
             small(binarise="dynamic").log_prob(torch.full((1, 1, 6, 6), value))
 
 
-def test_colour_needs_three_parts():
-    with pytest.raises(InputError, match="three divides"):
-        small(channels=3, features=16)
+def test_labels_are_for_the_gated_kind_and_labelled_data():
     with pytest.raises(InputError, match="--conditional"):
         small("plain", conditional=True, classes=("a", "b"))
 

@@ -97,13 +97,12 @@ class Session:
         run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
         meet()
         score = score or HeldOut.for_data(self.data) or LightJudge.for_model(model, self.data, self.plan.seed)
+        start = self.origin.give if self.origin else None
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
             with Interrupt() as interrupt:
-                yield from play(
-                    model, self.data, run, self.plan, score, interrupt.asked, self.origin.give if self.origin else None
-                )
+                yield from play(model, self.data, run, self.plan, score, interrupt.asked, start)
         finally:
             torch.set_num_threads(before)
 

@@ -48,13 +48,6 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
         self.outputs = 1 if self.levels == 2 else self.levels  # logits of one value
         self.watch: Callable[[range], Iterable[int]] = lambda rows: rows  # a progress bar around the rows drawn
 
-    def check_parts(self, **widths: int) -> None:
-        """Raise InputError where colour pictures meet widths that cannot be cut into a part for each channel."""
-        for name, width in widths.items():
-            if width % self.channels:
-                raise InputError(f"colour pictures need a --hyper.{name} that three divides, one part a channel, such as "
-                                 f"{width + 3 - width % 3}")  # fmt: skip
-
     # -- training ----------------------------------------------------------------------------------
 
     def players(self) -> Sequence[Player]:

@@ -180,7 +180,6 @@ class PixelCNN(Autoregressive):
         super().__init__(hyper, shape)
         if hyper.conditional and (hyper.kind == "plain" or not shape.classes):
             raise InputError("--conditional needs labelled data and --hyper.kind gated")
-        self.check_parts(features=hyper.features, head=hyper.head)
         self.network: PlainNet | GatedNet
         dims = (self.channels, self.height, self.width)
         if hyper.kind == "gated":

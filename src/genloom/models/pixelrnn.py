@@ -125,7 +125,6 @@ class PixelRNN(Autoregressive):
 
     def __init__(self, hyper: PixelRNNHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        self.check_parts(features=hyper.features, head=hyper.head)
         self.network = Network(hyper, (self.channels, self.height, self.width), self.outputs)
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:

@@ -18,7 +18,7 @@ def group_mask(outputs: int, inputs: int, groups: int, itself: bool, gates: int 
     """Return `[outputs, inputs]`, 1 where an output channel may see an input channel of the same pixel.
 
     Args:
-        groups: equal parts into which channels are cut, in order; 1 for grey pictures.
+        groups: parts, as equal as can be, into which channels are cut, in order; 1 for grey pictures.
         itself: whether a group sees its own (mask B) or only those before it (mask A).
         gates: how often the cut is repeated over the outputs, for layers that make several maps at once.
     """
