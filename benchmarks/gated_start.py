@@ -1,4 +1,4 @@
-"""What places and the start of the weights are worth to a gated PixelCNN: the same short training, three times.
+"""What the start of the weights, places and dilations are worth to a gated PixelCNN: the same short training, each time.
 
     python -m benchmarks.gated_start --record
 
@@ -25,13 +25,18 @@ from genloom.models.pixelcnn import GatedNet, PixelCNN
 from genloom.trainer import Plan, play
 
 SOURCE = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
-VARIANTS = {"torch_start": (0, True), "our_start": (0, False), "our_start_and_places": (6, False)}
+VARIANTS: dict[str, tuple[int, tuple[int, ...], bool]] = {
+    "torch_start": (0, (1,), True),
+    "our_start": (0, (1,), False),
+    "and_places": (6, (1,), False),
+    "and_dilations": (6, (1, 2, 4), False),
+}
 
 
-def build(waves: int, torchs: bool, examples: int, shape: Any) -> PixelCNN:
+def build(waves: int, dilations: tuple[int, ...], torchs: bool, examples: int, shape: Any) -> PixelCNN:
     """Return a net with or without places, its weights started as torch starts convolutions or as genloom does."""
     torch.manual_seed(0)
-    values = {"features": 32, "layers": 7, "waves": waves, "levels": 2, "anneal": examples}
+    values = {"features": 32, "layers": 7, "waves": waves, "dilations": dilations, "levels": 2, "anneal": examples}
     model = PixelCNN(PixelCNN.Hyper.preset("modern").with_values(values), shape)
     assert isinstance(model.network, GatedNet)
     for layer in model.network.layers if torchs else []:
@@ -69,8 +74,8 @@ def main() -> None:
     train, test = (load_pictures(str(SOURCE), Options(split=split)) for split in ("train", "test"))
     x = test.batch(torch.arange(0, len(test), 5))["x"]
     figures: dict[str, Any] = {}
-    for name, (waves, torchs) in VARIANTS.items():
-        model = build(waves, torchs, arguments.examples, train.shape)
+    for name, (waves, dilations, torchs) in VARIANTS.items():
+        model = build(waves, dilations, torchs, arguments.examples, train.shape)
         varying = signal(model)
         plan = Plan(examples=arguments.examples, batch=16, precision=pick_precision("auto", torch.device("cpu")))
         before = time.process_time()

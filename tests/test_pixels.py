@@ -173,6 +173,18 @@ def test_the_vertical_stack_carries_the_picture_down():
     assert 0.05 < float(varying.std()) < 1
 
 
+def test_dilated_kernels_see_further_and_are_sampled_as_they_are_scored():
+    options = {"height": 12, "width": 9, "layers": 3, "head": 24}
+    near, far = (influence(small("gated", dilations=d, **options)) for d in ((1,), (1, 2, 4)))
+    assert not far.triu().any()
+    first = 4  # a pixel of the first row
+    deepest = [int(seen[:, first].nonzero().max()) // 9 for seen in (near, far)]
+    assert deepest[0] == 3 + 3 and deepest[1] == min(11, 3 + 1 + 2 + 4)  # the first kernel's three rows, then the layers'
+    model = small("gated", dilations=(1, 2, 4), **options)
+    a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
+    assert torch.equal(a, b)
+
+
 def test_labels_reach_both_methods():
     model = small("gated", classes=("a", "b", "c"), conditional=True)
     given = torch.tensor([0, 1, 2, 2])

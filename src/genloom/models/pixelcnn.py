@@ -11,8 +11,9 @@ vertical one's map before its gate; tanh and sigmoid gates; labels as a bias bef
 What differs from the papers: masks are made by crop and shift, so that what must not be seen is never computed
 (`nn/causal.py`); the learning rate, which the first paper sets by hand, and the width on MNIST, which it does not print,
 are ours, and so is how weights start; grey pictures may have any number of levels. `modern` is the gated net with Adam,
-averaged weights, a clipped gradient and `waves`: the first layer is told where a pixel lies, which kernels see only near
-the border.
+averaged weights, a clipped gradient, `waves` (the first layer is told where a pixel lies, which kernels see only near the
+border) and `dilations` (taps of the vertical kernels further apart, after Yu & Koltun 2015, 1511.07122, which reach further
+for the same work).
 """
 
 # B batch, C channels of the picture, F features, L levels, H height, W width
@@ -47,14 +48,17 @@ class PixelCNNHyper(AutoregressiveHyper):
     features: int = hp(64, "channels h of the inner convolutions; maps between blocks have 2h (plain) or h (gated)", low=3)
     layers: int = hp(15, "residual blocks or gated layers after the first", low=1)
     kernel: Literal[3, 5, 7] = hp(3, "size of the kernels after the first, which is 7x7")
+    dilations: tuple[int, ...] = hp(
+        (1,), "steps between taps of the vertical kernels, layer by layer, repeated; gated alone", low=1
+    )
     head: int = hp(32, "channels of the last but one layer", low=3)
     conditional: bool = hp(False, "give labels to every gate; gated alone")
 
     @classmethod
     def modern(cls) -> Self:
-        """Gated stacks told where they are, Adam, averaged weights."""
-        return cls(kind="gated", layers=10, waves=6, optimizer="adam", rate=3e-3, beta2=0.99, clip=1.0, warmup=2000,
-                   shadow=5000.0)  # fmt: skip
+        """Gated stacks that reach far and are told where they are, Adam, averaged weights."""
+        return cls(kind="gated", layers=9, dilations=(1, 2, 4), waves=6, optimizer="adam", rate=2e-3, beta2=0.99, clip=1.0,
+                   warmup=2000, shadow=5000.0)  # fmt: skip
 
     @classmethod
     def tiny(cls) -> Self:
@@ -105,11 +109,13 @@ class Gated(nn.Module):
     The first layer takes the picture as both, and sees nothing of a pixel itself.
     """
 
-    def __init__(self, inputs: int, features: int, reach: int, groups: int, classes: int, first: bool) -> None:
+    def __init__(
+        self, inputs: int, features: int, reach: int, groups: int, classes: int, first: bool, dilation: int = 1
+    ) -> None:
         super().__init__()
-        self.first, self.reach = first, reach
+        self.first, self.far = first, reach * dilation
         rows = reach if first else reach + 1  # later v already lie strictly above
-        self.vertical = nn.Conv2d(inputs, 2 * features, (rows, 2 * reach + 1))
+        self.vertical = nn.Conv2d(inputs, 2 * features, (rows, 2 * reach + 1), dilation=dilation)
         self.link = nn.Conv2d(2 * features, 2 * features, 1)
         self.own = Own(inputs, 2 * features, reach, groups, itself=not first, gates=2)
         self.mix = pointwise(features, features, groups)
@@ -138,7 +144,7 @@ class Gated(nn.Module):
 
     def down(self, v: Tensor) -> Tensor:
         """Return the vertical map before its gate `[B, 2F, H, W]`: rows above, and from the second layer on v's own."""
-        padded = F.pad(v, (self.reach, self.reach, self.reach, 0))
+        padded = F.pad(v, (self.far, self.far, self.far, 0))
         return self.vertical(padded[:, :, :-1] if self.first else padded)
 
 
@@ -159,7 +165,9 @@ class GatedNet(nn.Module):
         if hyper.waves:
             first.place = Places(dims[1:], hyper.waves, 4 * width)
         self.layers = nn.ModuleList([first])
-        self.layers.extend(Gated(width, width, reach, channels, classes, first=False) for _ in range(hyper.layers))
+        for i in range(hyper.layers):
+            dilation = hyper.dilations[i % len(hyper.dilations)]
+            self.layers.append(Gated(width, width, reach, channels, classes, first=False, dilation=dilation))
         self.head = pointwise(width, hyper.head, channels)
         self.out = pointwise(hyper.head, channels * outputs, channels)
 

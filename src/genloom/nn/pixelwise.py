@@ -121,7 +121,7 @@ class CachedGated(Incremental):
         self.windows = [Window(layer.own, n, width, like) for layer in self.layers]
         # The first layer sees rows above alone; the others see their own row of v as well.
         self.rows = [
-            Rows(n, layer.vertical.in_channels, layer.vertical.kernel_size[0], width, like) for layer in self.layers
+            Rows(n, layer.vertical.in_channels, layer.far + (not layer.first), width, like) for layer in self.layers
         ]
         self.biases = [list(layer.biases(y)) for layer in self.layers]
         self.row = 0
@@ -132,7 +132,7 @@ class CachedGated(Incremental):
         v = self.windows[0].whole()  # of the picture: the row above
         self.bases = []
         for layer, rows, biases, window in zip(self.layers, self.rows, self.biases, self.windows, strict=True):
-            v = layer.vertical(F.pad(rows.push(v), (layer.reach, layer.reach)))  # [B, 2F, 1, W]
+            v = layer.vertical(F.pad(rows.push(v), (layer.far, layer.far)))  # [B, 2F, 1, W]
             base = layer.link(v) + window.bias[:, None, None]
             for of_v, of_h in biases:
                 row = self.row % of_v.shape[2]  # of a label there is one for all rows
