@@ -48,9 +48,7 @@ class PixelCNNHyper(AutoregressiveHyper):
     features: int = hp(64, "channels h of the inner convolutions; maps between blocks have 2h (plain) or h (gated)", low=3)
     layers: int = hp(15, "residual blocks or gated layers after the first", low=1)
     kernel: Literal[3, 5, 7] = hp(3, "size of the kernels after the first, which is 7x7")
-    dilations: tuple[int, ...] = hp(
-        (1,), "steps between the taps of vertical kernels, layer by layer; gated alone", low=1
-    )
+    dilations: tuple[int, ...] = hp((1,), "steps between the taps of vertical kernels, layer by layer; gated alone", low=1)
     head: int = hp(32, "channels of the last but one layer", low=3)
     conditional: bool = hp(False, "give labels to every gate; gated alone")
 
