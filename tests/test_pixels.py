@@ -115,19 +115,26 @@ def test_samples_follow_the_enumerated_distribution():
     assert float(chi) < int(common.sum()) + 4 * (2 * int(common.sum())) ** 0.5
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 7), (3, 4)])
-def test_cached_sampling_equals_naive_and_what_is_scored(kind, channels, levels):
-    model = small(kind, channels, height=5, width=7, levels=levels)
+def sampled_as_scored(model):
+    """Assert that both methods draw the same, from the logits by which it is scored; return the levels drawn."""
     a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
     assert torch.equal(a, b)
     code = model.code(a)
     step = model.cached(code, None)
+    channels, height, width = model.shape.dims
     with torch.no_grad():
         whole = model.logits(model.inputs(code))
-        for row, column, channel in itertools.product(range(5), range(7), range(channels)):
+        for row, column, channel in itertools.product(range(height), range(width), range(channels)):
             found = step(row, column, channel, True)
             assert torch.allclose(found, whole[:, channel, :, row, column], atol=1e-5)
+    return code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 7), (3, 4)])
+def test_cached_sampling_equals_naive_and_what_is_scored(kind, channels, levels):
+    model = small(kind, channels, height=5, width=7, levels=levels)
+    sampled_as_scored(model)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -136,15 +143,9 @@ def test_places_are_told_when_scored_and_when_sampled(kind, channels):
     model = small(kind, channels, height=5, width=7, waves=3, features=24, head=24)
     assert not influence(model).triu().any()
     model = small(kind, channels, height=5, width=7, waves=3, features=24, head=24)
-    a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
-    assert torch.equal(a, b)
-    code = model.code(a)
-    step = model.cached(code, None)
+    code = sampled_as_scored(model)
     with torch.no_grad():
-        whole = model.logits(model.inputs(code))
-        for row, column, channel in itertools.product(range(5), range(7), range(channels)):
-            assert torch.allclose(step(row, column, channel, True), whole[:, channel, :, row, column], atol=1e-5)
-        before = whole.clone()
+        before = model.logits(model.inputs(code))
         for module in model.modules():
             if isinstance(module, Places):
                 module.weight.zero_()
@@ -181,8 +182,7 @@ def test_dilated_kernels_see_further_and_are_sampled_as_they_are_scored():
     deepest = [int(seen[:, first].nonzero().max()) // 9 for seen in (near, far)]
     assert deepest[0] == 3 + 3 and deepest[1] == min(11, 3 + 1 + 2 + 4)  # the first kernel's three rows, then the layers'
     model = small("gated", dilations=(1, 2, 4), **options)
-    a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
-    assert torch.equal(a, b)
+    sampled_as_scored(model)
 
 
 def test_labels_reach_both_methods():

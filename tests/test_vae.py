@@ -49,6 +49,18 @@ def test_path_divergence_is_the_divergence_and_silent_at_the_posterior():
             assert all(g.abs().max() < 1e-6 for g in torch.autograd.grad(bound.sum(), (mu, logvar)))  # of a single draw
 
 
+def test_the_path_gradient_is_for_one_draw_and_another_loss():
+    with pytest.raises(InputError, match="one draw"):
+        small(path=True, draws=5)
+    x = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0)).round()
+    losses = []
+    for path in (False, True):
+        model = small(path=path)
+        torch.manual_seed(3)
+        losses.append(float(next(model.round(iter([{"x": x}]), Clock())).loss.detach()))
+    assert losses[0] != losses[1]
+
+
 @pytest.mark.parametrize("scale", [-7.0, -2.0, 5.0])
 @pytest.mark.parametrize("mean", [-0.5, 0.0, 0.3, 1.0, 1.7])
 def test_logistic_levels_sum_to_one(scale, mean):

@@ -34,7 +34,7 @@ class AutoregressiveHyper(LevelHyper, Descent):
 
     optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("rmsprop", "descends the likelihood")
     batch: int = hp(16, "examples a batch", low=1)
-    waves: int = hp(0, "cosines down and across that tell a pixel where it lies, 0 for none", low=0)
+    waves: int = hp(0, "cosines down and across that tell a pixel where it lies, 0 for none", low=0, high=32)
 
 
 class Autoregressive(Levelled, Samples, Scores, Completes):

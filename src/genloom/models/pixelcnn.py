@@ -186,6 +186,8 @@ class PixelCNN(Autoregressive):
         super().__init__(hyper, shape)
         if hyper.conditional and (hyper.kind == "plain" or not shape.classes):
             raise InputError("--conditional needs labelled data and --hyper.kind gated")
+        if not hyper.dilations:
+            raise InputError("--hyper.dilations takes one number at least, such as 1")
         self.network: PlainNet | GatedNet
         dims = (self.channels, self.height, self.width)
         if hyper.kind == "gated":

@@ -12,7 +12,8 @@ weights. The bound is per picture and in nats, and beta multiplies the KL litera
 What the paper leaves open is ours: the rate, 0.02, of the three it tries, z of 20 of its five, N(0, 0.01) read as a standard
 deviation. What differs from it: log-variances are kept within [-10, 10]; besides Bernoulli pixels and Gaussian ones with a
 learnt scale there are discretised logistic ones for grey levels (Kingma et al. 2016, 1606.04934, appendix); `draws` above
-1 trains on the importance-weighted bound of Burda et al. 2015 (1509.00519).
+1 trains on the importance-weighted bound of Burda et al. 2015 (1509.00519),
+and `path` takes the gradient of Roeder et al. 2017 (1703.09194); the paper has neither.
 """
 
 # B batch, K draws, C channels, D = C H W values, z latent width
@@ -86,6 +87,8 @@ class VAE(Levelled, Latent, Scores, Infers):
         if hyper.decoder == "bernoulli" and self.levels != 2:
             raise InputError(f"a Bernoulli decoder needs black and white pictures, these have {self.levels} levels: say "
                              "--hyper.binarise dynamic, or --hyper.decoder logistic")  # fmt: skip
+        if hyper.path and hyper.draws > 1:
+            raise InputError("--hyper.path is for the bound of one draw: leave out --hyper.draws or --hyper.path")
         size = (self.height, self.width)
         if hyper.net == "conv":
             self.encoder: nn.Module = ConvEncoder(self.channels, size, hyper.features, 2 * hyper.z)
