@@ -63,6 +63,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(origin, tmp_pat
             genloom.fit(model, "digits", out, start=origin.folder, examples=64, **options)
     assert command(["fit", "vae", "digits", "-o", str(out), "--from", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
+    assert command(["fit", "vae", "digits", "-o", str(out), "--from", ""]) == 2  # a variable of the shell that is not set
     assert not out.exists()
 
 

@@ -116,7 +116,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     check_numbers(request)
     start_processes(request.device)
     model_class = find_model(request.model)
-    origin = Origin.open(request.start, request.model, request.preset) if request.start else None
+    origin = None if request.start is None else Origin.open(request.start, request.model, request.preset)
     hyper = origin.hyper(model_class.Hyper) if origin else model_class.Hyper.preset(request.preset)
     hyper = hyper.with_values(request.hyper)
     if request.batch is not None and hasattr(hyper, "batch"):
