@@ -1,6 +1,7 @@
 """The trainer: who moves, what a batch is, how a run goes on."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -118,10 +119,25 @@ def test_the_shadow_has_its_half_life(tmp_path):
     before = shadow.clone()
     with torch.no_grad():
         value.add_(1.0)
-    seat.follow(Clock(examples=100))
+    seat.last_examples = 10_000
+    seat.follow(Clock(examples=10_100))
     assert torch.allclose(shadow, before + 0.5, atol=1e-6)
-    seat.follow(Clock(examples=200))
+    seat.follow(Clock(examples=10_200))
     assert torch.allclose(shadow, before + 0.75, atol=1e-6)
+
+
+def test_the_shadow_of_a_short_run_has_forgotten_its_first_weights():
+    model = Duel(shadow=1e9)
+    seat = Seat(model.players()[0], model, 1)
+    (value, shadow) = next(iter(seat.shadow.items()))
+    before = shadow.clone()
+    with torch.no_grad():
+        value.add_(1.0)
+    seat.last_examples = 500
+    for examples in range(501, 1001):
+        seat.follow(Clock(examples=examples))
+    half_lives = math.log(2) / 0.1  # the integral of 1 / (0.1 t) from 500 to 1000
+    assert torch.allclose(shadow, before + 1 - 0.5**half_lives, atol=1e-4)
 
 
 def test_clipping_bounds_the_step(tmp_path):

@@ -39,7 +39,7 @@ class Player:
         optimizer: builds the optimizer from the parameters.
         schedule: the optimizer's settings, such as `lr`, as a pure function of the clock.
         clip: largest norm of the gradient, or None.
-        shadow: half-life, in examples, of the averaged weights used for sampling, or None.
+        shadow: half-life, in examples, of the averaged weights used for sampling, or None; early on it is shorter.
     """
 
     name: str

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from genloom.model import Clock, Model, Player
 
+RAMP = 0.1  # the half-life is at most this share of the examples dealt, or a short run would keep its first weights
+
 
 class Seat:
     """One player while it trains. Only the trainer uses this."""
@@ -59,7 +61,8 @@ class Seat:
     def follow(self, clock: Clock) -> None:
         """Move the shadow towards the weights by the examples dealt since the last time."""
         if self._shadow and self.player.shadow is not None:
-            weight = 1 - 0.5 ** ((clock.examples - self.last_examples) / self.player.shadow)
+            half_life = min(self.player.shadow, RAMP * clock.examples)
+            weight = 1 - 0.5 ** ((clock.examples - self.last_examples) / half_life)
             with torch.no_grad():
                 torch._foreach_lerp_(list(self._shadow.values()), list(self._shadow), weight)
         self.last_examples = clock.examples
