@@ -232,6 +232,14 @@ def test_certify_catches_planted_defects_of_a_vae(flat, monkeypatch):
     assert not next(iter(bounds(model))).holds
 
 
+def test_a_walk_over_rows_is_refused(tmp_path, capsys):
+    (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(f"{i},{i % 7}" for i in range(90)))
+    run = genloom.fit("gain", tmp_path / "t.csv", tmp_path / "run", preset="tiny", examples=64, device="cpu")
+    for what in ("--axes", "--reconstructions", "--manifold"):
+        assert command(["walk", str(run.folder), what, "-o", str(tmp_path / "a.png")]) == 2
+        assert "walk draws pictures" in capsys.readouterr().err
+
+
 def test_an_autoencoder_has_nothing_to_certify(run, capsys):
     assert command(["certify", str(run)]) == 2
     assert "no likelihood" in capsys.readouterr().err

@@ -106,12 +106,17 @@ def test_the_command_goes_both_ways(tmp_path, capsys):
     to_picture(x[0]).save(tmp_path / "x.png")
     assert command(["compress", run, str(tmp_path / "x.png"), "--label", "0", "-o", glz]) == 0
     assert command(["compress", run, glz, "-o", str(tmp_path / "back.png")]) == 0
+    Image.new("RGB", (8, 8), (0, 16, 0)).save(tmp_path / "colour.png")
+    Image.fromarray(np.full((8, 8), 4097, np.uint16)).save(tmp_path / "deep.png")
     before, after = (np.asarray(Image.open(tmp_path / name)) for name in ("x.png", "back.png"))
     assert np.array_equal(before, after)
     for arguments, says in (
         ([str(tmp_path / "x.png"), "-o", glz], "--label"),
         ([str(tmp_path / "x.png"), "--label", "0", "-o", "x.zip"], "x.glz"),
         ([str(tmp_path / "nowhere.glz"), "-o", back], "nowhere.glz"),
+        ([glz, "-o", str(tmp_path / "back.jpg")], "lose nothing"),
+        ([str(tmp_path / "colour.png"), "--label", "0", "-o", glz], "would lose something"),
+        ([str(tmp_path / "deep.png"), "--label", "0", "-o", glz], "would lose something"),
         ([str(tmp_path / "run" / "run.json"), "--label", "0", "-o", glz], "cannot be read"),
     ):
         assert command(["compress", run, *arguments]) == 2

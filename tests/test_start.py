@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(origin, tmp_pat
         ("autoencoder", {}, "is a run of vae"),
         ("vae", {"preset": "modern"}, "leave out --preset"),
         ("vae", {"hyper": {"z": 6}}, "does not fit"),
-        ("vae", {"size": 16}, "does not fit"),
+        ("vae", {"size": 16, "hyper": {"levels": 256}}, "does not fit"),
     ]:
         with pytest.raises(InputError, match=says):
             genloom.fit(model, "digits", out, start=origin.folder, examples=64, **options)

@@ -20,7 +20,7 @@ from torch import Tensor
 from genloom.capabilities import Completes, Samples, Scores
 from genloom.errors import InputError
 from genloom.hyper import hp
-from genloom.levels import LevelHyper, Levelled, level_log_prob
+from genloom.levels import LevelHyper, Levelled, checked, level_log_prob
 from genloom.model import Batch, Clock, Move, Player
 from genloom.schedules import Descent
 from genloom.shape import Shape
@@ -103,9 +103,17 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
 
         Exact where the unknown pixels come after all known ones in raster order; elsewhere each pixel is drawn
         given the earlier ones alone.
+
+        Raises:
+            InputError: these are no pictures of the model's size, `known` has another, or a model with labels got none.
         """
-        filled = self.pictures(self.fill(self.code(x.cpu()), ~known, given, temperature, generator, "cached")).cpu()
-        return torch.where(known, x.cpu(), filled)
+        x, known = checked(x, self.shape), known.cpu().bool()
+        if tuple(known.shape) != (self.height, self.width):
+            raise InputError(f"the mask is {list(known.shape)}, the pictures {self.height}x{self.width}")
+        if given is None and self.conditional:
+            raise InputError("this model was trained with labels: give those of the pictures")
+        levels = self.code(x, generator)
+        return torch.where(known, x, self.pictures(self.fill(levels, ~known, given, temperature, generator, "cached")).cpu())
 
     @torch.no_grad()
     def fill(

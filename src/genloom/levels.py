@@ -37,24 +37,47 @@ class LevelHyper(Hyper):
     )
 
     def settled(self, data: Dataset) -> Self:
-        """Return these values with the number of levels settled."""
+        """Return these values with the number of levels settled.
+
+        Raises:
+            InputError: pixels of the data lie between the levels asked for.
+        """
         if self.binarise != "none":
             return replace(self, levels=2)
-        return self if self.levels else replace(self, levels=count_levels(data))
+        if self.levels == MOST_LEVELS:
+            return self
+        values = values_of(data)
+        if self.levels:
+            refuse_between(values / 255, self.levels)
+        return replace(self, levels=self.levels or least_levels(values))
 
 
-def count_levels(data: Dataset) -> int:
-    """Return the least number of evenly spaced levels that holds the pixels of (up to 10,000 examples of) the data."""
-    index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
+def values_of(data: Dataset) -> Tensor:
+    """Return which of 0 ... 255 the data's pixels take, as far as it needs to know: up to where only 256 levels will do."""
     found = torch.zeros(256, dtype=torch.bool)
-    for part in index.split(1000):
-        found[(data.batch(part)["x"] * 255).round().long().flatten()] = True
-    values = found.nonzero().flatten().double()
+    for part in torch.arange(len(data)).split(1000):
+        found[(checked(data.batch(part)["x"], data.shape) * 255).round().long().flatten()] = True
+        if least_levels(found.nonzero()) == MOST_LEVELS:
+            break
+    return found.nonzero().flatten()
+
+
+def least_levels(values: Tensor) -> int:
+    """Return the least number of evenly spaced levels that holds these of 0 ... 255."""
     for levels in range(2, MOST_LEVELS):
-        steps = values / 255 * (levels - 1)
-        if bool(((steps.round() / (levels - 1) * 255).round() == values).all()):
+        steps = (values.double() / 255 * (levels - 1)).round()
+        if bool(((steps / (levels - 1) * 255).round() == values).all()):
             return levels
     return MOST_LEVELS
+
+
+def refuse_between(x: Tensor, levels: int) -> None:
+    """Raise InputError where values in [0, 1] lie further between the levels than the rounding to a byte explains."""
+    steps = x * (levels - 1)
+    if bool((steps - steps.round()).abs().max() > 0.51 * (levels - 1) / 255):
+        what = "black and white" if levels == 2 else f"{levels} levels"
+        raise InputError(f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
+                         "(or threshold), or with --hyper.levels 256")  # fmt: skip
 
 
 class Levelled(Model):
@@ -64,16 +87,22 @@ class Levelled(Model):
 
     def __init__(self, hyper: LevelHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if not isinstance(shape, ImageShape):
-            raise InputError(f"{type(self).__name__} makes pictures, not {shape.describe()}")
-        if shape.channels not in (1, 3):
-            raise InputError(f"{type(self).__name__} takes grey or colour pictures; say --channels 1 or --channels 3")
-        self.levels = hyper.levels or MOST_LEVELS
+        self.check_shape(shape)
+        self.levels = 2 if hyper.binarise != "none" else hyper.levels or MOST_LEVELS
         self.channels, self.height, self.width = shape.dims
+
+    @classmethod
+    def check_shape(cls, shape: Shape) -> None:
+        """Raise InputError where these are no pictures of one or three channels."""
+        if not isinstance(shape, ImageShape):
+            raise InputError(f"{cls.__name__} makes pictures, not {shape.describe()}")
+        if shape.channels not in (1, 3):
+            raise InputError(f"{cls.__name__} takes grey or colour pictures; say --channels 1 or --channels 3")
 
     @classmethod
     def settle(cls, hyper: Hyper, data: Dataset) -> Hyper:
         assert isinstance(hyper, LevelHyper)
+        cls.check_shape(data.shape)
         return hyper.settled(data)
 
     @property
@@ -92,13 +121,9 @@ class Levelled(Model):
             return (torch.rand(x.shape, generator=generator).to(x.device) < x).long()
         if self.hyper.binarise == "threshold":
             return (x > 0.5).long()
-        steps = x * (self.levels - 1)
-        levels = steps.round()
-        if not x.is_meta and bool((steps - levels).abs().max() > 0.51 * (self.levels - 1) / 255):
-            what = "black and white" if self.levels == 2 else f"{self.levels} levels"
-            raise InputError(f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
-                             "(or threshold), or with --hyper.levels 256")  # fmt: skip
-        return levels.long()
+        if not x.is_meta:
+            refuse_between(x, self.levels)
+        return (x * (self.levels - 1)).round().long()
 
     def pictures(self, levels: Tensor) -> Tensor:
         """Return pictures in [0, 1] of levels."""
@@ -117,9 +142,13 @@ class Levelled(Model):
         x = checked(x, self.shape)
         if self.hyper.binarise != "dynamic":
             return self.code(x).to(self.device)
-        seeds = [EVALUATION_SEED + zlib.crc32(picture.numpy().tobytes()) for picture in x.contiguous()]
-        draws = [self.code(picture, torch.Generator().manual_seed(seed)) for picture, seed in zip(x, seeds, strict=True)]
+        draws = [self.code(picture, torch.Generator().manual_seed(seed_of(picture))) for picture in x]
         return torch.stack(draws).to(self.device)
+
+
+def seed_of(picture: Tensor) -> int:
+    """Return the seed of a picture's own draws, so that its likelihood is the same in any batch."""
+    return EVALUATION_SEED + zlib.crc32(picture.cpu().contiguous().numpy().tobytes())
 
 
 def checked(x: Tensor, shape: Shape) -> Tensor:

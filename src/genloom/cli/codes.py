@@ -25,7 +25,8 @@ def codes_command(
 ) -> None:
     """Write the picture and say what it shows."""
     model, path = load(run, checkpoint), Path(out)
-    assert isinstance(model.shape, ImageShape)
+    if not isinstance(model.shape, ImageShape):
+        raise InputError(f"walk draws pictures, this run gives {model.shape.describe()}")
     if path.suffix != ".png":
         raise InputError(f"this is a picture, name it so: -o {path.stem or what}.png")
     if what == "manifold":

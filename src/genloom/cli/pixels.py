@@ -66,6 +66,21 @@ def said(x: Tensor) -> str:
     return f"{len(x)} picture{'' if len(x) == 1 else 's'}"
 
 
+def write_unpacked(model: Model, source: str, out: str) -> Tensor:
+    """Write the pictures of a .glz and return them."""
+    if not out.endswith((".png", ".npy", "/")):
+        raise InputError(f"pictures come back as .png, .npy or FOLDER/, which lose nothing, not as {out}")
+    pictures = unpack(model, Path(source).read_bytes())
+    if not out.endswith(".png"):
+        write(model, pictures, out)
+    elif len(pictures) == 1:  # itself, not a sheet of one
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        to_picture(pictures[0]).save(out)
+    else:
+        raise InputError(f"{source} holds {len(pictures)} pictures: name a folder, -o {Path(out).stem}/, or an .npy")
+    return pictures
+
+
 def compress_command(run: str, source: str, out: str, label: str | None, checkpoint: str) -> None:
     """Write a .glz of pictures, or the pictures of a .glz."""
     model = load(run, checkpoint)
@@ -73,14 +88,7 @@ def compress_command(run: str, source: str, out: str, label: str | None, checkpo
         if source.endswith(".glz"):
             if label is not None:
                 raise InputError("a .glz knows its label: leave --label away")
-            pictures = unpack(model, Path(source).read_bytes())
-            if out.endswith((".npy", "/")):
-                write(model, pictures, out)
-            elif len(pictures) == 1:  # itself, not a sheet of one
-                Path(out).parent.mkdir(parents=True, exist_ok=True)
-                to_picture(pictures[0]).save(out)
-            else:
-                raise InputError(f"{source} holds {len(pictures)} pictures: name a folder, -o {Path(out).stem}/, or an .npy")
+            pictures = write_unpacked(model, source, out)
             console.print(f"{said(pictures)} in {out}, as they were", soft_wrap=True)
             return
         if not out.endswith(".glz"):

@@ -61,7 +61,8 @@ class RandomFeatures:
         self.mean, self.scale = raw.mean(0), raw.std(0).clamp_min(1e-6)
 
     def maps(self, x: Tensor) -> Tensor:
-        """Two strided random convolutions, pooled to 4x4."""
+        """Two strided random convolutions, pooled to 4x4; pictures smaller than 4x4 are padded to it."""
+        x = F.pad(x, (0, max(0, 4 - x.shape[3]), 0, max(0, 4 - x.shape[2])))
         h = F.leaky_relu(F.conv2d(x * 2 - 1, self.first, stride=2, padding=1), 0.2)
         return F.adaptive_avg_pool2d(F.leaky_relu(F.conv2d(h, self.second, stride=2, padding=1), 0.2), 4)
 

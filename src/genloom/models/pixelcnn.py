@@ -188,6 +188,8 @@ class PixelCNN(Autoregressive):
             raise InputError("--conditional needs labelled data and --hyper.kind gated")
         if not hyper.dilations:
             raise InputError("--hyper.dilations takes one number at least, such as 1")
+        if hyper.kind == "plain" and set(hyper.dilations) != {1}:
+            raise InputError("--hyper.dilations is the gated kind's: say --hyper.kind gated or --hyper.dilations 1")
         self.network: PlainNet | GatedNet
         dims = (self.channels, self.height, self.width)
         if hyper.kind == "gated":

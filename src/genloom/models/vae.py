@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from genloom.capabilities import Infers, Latent, Scores
 from genloom.errors import InputError
 from genloom.hyper import hp
-from genloom.levels import LevelHyper, Levelled
+from genloom.levels import LevelHyper, Levelled, seed_of
 from genloom.model import Batch, Clock, Dataset, Move, Player
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian, reparameterised, stack
 from genloom.schedules import Descent
@@ -78,6 +78,7 @@ class VAE(Levelled, Latent, Scores, Infers):
     Hyper = VAEHyper
     hyper: VAEHyper
     offset: Tensor
+    examples: Tensor  # of the training set
     law = "gaussian"
     conditional = False
     bound = f"iw-{SCORED_DRAWS}"
@@ -89,6 +90,8 @@ class VAE(Levelled, Latent, Scores, Infers):
                              "--hyper.binarise dynamic, or --hyper.decoder logistic")  # fmt: skip
         if hyper.path and hyper.draws > 1:
             raise InputError("--hyper.path is for the bound of one draw: leave out --hyper.draws or --hyper.path")
+        if hyper.beta != 1 and hyper.draws > 1:
+            raise InputError("--hyper.beta is for the bound of one draw: leave out --hyper.draws or --hyper.beta")
         size = (self.height, self.width)
         if hyper.net == "conv":
             self.encoder: nn.Module = ConvEncoder(self.channels, size, hyper.features, 2 * hyper.z)
@@ -98,6 +101,7 @@ class VAE(Levelled, Latent, Scores, Infers):
             self.decoder = stack([hyper.z, *hyper.hidden[::-1], shape.width], hyper.activation)
             self.start()
         self.register_buffer("offset", torch.zeros(shape.dims))
+        self.register_buffer("examples", torch.tensor(1), persistent=hyper.decay > 0)
         self.log_scale = nn.Parameter(torch.full((self.channels, 1, 1), -2.0)) if hyper.decoder != "bernoulli" else None
 
     def start(self) -> None:
@@ -111,12 +115,13 @@ class VAE(Levelled, Latent, Scores, Infers):
                 nn.init.zeros_(module.bias)
 
     def study(self, data: Dataset) -> None:
-        """Take the mean picture of (up to 10,000 examples of) the data."""
+        """Take the number of examples, and the mean picture of (up to 10,000 of) them."""
+        self.examples.fill_(len(data))
         if self.hyper.centred:
             index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
             sums = [data.batch(part)["x"].sum(0) for part in index.split(1000)]
-            mean = (torch.stack(sums).sum(0) / len(index)).clamp(0.001, 0.999)
-            self.offset.copy_(mean.logit())
+            mean = self.squeeze(torch.stack(sums).sum(0) / len(index))
+            self.offset.copy_(mean.clamp(0.001, 0.999).logit())
 
     def players(self) -> Sequence[Player]:
         return [self.hyper.player("coders", self)]
@@ -136,11 +141,11 @@ class VAE(Levelled, Latent, Scores, Infers):
         yield Move("coders", loss, {"likelihood": likelihood, "kl": kl, "elbo": likelihood - kl})
 
     def prior_on_weights(self) -> Tensor | float:
-        """Minus the log of the Gaussian prior on the weights, a share of it for each of MNIST's 60,000 examples."""
+        """Minus the log of the Gaussian prior on the weights, a share of it for each example. Eq. (8)."""
         if self.hyper.decay == 0:
             return 0.0
         square = torch.stack([p.square().sum() for p in self.parameters()]).sum()
-        return 0.5 * self.hyper.decay / 60_000 * square
+        return 0.5 * self.hyper.decay / self.examples * square
 
     # -- the two conditional laws ------------------------------------------------------------------
 
@@ -165,6 +170,16 @@ class VAE(Levelled, Latent, Scores, Infers):
         law = logistic_levels if self.hyper.decoder == "logistic" else dequantised_gaussian
         return law(levels, out.sigmoid(), self.log_scale, self.levels)
 
+    def squeeze(self, x: Tensor) -> Tensor:
+        """Return pictures on the scale of the decoder's mean: a Gaussian's levels are the middles of bins within (0, 1)."""
+        return (x * (self.levels - 1) + 0.5) / self.levels if self.hyper.decoder == "gaussian" else x
+
+    def stretch(self, mean: Tensor) -> Tensor:
+        """Return pictures of the decoder's mean, the inverse of `squeeze`, kept within [0, 1]."""
+        if self.hyper.decoder != "gaussian":
+            return mean
+        return ((mean * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
+
     # -- bounds ------------------------------------------------------------------------------------
 
     def elbo(self, x: Tensor) -> Tensor:
@@ -174,15 +189,17 @@ class VAE(Levelled, Latent, Scores, Infers):
         return self.likelihood(levels, reparameterised(mu, logvar)) - divergence(mu, logvar)
 
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; the same at every call."""
+        """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; a picture's draws are always the same."""
         if given is not None:
             raise InputError("labels are given, but this model was trained without")
-        noise = torch.randn(SCORED_DRAWS, 1, self.hyper.z, generator=torch.Generator().manual_seed(0)).to(self.device)
         levels = self.evaluated(x)
-        with torch.no_grad():
-            return self.log_weights(levels, *self.posterior(levels), SCORED_DRAWS, noise).logsumexp(0) - math.log(
-                SCORED_DRAWS
-            )
+        bounds = []
+        with torch.no_grad(), torch.random.fork_rng():
+            mu, logvar = self.posterior(levels)
+            for i, picture in enumerate(levels):
+                torch.manual_seed(seed_of(picture))
+                bounds.append(self.weighted(picture[None], mu[i : i + 1], logvar[i : i + 1], SCORED_DRAWS))
+        return torch.cat(bounds)
 
     @torch.no_grad()
     def importance(self, x: Tensor, draws: int, at_once: int = 64) -> Tensor:
@@ -196,12 +213,10 @@ class VAE(Levelled, Latent, Scores, Infers):
         """Return the importance-weighted bound `[B]`. Burda et al. 2015, eq. (8)."""
         return self.log_weights(levels, mu, logvar, draws).logsumexp(0) - math.log(draws)
 
-    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int, noise: Tensor | None = None) -> Tensor:
-        """Return log p(x, z) - log q(z|x) `[K, B]` of draws from q; `noise` `[K, 1, z]` is drawn unless given."""
-        mu, logvar = (v.expand(draws, *v.shape) for v in (mu, logvar))
-        noise = torch.randn_like(mu) if noise is None else noise
-        z = (mu + torch.exp(0.5 * logvar) * noise).flatten(0, 1)
-        mu, logvar = mu.flatten(0, 1), logvar.flatten(0, 1)
+    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int) -> Tensor:
+        """Return log p(x, z) - log q(z|x) `[K, B]` of draws from q."""
+        mu, logvar = (v.expand(draws, *v.shape).flatten(0, 1) for v in (mu, logvar))
+        z = reparameterised(mu, logvar)
         given = levels.expand(draws, *levels.shape).flatten(0, 1)
         log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         log_posterior = -0.5 * ((z - mu).square() / logvar.exp() + logvar + math.log(2 * math.pi)).sum(1)
@@ -214,7 +229,7 @@ class VAE(Levelled, Latent, Scores, Infers):
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the mean picture of codes: in [0, 1], not drawn."""
-        return self.raw(z).sigmoid()
+        return self.stretch(self.raw(z).sigmoid())
 
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance `[B, z]` of q(z|x) of pictures in [0, 1]."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,14 +17,15 @@ from genloom.errors import InputError
 from genloom.model import Model
 from genloom.shape import ImageShape
 
+EIGHT_BITS = ("1", "L", "P", "RGB", "LA", "PA", "RGBA")  # pillow's modes of up to 8 bits a channel, but CMYK and the like
 HALVES = ("top-half", "bottom-half", "left-half", "right-half")
 
 
-def read_picture(path: str, shape: ImageShape) -> Tensor:
+def read_picture(path: str, shape: ImageShape, lossless: bool = False) -> Tensor:
     """Return a picture file `[1, C, H, W]` in [0, 1] in the shape of a model; it must have that size.
 
     Raises:
-        InputError: it cannot be read or has another size.
+        InputError: it cannot be read or has another size; or, if `lossless`, the model's colours cannot hold it.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -33,9 +35,37 @@ def read_picture(path: str, shape: ImageShape) -> Tensor:
                 raise InputError(f"{path} is {image.height}x{image.width}, the model makes {shape.height}x{shape.width_px}: "
                                  "resize it to that first")  # fmt: skip
             pixels = convert(image, shape.channels, (shape.height, shape.width_px), crop=False)
+            if lossless and not holds(pixels, image):
+                tone = "grey" if shape.channels == 1 else "colour"
+                raise InputError(
+                    f"{path} would lose something: the model makes {tone} pictures of 8 bits, opaque and upright"
+                )
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from None
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+
+
+def holds(pixels: np.ndarray, image: Any) -> bool:
+    """Whether pixels `[H, W, C]` show exactly what the pillow image does."""
+    from PIL import Image
+
+    shown = Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).convert("RGBA")
+    return image.mode in EIGHT_BITS and np.array_equal(np.asarray(shown), np.asarray(image.convert("RGBA")))
+
+
+def labels_for(model: Model, label: str | None, n: int) -> Tensor | None:
+    """Return the label of each of `n` pictures for a model that takes labels, none for one without.
+
+    Raises:
+        InputError: the label is unknown, missing, or asked of a model without labels.
+    """
+    if not getattr(model, "conditional", False):
+        if label is not None:
+            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
+        return None
+    if label is None:
+        raise InputError("this model was trained with labels: name the picture's with --label")
+    return torch.full((n,), model.shape.label(label))
 
 
 def read_known(name: str, shape: ImageShape) -> Tensor:
@@ -72,10 +102,6 @@ def complete(model: Model, path: str, known: str, n: int, seed: int = 0, label: 
     x, mask = read_picture(path, model.shape), read_known(known, model.shape)
     if bool(mask.all()):
         raise InputError("every pixel is known: there is nothing to complete")
-    given = None
-    if label is not None:
-        if not getattr(model, "conditional", False):
-            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
-        given = torch.full((n,), model.shape.label(label))
+    given = labels_for(model, label, n)
     filled = model.complete(x.repeat(n, 1, 1, 1), mask, torch.Generator().manual_seed(seed), given=given)
     return torch.cat([torch.where(mask, x, torch.zeros_like(x)), filled]), is_exact(mask)

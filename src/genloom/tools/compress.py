@@ -24,7 +24,7 @@ from genloom.errors import InputError
 from genloom.levels import checked
 from genloom.model import Model
 from genloom.tools.coding import Decoder, Encoder, bounds_of
-from genloom.tools.complete import read_picture
+from genloom.tools.complete import labels_for, read_picture
 
 MAGIC = b"GLZ1"
 HEAD = struct.Struct("<4sI8sIHHHhI")  # magic, checksum of the rest, model, pictures, C, H, W, label, checksum of levels
@@ -135,17 +135,6 @@ def as_coder(model: Model) -> Autoregressive:
     return copy.deepcopy(model).double().cpu().eval()
 
 
-def labels_for(model: Autoregressive, label: str | None, n: int) -> Tensor | None:
-    """Return the label of every picture for a model that takes labels."""
-    if not model.conditional:
-        if label is not None:
-            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
-        return None
-    if label is None:
-        raise InputError("this model was trained with labels: name the picture's with --label")
-    return torch.full((n,), model.shape.label(label))
-
-
 def name_of(model: Autoregressive) -> bytes:
     """Return eight bytes that name exactly these weights."""
     digest = hashlib.blake2b(json.dumps(model.hyper.to_json(), sort_keys=True).encode(), digest_size=8)
@@ -167,7 +156,7 @@ def checksum(levels: Tensor) -> int:
 def read_pictures(path: str, model: Model) -> Tensor:
     """Read a picture, or an .npy of several `[N, C, H, W]` in [0, 1] as `sample` writes them."""
     if Path(path).suffix != ".npy":
-        return read_picture(path, model.shape)  # type: ignore[arg-type]
+        return read_picture(path, model.shape, lossless=True)  # type: ignore[arg-type]
     try:
         x = torch.from_numpy(np.load(path, allow_pickle=False))
     except (OSError, ValueError, TypeError, EOFError) as error:

@@ -165,7 +165,7 @@ def all_features(model: Any, study: Study) -> Iterator[tuple[str, tuple[Tensor, 
     mean = pixels[0].mean(0)
     with torch.random.fork_rng():
         torch.manual_seed(mix(0, 34))
-        _, _, axes = torch.pca_lowrank(pixels[0], min(PCA, pixels[0].shape[1] // 4 + 1), niter=4)
+        _, _, axes = torch.pca_lowrank(pixels[0], min(PCA, pixels[0].shape[1] // 4 + 1, len(pixels[0])), niter=4)
     yield f"PCA, {axes.shape[1]} axes", ((pixels[0] - mean) @ axes, (pixels[1] - mean) @ axes)
     yield "an untrained encoder", of(untrained.encode)
 
