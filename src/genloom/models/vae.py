@@ -189,7 +189,7 @@ class VAE(Levelled, Latent, Scores, Infers):
         return self.likelihood(levels, reparameterised(mu, logvar)) - divergence(mu, logvar)
 
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; a picture's draws are always the same."""
+        """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; the draws are a picture's own."""
         if given is not None:
             raise InputError("labels are given, but this model was trained without")
         levels = self.evaluated(x)
