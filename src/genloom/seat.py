@@ -60,7 +60,7 @@ class Seat:
 
     def follow(self, clock: Clock) -> None:
         """Move the shadow towards the weights by the examples dealt since the last time."""
-        if self._shadow and self.player.shadow is not None:
+        if self._shadow and self.player.shadow is not None and clock.examples > self.last_examples:
             half_life = min(self.player.shadow, RAMP * clock.examples)
             weight = 1 - 0.5 ** ((clock.examples - self.last_examples) / half_life)
             with torch.no_grad():
