@@ -19,6 +19,7 @@ from genloom.shape import ImageShape
 from genloom.tools import codes
 from genloom.tools.bounds import bounds
 from genloom.tools.certify import certify
+from genloom.tools.plot import curves, run_figure
 from genloom.tools.probe import balanced, plan, usual_counts
 
 SMALL = ImageShape(channels=1, height=8, width_px=8)
@@ -103,6 +104,14 @@ def blobs(n, seed=0):
 def test_heads_tell_blobs_apart(head):
     (x, y), (test, truth) = blobs(30), blobs(300, seed=1)
     assert float((head(x, y, test) == truth).float().mean()) > 0.99
+
+
+def test_the_curves_of_a_model_without_adversary_are_drawn(run):
+    shown = [ax for ax in run_figure(run, grids=0).axes if ax.axison]
+    assert [ax.get_title() for ax in shown] == ["error of what is made again or filled in"] and len(shown[0].lines) == 1
+    assert curves([{"examples": 5, "notes": {"kl": 2.0}, "score": ["KID", 0.5]}], ["kl", "elbo", "score"]) == {
+        "kl": [(5, 2.0)], "KID": [(5, 0.5)],
+    }  # fmt: skip
 
 
 def test_labels_propagate_along_the_data():

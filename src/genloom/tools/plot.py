@@ -13,6 +13,7 @@ from genloom.run import Run
 
 PANELS = (  # title, the notes drawn in it by the end of their names, limits
     ("losses, and likelihoods in nats", ("generator", "discriminator", "critic", "nats", "elbo", "bound", "kl"), None),
+    ("error of what is made again or filled in", ("rmse", "rmse_known", "error"), None),
     ("share called rightly by the discriminator", ("d_real", "d_fake"), (0, 1)),
     ("diversity of samples against real examples", ("diversity",), (0, 1.3)),
     ("light judge, on the averaged weights where there are any", ("score",), None),
@@ -46,29 +47,36 @@ def run_figure(run: Run, grids: int) -> Any:
         raise InputError(f"{run.folder} has nothing to show yet: its first report comes a few seconds after the start")
     drawn = sorted((run.folder / "samples").glob("*.png"))
     chosen = [drawn[round(i)] for i in np.linspace(0, len(drawn) - 1, min(grids, len(drawn)))] if drawn else []
-    page, axes = figure(2, [2.6, 2.6] + [4.8] * ((len(chosen) + 1) // 2))
-    examples = [line["examples"] for line in history]
-    for ax, (title, names, limits) in zip(axes.flat, PANELS, strict=False):
-        for name in names:
-            values = np.array([note(line, name) for line in history])
-            found = ~np.isnan(values)
-            if found.any():
-                label = next(line["score"][0] for line in history if "score" in line) if name == "score" else name
-                ax.plot(np.array(examples)[found], values[found], label=label, linewidth=1)
+    panels = [(title, found, limits) for title, names, limits in PANELS if (found := curves(history, names))]
+    if not panels:
+        players = [name.removeprefix("grad_") for name in history[-1]["notes"] if name.startswith("grad_")]
+        panels = [("losses", curves(history, players), None)]
+    rows = (len(panels) + 1) // 2
+    page, axes = figure(2, [2.6] * rows + [4.8] * ((len(chosen) + 1) // 2))
+    for ax, (title, found, limits) in zip(axes.flat, panels, strict=False):
+        for name, points in found.items():
+            ax.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="o" if len(points) == 1 else None)
         ax.set(title=title, xlabel="examples dealt", ylim=limits)
-        ax.legend(frameon=False, loc="best") if ax.lines else ax.set_axis_off()
-    mark_verdicts(axes.flat[2], history)
-    draw_grids(axes.flat[4:], chosen)
+        ax.legend(frameon=False, loc="best")
+        if "diversity" in found:
+            mark_verdicts(ax, history)
+    for ax in axes.flat[len(panels) : 2 * rows]:
+        ax.set_axis_off()
+    draw_grids(axes.flat[2 * rows :], chosen)
     record = run.record
     page.suptitle(f"{run.folder.name}: {record['model']} ({record['preset']}) on {record['data']['source']}")
     return page
 
 
-def note(line: dict[str, Any], name: str) -> float:
-    """Return a figure of a report, or not-a-number where it has none."""
-    if name == "score":
-        return line["score"][1] if "score" in line else np.nan
-    return line["notes"].get(name, np.nan)
+def curves(history: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+    """Return the points (examples, value) of each of these notes that was ever taken; the score under its own name."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for line in history:
+        notes = {**line["notes"], "score": line.get("score", ("", np.nan))[1]}
+        for name in names:
+            if np.isfinite(notes.get(name, np.nan)):
+                found.setdefault(line["score"][0] if name == "score" else name, []).append((line["examples"], notes[name]))
+    return found
 
 
 def mark_verdicts(ax: Any, history: Sequence[dict[str, Any]]) -> None:
