@@ -15,6 +15,7 @@ from genloom.measures.heads import HEADS, Graph, neighbours, scaled
 from genloom.model import Clock
 from genloom.models.autoencoder import Autoencoder
 from genloom.models.vae import VAE
+from genloom.run import Run
 from genloom.shape import ImageShape
 from genloom.tools import codes
 from genloom.tools.bounds import bounds
@@ -107,7 +108,7 @@ def test_heads_tell_blobs_apart(head):
 
 
 def test_the_curves_of_a_model_without_adversary_are_drawn(run):
-    shown = [ax for ax in run_figure(run, grids=0).axes if ax.axison]
+    shown = [ax for ax in run_figure(Run.open(run), grids=0).axes if ax.axison]
     assert [ax.get_title() for ax in shown] == ["error of what is made again or filled in"] and len(shown[0].lines) == 1
     assert curves([{"examples": 5, "notes": {"kl": 2.0}, "score": ["KID", 0.5]}], ["kl", "elbo", "score"]) == {
         "kl": [(5, 2.0)], "KID": [(5, 0.5)],
