@@ -267,7 +267,15 @@ def test_torch_is_left_as_it_was():
     assert torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
 
-def test_ctrl_c_stops_two_processes_and_saves(tmp_path):
+def test_what_two_processes_cannot_go_on_with_is_said_before_they_start(tmp_path, capsys):
+    command = ["fit", "gan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny", "--examples", "64", "--device", "cpu"]
+    assert run([*command, "--quiet"]) == 0
+    assert run([*command, "--seed", "7", "--processes", "2"]) == 2
+    assert "was begun with plan.seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_two_processes_and_saves(tmp_path, number):
     command = [sys.executable, "-m", "genloom", "fit", "gan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
                "--examples", "100M", "--processes", "2", "--device", "cpu", "--quiet"]  # fmt: skip
     process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -276,6 +284,9 @@ def test_ctrl_c_stops_two_processes_and_saves(tmp_path):
     while not (tmp_path / "r" / "stats.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does
+    else:
+        process.send_signal(number)  # as a cluster does
     assert process.wait(timeout=90) == 130
     assert int(Run.open(tmp_path / "r").last_checkpoint().name) > 0

@@ -138,6 +138,16 @@ def test_idx(idx):
     assert len(load(f"{path}[5:8]")) == 3 and torch.equal(load(f"{path}[5:]").pixels, data.pixels[5:])
 
 
+def test_idx_files_are_told_apart_by_their_split_wherever_it_stands(idx):
+    path, images = idx
+    for name in ("train-images-idx3-ubyte.gz", "t10k-images-idx3-ubyte"):
+        (path / name).rename(path / f"emnist-letters-{name.replace('t10k', 'test')}")
+    assert [len(load(path, Options(split=split))) for split in ("train", "test")] == [20, 5]
+    write_idx(path / "emnist-digits-train-images-idx3-ubyte.gz", images)
+    with pytest.raises(InputError, match="name the one to use"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -270,6 +280,68 @@ def test_emoji_and_cifar(real_data):
     assert len(emoji) == 3583 and emoji.shape.dims == (3, 64, 64) and emoji.pixels[:, 0, 0].float().mean() > 240
     cifar = load(real_data / "cifar10" / "cifar10_test_3000.zip")
     assert len(cifar) == 3000 and len(cifar.shape.classes) == 10 and "airplane" in cifar.shape.classes
+
+
+def test_a_picture_lying_on_its_side_has_the_size_it_has_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for suffix in ("png", "jpg"):
+        picture(size=(40, 80)).save(tmp_path / f"a.{suffix}", exif=exif)
+    assert load(tmp_path).shape.dims == (3, 80, 40)
+    picture(size=(40, 80)).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match="2 sizes"):
+        load(tmp_path)
+
+
+def test_links_wrappers_and_splits_of_a_folder(folder, tmp_path):
+    links = tmp_path / "links"
+    links.mkdir()
+    for name in ("cats", "dogs"):
+        (links / name).symlink_to(folder / name)
+    (links / "loop").symlink_to(links)
+    assert load(links).shape.classes == ("cats", "dogs") and len(load(links)) == 8
+    (tmp_path / "around").mkdir()
+    (tmp_path / "pets").rename(tmp_path / "around" / "pets")
+    assert load(tmp_path / "around").shape.classes == ("cats", "dogs")
+    for split, n in (("train", 4), ("val", 3), ("test", 2)):
+        (tmp_path / "parts" / split).mkdir(parents=True)
+        for i in range(n):
+            picture(i).save(tmp_path / "parts" / split / f"{i}.png")
+    assert [len(load(tmp_path / "parts", Options(split=split))) for split in ("train", "test")] == [4, 2]
+
+
+def test_odd_names_and_odd_arrays(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / "TWICE.ZIP", "w") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        for name in ("cats/0.png", "dogs/0.png"):
+            archive.write(folder / name, "same.png")
+    pixels = load(tmp_path / "TWICE.ZIP").pixels
+    assert len(pixels) == 2 and not torch.equal(pixels[0], pixels[1])
+    (folder / "cats" / "0.png").rename(folder / "cats" / "caf\udce9.png")
+    assert len(load(folder)) == check(str(folder), Options()).count == 8
+    np.save(tmp_path / "none.npy", np.zeros((0, 8, 8)))
+    np.save(tmp_path / "dark.npy", np.full((9, 8, 8), 200, np.uint16))
+    np.savez_compressed(tmp_path / "cut.npz", x=np.random.default_rng(0).random((9, 8, 8)))
+    raw = bytearray((tmp_path / "cut.npz").read_bytes())
+    raw[500:900] = bytes(400)
+    (tmp_path / "cut.npz").write_bytes(raw)
+    for name, says in (("none.npy", "no pictures"), ("dark.npy", "save it as uint8"), ("cut.npz", "cannot be read")):
+        with pytest.raises(InputError, match=says):
+            load(tmp_path / name)
+
+
+def test_a_cache_without_room_is_said(folder, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    monkeypatch.setenv("GENLOOM_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="free some space"):
+        load(folder)
+    assert not list((tmp_path / "cache").glob(".part-*"))
+
+
+def test_the_doctor_takes_a_range():
+    assert check("digits[:100]", Options()).count == 100
 
 
 def test_hidden_folders_odd_entries_and_wrong_labels(folder, tmp_path):

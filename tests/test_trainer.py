@@ -8,18 +8,22 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 import genloom
 from games import Duel, Points, weights
+from genloom.catalogue import MODELS, find_model
 from genloom.deal import Order, mix
 from genloom.errors import InputError
 from genloom.model import Clock, Move, Phase
 from genloom.run import Run
 from genloom.seat import Seat
-from genloom.trainer import Plan, play
+from genloom.shape import ImageShape
+from genloom.trainer import Plan, compile_networks, play
 
 
 def train(folder, model=None, data=None, **plan):
@@ -140,6 +144,17 @@ def test_the_shadow_of_a_short_run_has_forgotten_its_first_weights():
     assert torch.allclose(shadow, before + 1 - 0.5**half_lives, atol=1e-4)
 
 
+def test_what_is_compiled_is_what_is_called(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(self))
+    for name in set(MODELS) - {"line", "gain"}:
+        kind = find_model(name)
+        shape = ImageShape(channels=1, height=8, width_px=8, classes=("a", "b"))
+        model = kind(kind.Hyper.tiny().with_values({"levels": 2} if hasattr(kind.Hyper, "levels") else {}), shape)
+        compile_networks([Seat(player, model, 1) for player in model.players()], model)
+    assert len(compiled) > 8 and not [m for m in compiled if type(m).forward is nn.Module.forward]
+
+
 def test_clipping_bounds_the_step(tmp_path):
     model = Duel(rate=1.0, clip=0.01)
     before = weights(model.generator).clone()
@@ -158,12 +173,20 @@ def test_order_is_a_permutation_each_epoch_and_a_pure_function():
     assert torch.equal(Order(10, mix(3)).take(7, 6), torch.cat([first[7:], second[:3]]))
 
 
-@pytest.mark.parametrize("name", ["gan", "dcgan"])
+RESUMED = {"colour": ("pixelcnn", {"layers": 1}), "row": ("pixelrnn", {"kind": "row", "layers": 1}),
+           "pixelrnn": ("pixelrnn", {"layers": 1}), "prior": ("vae", {"decay": 1.0})}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior"])
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
-    options = dict(preset="tiny", report_every=1e9, save_every=1e9, seed=5, device="cpu")
-    whole = genloom.fit(name, "digits", tmp_path / "whole", examples=1280, **options)
-    genloom.fit(name, "digits", tmp_path / "parts", examples=448, **options)
-    parts = genloom.fit(name, "digits", tmp_path / "parts", examples=1280, **options)
+    source, (name, hyper) = "digits", RESUMED.get(name, (name, {}))
+    if hyper == RESUMED["colour"][1]:
+        source = tmp_path / "colour.npy"
+        np.save(source, np.random.default_rng(0).integers(0, 2, (128, 4, 4, 3), dtype=np.uint8) * np.uint8(255))
+    options = dict(preset="tiny", report_every=1e9, save_every=1e9, seed=5, device="cpu", hyper=hyper)
+    whole = genloom.fit(name, source, tmp_path / "whole", examples=512, **options)
+    genloom.fit(name, source, tmp_path / "parts", examples=192, **options)
+    parts = genloom.fit(name, source, tmp_path / "parts", examples=512, **options)
     for file in ("model", "shadow", "optimizer"):
         a, b = (load_file(run.last_checkpoint() / f"{file}.safetensors") for run in (whole, parts))
         assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), file
@@ -228,6 +251,27 @@ def test_two_ranks_equal_one_with_the_whole_batch(tmp_path):
     one, _ = train(tmp_path / "one")
     for rank in "01":
         assert torch.allclose(torch.load(tmp_path / f"{rank}.pt", weights_only=True), weights(one), atol=1e-5)
+
+
+def test_python_hears_of_a_full_disk_too(tmp_path, monkeypatch):
+    written = genloom.checkpoint.write_synced
+
+    def full(path, content):
+        if path.suffix == ".safetensors":
+            raise OSError(28, "No space left on device")
+        written(path, content)
+
+    monkeypatch.setattr("genloom.checkpoint.write_synced", full)
+    with pytest.raises(InputError, match="disk"):
+        genloom.fit("gan", "digits", tmp_path / "r", preset="tiny", examples=128, device="cpu")
+
+
+def test_a_first_write_that_failed_may_be_tried_again(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        with pytest.raises(InputError, match="disk"):
+            Run.begin(tmp_path / "r", {"model": "duel"})
+    assert Run.begin(tmp_path / "r", {"model": "duel"}).record == {"model": "duel"}
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):

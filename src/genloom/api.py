@@ -26,7 +26,7 @@ from genloom.data.arrays import ImageData
 from genloom.data.decode import silent
 from genloom.data.source import Progress
 from genloom.deal import check_batch
-from genloom.errors import InputError
+from genloom.errors import InputError, refuse_wide_seed
 from genloom.hyper import Hyper
 from genloom.interrupt import Interrupt
 from genloom.machine import Precision, pick_device, pick_precision, processor
@@ -93,18 +93,32 @@ class Session:
             score: what picks the best checkpoint, as `trainer.play` takes it; the light judge where None.
         """
         torch.manual_seed(self.plan.seed)
-        model = self.model_class(self.hyper, self.data.shape)
+        data = self.data
+        if isinstance(data, ImageData) and fits_beside_training(data, self.plan.device):
+            data = data.to(self.plan.device)
+        model = self.model_class(self.hyper, data.shape)
         run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
         meet()
-        score = score or HeldOut.for_data(self.data) or LightJudge.for_model(model, self.data, self.plan.seed)
+        score = score or HeldOut.for_data(data) or LightJudge.for_model(model, data, self.plan.seed)
         start = self.origin.give if self.origin else None
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
             with Interrupt() as interrupt:
-                yield from play(model, self.data, run, self.plan, score, interrupt.asked, start)
+                yield from play(model, data, run, self.plan, score, interrupt.asked, start)
         finally:
             torch.set_num_threads(before)
+
+    def check_run(self, processes: int) -> None:
+        """Raise InputError where so many processes cannot train, or go on with, the run."""
+        if self.plan.device.type == "cuda" and processes > torch.cuda.device_count():
+            raise InputError(f"--processes {processes} needs as many GPUs, this machine has {torch.cuda.device_count()}; "
+                             "or say --device cpu")  # fmt: skip
+        run = Run(Path(self.request.out))
+        run.refuse_differences(self.record)
+        if run.folder.exists():
+            run.lock()
+            run.release()
 
 
 def prepare(request: Request, progress: Progress = silent) -> Session:
@@ -122,7 +136,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     if request.batch is not None and hasattr(hyper, "batch"):
         hyper = hyper.with_values({"batch": request.batch})  # schedules that count updates must know
     device = pick_device(request.device)
-    data = request.data if hasattr(request.data, "batch") else open_data(request, model_class, progress, origin)
+    data = open_data(request, model_class, progress, origin)
     budget = request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES
     hyper = model_class.settle(hyper, data)
     plan = Plan(
@@ -140,8 +154,6 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         report_examples=request.report_examples,
         stop_when=request.stop_when,
     )
-    if isinstance(data, ImageData) and fits_beside_training(data, device):
-        data = data.to(device)
     with torch.device("cpu" if origin else "meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
     if origin:
@@ -160,12 +172,11 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
 
 def check_numbers(request: Request) -> None:
     """Raise InputError where a number of the request makes no sense."""
-    for name in ("examples", "size", "batch", "micro", "threads"):
+    for name in ("examples", "size", "batch", "micro", "threads", "save_examples", "report_examples"):
         value = getattr(request, name)
         if value is not None and value < 1:
             raise InputError(f"--{name} takes a number from 1 on, got {value}")
-    if not -(2**63) <= request.seed < 2**63:
-        raise InputError(f"--seed takes a number of at most 63 bits, got {request.seed}")
+    refuse_wide_seed(request.seed)
     for name in ("minutes", "save_every"):
         value = getattr(request, name)
         if value is not None and not 0 < value < float("inf"):  # not-a-number is refused too
@@ -195,6 +206,11 @@ def open_data(request: Request, model_class: type[Model], progress: Progress, or
         flip=request.flip,
         skip_broken=request.skip_broken,
     )
+    if hasattr(request.data, "batch"):
+        asked = (request.size, request.channels, request.crop, request.flip, request.skip_broken)
+        if asked != (None, None, True, False, False):
+            raise InputError("size, channels, crop, flip and skip_broken are for sources: load the data so that it has them")
+        return request.data
     if not main_process():
         meet()
     data = load_data(request.data, options, progress)
@@ -278,17 +294,23 @@ def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> R
         options: the fields of `Request`: preset, hyper, examples, minutes, size, batch, seed, ...
 
     Raises:
-        InputError: something in the request cannot be used; nothing has been written.
+        InputError: something in the request cannot be used, and nothing has been written; or the last checkpoint could
+            not be written, and the same call goes on from the one before.
 
     Example:
         >>> run = fit("dcgan", "digits", "runs/digits", preset="tiny", examples=20_000)  # doctest: +SKIP
         >>> load("runs/digits").sample(16).shape  # doctest: +SKIP
         torch.Size([16, 1, 8, 8])
     """
+    report = None
     for report in prepare(Request(model, data, out, **options)).play():
         if report.fatal:
             raise RuntimeError(report.health[0].text)
-    return Run.open(out)
+    run = Run.open(out)
+    last = run.last_checkpoint()
+    if report is not None and report.trouble and (last is None or int(last.name) != report.examples):
+        raise InputError(report.trouble)
+    return run
 
 
 def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: str = "cpu") -> Model:

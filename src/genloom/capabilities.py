@@ -22,7 +22,7 @@ class Samples(ABC):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Draw `n` examples `[n, *dims]`; pictures lie in [0, 1].
+        """Draw `n` examples `[n, *dims]`, on the CPU and without gradient; pictures lie in [0, 1].
 
         Args:
             given: class indices `[n]`, for a model that takes labels; None draws them evenly.
@@ -56,7 +56,8 @@ class Latent(Samples):
         temperature: float = 1.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        return self.generate(self.scaled(self.prior(n, generator), temperature), given)
+        with torch.no_grad():
+            return self.generate(self.scaled(self.prior(n, generator), temperature), given).cpu()
 
     def scaled(self, z: Tensor, temperature: float) -> Tensor:
         """Scale the noise of codes `[n, z]` about its mean, which is zero unless a model says otherwise."""

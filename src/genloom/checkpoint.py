@@ -56,13 +56,17 @@ def write_synced(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file at once: a reader sees the old content or the new."""
     temporary = path.with_name(f".{path.name}.part")
-    write_synced(temporary, (json.dumps(value, indent=1) + "\n").encode())
-    temporary.replace(path)
+    try:
+        write_synced(temporary, (json.dumps(value, indent=1) + "\n").encode())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """Return the finished checkpoints of a run's `checkpoints/`, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir() and path.name.isdigit())
 
 
 def read_state(folder: Path) -> dict[str, Any]:

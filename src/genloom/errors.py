@@ -13,6 +13,12 @@ class InputError(ValueError):
     """
 
 
+def refuse_wide_seed(seed: int) -> None:
+    """Raise InputError for a seed that torch does not take."""
+    if not -(2**63) <= seed < 2**63:
+        raise InputError(f"--seed takes a number of at most 63 bits, got {seed}")
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `" (did you mean 'x'?)"` for a name close to a known one, otherwise the known names."""
     known = list(known)

@@ -62,11 +62,8 @@ class Run:
             InputError: the folder holds other things, or a run with other options (the first difference is named).
         """
         run = cls(Path(folder))
-        if (run.folder / "run.json").exists():
-            run.refuse_differences(record)
-        else:
-            if run.folder.exists() and (not run.folder.is_dir() or any(run.folder.iterdir())):
-                raise InputError(f"{folder} is not empty and not a run; name a new folder after -o")
+        run.refuse_differences(record)
+        if not (run.folder / "run.json").exists():
             try:
                 run.folder.mkdir(parents=True, exist_ok=True)
                 write_json(run.folder / "run.json", record)
@@ -106,7 +103,11 @@ class Run:
             self._lock = None
 
     def refuse_differences(self, record: Mapping[str, Any]) -> None:
-        """Raise InputError naming the first option in which this run differs from `record`."""
+        """Raise InputError naming the first option in which this run differs from `record`, or where it is no run."""
+        if not (self.folder / "run.json").exists():
+            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+                raise InputError(f"{self.folder} is not empty and not a run; name a new folder after -o")
+            return
         before, now = flatten(self.record), flatten(json.loads(json.dumps(record)))
         for key in sorted(before.keys() | now.keys()):
             if key.startswith(BINDING) and before.get(key) != now.get(key):

@@ -78,9 +78,8 @@ class Seat:
 
 
 def averaged(modules: Sequence[nn.Module]) -> list[Tensor]:
-    """The tensors that a shadow follows: parameters, and running statistics, which belong to the same weights."""
-    tensors = [*(p for m in modules for p in m.parameters()), *(b for m in modules for b in m.buffers())]
-    return [t for t in tensors if t.is_floating_point()]
+    """The tensors that a shadow follows: those a checkpoint holds, parameters and the running statistics beside them."""
+    return [t for m in modules for t in m.state_dict(keep_vars=True).values() if t.is_floating_point()]
 
 
 class Shadowed:

@@ -8,7 +8,7 @@ each leaves a checkpoint from which the run goes on to the same weights.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -116,6 +116,14 @@ def play(
         run.release()
 
 
+def compile_networks(seats: Iterable[Seat], model: Model) -> None:
+    """Let torch compile the players' networks; where a player is the whole model, its parts, which are what is called."""
+    for seat in seats:
+        for module in seat.player.modules:
+            for part in module.children() if module is model else [module]:
+                part.compile()
+
+
 class Table:
     """The state of one training: seats, clock, and what has been noted since the last report."""
 
@@ -140,9 +148,7 @@ class Table:
         if last is not None:
             self.restore(last)
         if plan.compile:
-            for seat in self.seats.values():
-                for module in seat.player.modules:
-                    module.compile()
+            compile_networks(self.seats.values(), model)
         self.order = Order(len(data), mix(plan.seed, 0))
         self.referee = Referee(model, data, self.seats, run.history())
         self.sums: dict[str, Tensor] = {}

@@ -137,7 +137,7 @@ def fit(
         precision=precision, compile=compile, save_every=save_every, stop_when=stop_when, start=start,
     )  # fmt: skip
     if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
-        prepare(request)  # what is wrong shows here, once
+        prepare(request).check_run(processes)  # what is wrong shows here, once
         return run_processes(processes)
     return fit_command(request, dry_run=dry_run, quiet=quiet)
 

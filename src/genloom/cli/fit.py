@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -172,8 +173,19 @@ def run_processes(processes: int) -> int:
             arguments.append(word)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
                "-m", "genloom", *arguments]  # fmt: skip
-    stopped = []
-    signal.signal(signal.SIGINT, lambda *_: stopped.append(True))  # the processes hear it too, and save
     threads = str(max(1, (os.cpu_count() or 1) // processes))  # else torchrun says in five lines that it takes one each
-    status = subprocess.Popen(command, env={"OMP_NUM_THREADS": threads, **os.environ}).wait()
+    # In a session of its own: what the terminal sends to all comes once, by way of this process, and the run is saved.
+    started = subprocess.Popen(command, env={"OMP_NUM_THREADS": threads, **os.environ}, start_new_session=True)
+    stopped: list[int] = []
+
+    def pass_on(number: int, _: FrameType | None) -> None:
+        if not stopped:
+            started.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+        stopped.append(number)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, signal.SIGINT)  # not every system has them all
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+            signal.signal(number, pass_on)
+    status = started.wait()
     return 130 if stopped else status if status in (0, 2) else 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -37,6 +38,18 @@ def content_key(paths: Iterable[Path], names: Iterable[str], extra: Any) -> str:
                 digest.update(block)
     digest.update(json.dumps([FORMAT, extra], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def reserve(path: Path) -> None:
+    """Take the room of a sparse file on the disk: a page of a map for which there is none would kill Python."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # others: a file system that cannot
 
 
 class Entry:
@@ -82,6 +95,7 @@ class Entry:
         self, folder: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]], labels: np.ndarray | None
     ) -> None:
         pixels = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, shape)
+        reserve(folder / "x.npy")
         notes = fill(pixels)
         kept = notes.pop("kept", None)
         if kept is not None and len(kept) < len(pixels):

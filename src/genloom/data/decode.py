@@ -31,10 +31,14 @@ class Look:
 
 
 def look(pictures: Pictures, i: int) -> Look:
-    """Read the header of one picture."""
+    """Read the header of one picture; its size is that of the picture upright."""
+    from PIL import ExifTags, Image
+
     try:
         with pictures.open(i) as image:
-            return Look((image.height, image.width), image.mode)
+            # Not the PNG's own method, which decodes the picture in search of it.
+            lying = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) >= 5
+            return Look((image.width, image.height) if lying else (image.height, image.width), image.mode)
     except Exception as error:  # pillow raises many kinds for broken files, and each means the same here
         return Look(error=reason(error))
 

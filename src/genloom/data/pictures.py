@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Pictures:
     classes: tuple[str, ...]
     files: Sequence[Path]
     key: str = ""
+    by_row: ClassVar[tuple[str, ...]] = ()  # what else goes row by row
 
     def __len__(self) -> int:
         return len(self.names)
@@ -45,10 +47,18 @@ class Pictures:
         """Return the i-th as a pillow image; raises what pillow raises where it is broken."""
         raise NotImplementedError
 
+    def part(self, rows: slice) -> Self:
+        """Return some of them."""
+        labels = None if self.labels is None else self.labels[rows]
+        several = {name: getattr(self, name)[rows] for name in self.by_row}
+        return replace(self, names=self.names[rows], labels=labels, **several)
+
 
 @dataclass
 class Files(Pictures):
     """Picture files of a folder."""
+
+    by_row = ("files",)
 
     def open(self, i: int) -> Any:
         from PIL import Image
@@ -60,7 +70,8 @@ class Files(Pictures):
 class Members(Pictures):
     """Picture files within a zip."""
 
-    members: Sequence[str] = ()
+    members: Sequence[zipfile.ZipInfo] = ()
+    by_row = ("members",)
 
     @cached_property
     def archive(self) -> zipfile.ZipFile:
@@ -77,6 +88,7 @@ class Arrays(Pictures):
     """Pictures that are already an array: uint8 `[n, H, W, C]`."""
 
     array: np.ndarray = field(default_factory=lambda: np.empty(0))
+    by_row = ("array",)
 
     def open(self, i: int) -> Any:
         from PIL import Image
@@ -87,13 +99,31 @@ class Arrays(Pictures):
 
 def from_folder(folder: Path, split: str) -> Pictures:
     """List the pictures of a folder; sub-folders are classes, `train/` and `test/` are splits."""
-    folder = pick_split([p.name for p in folder.iterdir() if p.is_dir()], folder, split)
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = (p for p in walk(folder) if p.suffix.lower() in SUFFIXES and p.is_file())
     files = sorted(p for p in found if not hidden(p.relative_to(folder).parts))
     if not files:
         raise InputError(f"no pictures in {folder}: none of its files ends in {', '.join(SUFFIXES)}")
-    names = [p.relative_to(folder).as_posix() for p in files]
+    inner = settle_split([p.relative_to(folder).as_posix() for p in files], split)
+    files = [p for p in files if (folder / inner) in p.parents]
+    names = [printable(p.relative_to(folder / inner).as_posix()) for p in files]
     return Files(names, *classes_of(names), files)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; links to folders are followed, unless they lead back to where they lie."""
+    around: dict[str, set[str]] = {}  # of each folder, itself and those around it, as they are without links
+    for place, inner, names in os.walk(folder, followlinks=True):
+        real, outer = os.path.realpath(place), around.get(os.path.dirname(place), set())
+        if real in outer:
+            inner.clear()
+            continue
+        around[place] = outer | {real}
+        yield from (Path(place) / name for name in names)
+
+
+def printable(name: str) -> str:
+    """Return a name in which bytes that are no UTF-8 are written out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def hidden(parts: Sequence[str]) -> bool:
@@ -101,29 +131,29 @@ def hidden(parts: Sequence[str]) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
-def pick_split(names: Sequence[str], folder: Path, split: str) -> Path:
-    """Return the sub-folder of the split, where the folder has splits, else the folder."""
-    found = {kind: name for kind, words in SPLITS.items() for name in names if name.lower() in words}
-    if len(found) < 2:
-        return folder
-    return folder / found[split]
+def settle_split(names: Sequence[str], split: str) -> PurePosixPath:
+    """Return the folder of a split among the paths of pictures: within the one around them all, where that has splits."""
+    root = common_folder(names)
+    tops = {PurePosixPath(name).relative_to(root).parts[0] for name in names}
+    lower = {top.lower(): top for top in sorted(tops)}
+    found = {kind: next((lower[word] for word in words if word in lower), None) for kind, words in SPLITS.items()}
+    return root if None in found.values() else root / str(found[split])
 
 
 def from_zip(path: Path, split: str) -> Pictures:
     """List the pictures of a zip, which may hold one folder around them all."""
     try:
         with zipfile.ZipFile(path) as archive:
-            members = sorted(n for n in archive.namelist() if PurePosixPath(n).suffix.lower() in SUFFIXES)
+            members = sorted((m for m in archive.infolist() if not m.is_dir()), key=lambda m: m.filename)
     except zipfile.BadZipFile as error:
         raise InputError(f"{path} is no whole zip ({error}); fetch or pack it again") from None
-    members = [m for m in members if not hidden(PurePosixPath(m).parts)]
+    paths = {m: PurePosixPath(m.filename) for m in members}
+    members = [m for m, name in paths.items() if name.suffix.lower() in SUFFIXES and not hidden(name.parts)]
     if not members:
         raise InputError(f"no pictures in {path}: none of its members ends in {', '.join(SUFFIXES)}")
-    root = common_folder(members)
-    tops = {PurePosixPath(m).relative_to(root).parts[0] for m in members}
-    inner = PurePosixPath(pick_split(sorted(tops), Path(root), split).as_posix())
-    members = [m for m in members if inner in PurePosixPath(m).parents]
-    names = [PurePosixPath(m).relative_to(inner).as_posix() for m in members]
+    inner = settle_split([m.filename for m in members], split)
+    members = [m for m in members if inner in paths[m].parents]
+    names = [paths[m].relative_to(inner).as_posix() for m in members]
     return Members(names, *classes_of(names), [path], members=members)
 
 
@@ -172,7 +202,11 @@ def find_idx(folder: Path, split: str) -> Path:
     found = sorted(p for p in folder.iterdir() if is_idx(p) and "images" in p.name)
     if not found:
         raise InputError(f"{folder} has idx files, but none with 'images' in its name; name the file itself")
-    return next((p for p in found if p.name.startswith(words)), found[0])
+    fitting = found if len(found) == 1 else [p for p in found if any(word in p.name for word in words)]
+    if len(fitting) != 1:
+        raise InputError(f"{folder} holds several files of pictures, and not one alone for {split}: name the one to use, "
+                         f"such as {(fitting or found)[0]}")  # fmt: skip
+    return fitting[0]
 
 
 def is_idx(path: Path) -> bool:
@@ -214,7 +248,7 @@ def from_numpy(path: Path, split: str) -> Pictures:
             loaded = several.get("x", several.get("images", next(iter(several.values()), None)))
     except InputError:
         raise
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path} cannot be read as {path.suffix} ({error})") from None
     if loaded is None or loaded.ndim not in (3, 4):
         raise InputError(f"{path} holds no pictures: an array [n, H, W], [n, H, W, C] or [n, C, H, W] is needed")
@@ -241,11 +275,13 @@ def unpacked(array: np.ndarray) -> np.ndarray:
 
 def to_bytes(array: np.ndarray, path: Path) -> np.ndarray:
     """Turn an array of pictures into uint8; InputError where its values are in no known range."""
-    if array.dtype == np.uint8:
-        return array
+    if array.dtype == np.uint8 or array.size == 0:
+        return array.astype(np.uint8, copy=False)
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
     if array.dtype == np.uint16:
+        if array.max() <= 255:
+            raise InputError(f"{path} holds uint16 up to {array.max()}, which would be all but black: save it as uint8")
         return np.round(array / 257).astype(np.uint8)
     low, high = float(array.min()), float(array.max())
     if not np.issubdtype(array.dtype, np.floating) or not (low >= 0 and high <= 1):

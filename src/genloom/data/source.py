@@ -58,8 +58,9 @@ def load(source: str | Path, options: Options | None = None, progress: Progress 
     options = options or Options()
     if str(source).lower().endswith(TABLE_SUFFIXES):
         return load_table(source)
-    if part := re.fullmatch(r"(.+)\[(\d*):(\d*)\]", str(source)):
-        return load_pictures(part[1], options, progress).part(int(part[2] or 0), int(part[3]) if part[3] else None)
+    whole, rows = split_range(str(source))
+    if rows:
+        return load_pictures(whole, options, progress).part(rows.start, rows.stop)
     pictures = find_pictures(source, options.split)
     entry = Entry(content_key(pictures.files, pictures_key(pictures), [options.key(), pictures.key, len(pictures)]))
     if entry.exists():
@@ -78,6 +79,12 @@ def load(source: str | Path, options: Options | None = None, progress: Progress 
 
     entry.write((len(pictures), *size, channels), fill, pictures.labels)
     return open_entry(entry, source, options)
+
+
+def split_range(source: str) -> tuple[str, slice | None]:
+    """Return a source without its range, and the range: `mnist[:500]` is the first 500 of `mnist`."""
+    part = re.fullmatch(r"(.+)\[(\d*):(\d*)\]", source)
+    return (part[1], slice(int(part[2] or 0), int(part[3]) if part[3] else None)) if part else (source, None)
 
 
 def load_pictures(source: str | Path, options: Options | None = None, progress: Progress = silent) -> ImageData:
@@ -144,7 +151,7 @@ def find_pictures(source: str | Path, split: str = "train") -> Pictures:
         return from_folder(path, split)
     if is_idx(path):
         return from_idx(path, split)
-    if path.suffix == ".zip":
+    if path.suffix.lower() == ".zip":
         return from_zip(path, split)
     if path.suffix in (".npy", ".npz"):
         return from_numpy(path, split)

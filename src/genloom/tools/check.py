@@ -17,7 +17,7 @@ from genloom.catalogue import MODELS, find_model
 from genloom.data.arrays import ImageData
 from genloom.data.decode import Look, common_size, look_over, natural_channels, silent
 from genloom.data.pictures import Arrays, Pictures
-from genloom.data.source import Options, Progress, find_pictures, load_pictures
+from genloom.data.source import Options, Progress, find_pictures, load_pictures, split_range
 from genloom.errors import InputError
 from genloom.machine import has_bf16_units, pick_device, product_speed
 from genloom.model import Clock, Model
@@ -46,7 +46,11 @@ class Findings:
 
 def check(source: str, options: Options, progress: Progress = silent) -> Findings:
     """Look at every picture of a source and say what was found. Broken pictures are named, not refused."""
-    pictures = find_pictures(source, options.split)
+    whole, rows = split_range(str(source))
+    pictures = find_pictures(whole, options.split)
+    pictures = pictures.part(rows) if rows else pictures
+    if not len(pictures):
+        raise InputError(f"{source} leaves no picture")
     looks = look_over(pictures, progress)
     findings = Findings(
         source=source,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genloom.capabilities import Completes
 from genloom.data.decode import convert
-from genloom.errors import InputError
+from genloom.errors import InputError, refuse_wide_seed
 from genloom.model import Model
 from genloom.shape import ImageShape
 
@@ -99,6 +99,7 @@ def complete(model: Model, path: str, known: str, n: int, seed: int = 0, label: 
         raise InputError(f"{type(model).__name__} does not complete pictures; pixelcnn and pixelrnn do")
     if n < 1:
         raise InputError(f"-n takes a number from 1 on, got {n}")
+    refuse_wide_seed(seed)
     x, mask = read_picture(path, model.shape), read_known(known, model.shape)
     if bool(mask.all()):
         raise InputError("every pixel is known: there is nothing to complete")

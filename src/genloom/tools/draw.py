@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genloom.autoregressive import Autoregressive, Method
 from genloom.capabilities import Latent, Samples
-from genloom.errors import InputError
+from genloom.errors import InputError, refuse_wide_seed
 from genloom.model import Model
 from genloom.shape import ImageShape, grid, to_picture
 
@@ -44,6 +44,7 @@ def stream(
         raise InputError(f"{type(model).__name__} draws no samples")
     if n < 1:
         raise InputError(f"-n takes a number of samples from 1 on, got {n}")
+    refuse_wide_seed(seed)
     if not 0 <= temperature < float("inf"):
         raise InputError(f"--temperature takes a number from 0 on, got {temperature}")
     if method and not isinstance(model, Autoregressive):
@@ -114,6 +115,7 @@ def latent(model: Model) -> Latent:
 
 def code_of(model: Latent, seed: int) -> Tensor:
     """Return the code `[1, z]` of a seed."""
+    refuse_wide_seed(seed)
     return model.prior(1, torch.Generator().manual_seed(seed))
 
 

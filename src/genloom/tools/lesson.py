@@ -29,6 +29,8 @@ def line_lesson(path: Path, examples: int = 1_200_000, frames: int = 60, seed: i
         `gap`, the largest distance of D from 1/2 within two deviations of the data, and the `mean` and
         `deviation` of p_g; the data has 0 and 1.
     """
+    if not 1 <= frames <= examples:
+        raise InputError(f"--frames takes a number from 1 to --examples, {examples:,}; got {frames}")
     data = gaussian_line()
     torch.manual_seed(seed)
     model = Line(LineHyper(), data.shape)
