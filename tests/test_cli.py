@@ -13,7 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+import genloom
 from genloom.cli.app import run
+from genloom.cli.fit import first_of
+from genloom.errors import InputError
 from genloom.run import Run
 
 
@@ -143,7 +146,7 @@ def bad_inputs(tmp_path):
         (["fit", "dcgan", "digits", *bare, "--minutes", "0"], "--minutes takes a number above 0"),
         (["fit", "dcgan", "digits", *fit, "--micro", "-1"], "--micro takes a number from 1 on"),
         (["fit", "dcgan", "digits", *fit, "--hyper.rate", "nan"], "takes a finite number, got nan"),
-        (["fit", "dcgan"], "data"),
+        (["fit", "dcgan"], "fit needs DATA"),
         (["fit", f"--config={tmp_path / 'no.yaml'}"], "No such file"),
         (["frobnicate"], "frobnicate"),
         (["sample", str(tmp_path / "none"), "-o", "x.png"], "no such folder"),
@@ -272,6 +275,38 @@ def test_what_two_processes_cannot_go_on_with_is_said_before_they_start(tmp_path
     assert run([*command, "--quiet"]) == 0
     assert run([*command, "--seed", "7", "--processes", "2"]) == 2
     assert "was begun with plan.seed" in capsys.readouterr().err
+
+
+def test_the_difference_that_matters_most_is_named(tmp_path, capsys):
+    folder, small = str(tmp_path / "r"), ["--preset", "tiny", "--examples", "64", "--device", "cpu", "--quiet"]
+    assert run(["fit", "gan", "digits", "-o", folder, *small]) == 0
+    for command, says in (
+        (["fit", "vae", "digits", "-o", folder, *small], "begun with model = 'gan'"),
+        (["fit", "gan", "digits[:500]", "-o", folder, *small], "begun on other data: digits as it was then"),
+        (["fit", "gan", "digits", "-o", folder, "--examples", "64", "--device", "cpu"], "begun with preset = 'tiny'"),
+    ):
+        assert run(command) == 2 and says in capsys.readouterr().err, command
+
+
+def test_an_autoencoder_is_told_what_it_can_do(tmp_path, capsys):
+    folder = str(tmp_path / "a")
+    assert (
+        run(["fit", "autoencoder", "digits", "-o", folder, "--preset", "tiny", "--examples", "64", "--device", "cpu"]) == 0
+    )
+    said = capsys.readouterr().out
+    assert f"genloom walk {folder} --reconstructions -o again.png" in said and "genloom sample" not in said
+    assert first_of(["a", "b", "c"], most=2) == "a; b; and 1 more"
+
+
+def test_first_mistakes_in_python_are_sentences(tmp_path):
+    for options, says in (
+        ({"data": np.zeros((3, 8, 8))}, "save arrays as .npy"),
+        ({"examples": "1k"}, "a whole number"),
+        ({"exmples": 5}, "did you mean 'examples'"),
+    ):
+        with pytest.raises(InputError, match=says):
+            genloom.fit(**{"model": "vae", "data": "digits", "out": tmp_path / "r", **options})
+    assert "fit" in dir(genloom) and not (tmp_path / "r").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -166,6 +166,16 @@ def test_an_unreasonable_row_is_doubted():
     assert fixes["size"].doubts == ["most of the row is missing", ""]
 
 
+def test_a_coin_flip_is_doubted():
+    frame = as_text(complete(400))
+    frame["coin"] = np.where(np.random.default_rng(0).random(400) < 0.55, "yes", "no")
+    frame.loc[::9, "coin"] = ""
+    repairer = Repairer(Settings("trees"))
+    repairer.fit(frame)
+    doubts = next(fix for fix in repairer.fix(frame) if fix.field.name == "coin").doubts
+    assert len(doubts) == 45 and all(doubts)
+
+
 def test_the_method_can_be_said():
     frame = as_text(complete(100)).mask(holes(complete(100)), "")
     repairer = Repairer(Settings("mean"))

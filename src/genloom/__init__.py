@@ -32,3 +32,8 @@ def __getattr__(name: str) -> Any:
 
     module, _, attribute = _HOMES[name].partition(":")
     return getattr(import_module(f"genloom.{module}"), attribute)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, imported or not: for tab completion."""
+    return sorted(__all__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import importlib.metadata
+import numbers
 import os
 import platform
 import shlex
@@ -26,7 +27,7 @@ from genloom.data.arrays import ImageData
 from genloom.data.decode import silent
 from genloom.data.source import Progress
 from genloom.deal import check_batch
-from genloom.errors import InputError, refuse_wide_seed
+from genloom.errors import InputError, nearest, refuse_wide_seed
 from genloom.hyper import Hyper
 from genloom.interrupt import Interrupt
 from genloom.machine import Precision, pick_device, pick_precision, processor
@@ -174,6 +175,8 @@ def check_numbers(request: Request) -> None:
     """Raise InputError where a number of the request makes no sense."""
     for name in ("examples", "size", "batch", "micro", "threads", "save_examples", "report_examples"):
         value = getattr(request, name)
+        if value is not None and not isinstance(value, numbers.Integral):
+            raise InputError(f"{name} takes a whole number, got {value!r}")
         if value is not None and value < 1:
             raise InputError(f"--{name} takes a number from 1 on, got {value}")
     refuse_wide_seed(request.seed)
@@ -211,9 +214,13 @@ def open_data(request: Request, model_class: type[Model], progress: Progress, or
         if asked != (None, None, True, False, False):
             raise InputError("size, channels, crop, flip and skip_broken are for sources: load the data so that it has them")
         return request.data
+    if not isinstance(request.data, str | os.PathLike):
+        raise InputError(f"data is a source to name, or an object with `shape`, `__len__` and `batch`, not of "
+                         f"{type(request.data).__name__}: save arrays as .npy")  # fmt: skip
     if not main_process():
         meet()
-    data = load_data(request.data, options, progress)
+    source = os.fspath(request.data)
+    data = load_data(source, options, progress)
     if not isinstance(data, ImageData):
         if options != Options():
             raise InputError(
@@ -226,7 +233,7 @@ def open_data(request: Request, model_class: type[Model], progress: Progress, or
     wanted = model_class.size_for(height, width)
     if size is None and wanted != (height, width):
         options = Options(**{**options.__dict__, "size": wanted})
-        data = load_pictures(request.data, options, progress)
+        data = load_pictures(source, options, progress)
         data.notes.append(f"resized from {height}x{width} to {wanted[0]}x{wanted[1]}, which {request.model} takes")
     if main_process():
         meet()
@@ -302,6 +309,8 @@ def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> R
         >>> load("runs/digits").sample(16).shape  # doctest: +SKIP
         torch.Size([16, 1, 8, 8])
     """
+    for name in options.keys() - Request.__dataclass_fields__.keys():
+        raise InputError(f"fit takes no {name!r}{nearest(name, Request.__dataclass_fields__)}")
     report = None
     for report in prepare(Request(model, data, out, **options)).play():
         if report.fatal:

@@ -28,7 +28,7 @@ GRID = 64
 SEED_OF_GRID = 20140610
 
 # What a resumed run must repeat; budget and place of the data may change.
-BINDING = ("model", "hyper", "shape", "data.fingerprint", "data.options", "plan.batch", "plan.seed", "plan.precision")
+BINDING = ("model", "data.fingerprint", "shape", "hyper", "data.options", "plan.batch", "plan.seed", "plan.precision")
 
 
 class Run:
@@ -109,12 +109,17 @@ class Run:
                 raise InputError(f"{self.folder} is not empty and not a run; name a new folder after -o")
             return
         before, now = flatten(self.record), flatten(json.loads(json.dumps(record)))
-        for key in sorted(before.keys() | now.keys()):
-            if key.startswith(BINDING) and before.get(key) != now.get(key):
-                raise InputError(
-                    f"{self.folder} was begun with {key} = {before.get(key)!r}, now it is {now.get(key)!r}; "
-                    "repeat the first command to go on, or name a new folder after -o"
-                )
+        other = [key for start in BINDING for key in sorted(before.keys() | now.keys())
+                 if key.startswith(start) and before.get(key) != now.get(key)]  # fmt: skip
+        if not other:
+            return
+        key, remedy = other[0], "repeat the first command to go on, or name a new folder after -o"
+        if key.startswith("hyper") and before.get("preset") != now.get("preset"):
+            key = "preset"
+        if key == "data.fingerprint":
+            raise InputError(f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "
+                             f"{now.get('data.source')} now; {remedy}")  # fmt: skip
+        raise InputError(f"{self.folder} was begun with {key} = {before.get(key)!r}, now it is {now.get(key)!r}; {remedy}")
 
     # -- reading -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 from cyclopts.config import Yaml
 
 from genloom.errors import InputError
@@ -61,6 +61,11 @@ def complain(text: str) -> int:
 
 def sentence(error: Exception) -> str:
     """Return an error's text in one line."""
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        command = " ".join(["genloom", *(error.command_chain or ())])
+        name = error.argument.name
+        what = name if len(error.argument.names) > 1 else name.removeprefix("--").upper()
+        return f"{command} needs {what}; `{command} --help` shows how"
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"{text.rstrip('.')}; `genloom --help` lists what there is"
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
@@ -18,13 +18,24 @@ from rich.table import Table
 from rich.text import Text
 
 from genloom.api import Request, Session, main_process, prepare
-from genloom.capabilities import Imputes
+from genloom.capabilities import Encodes, Imputes, Samples
 from genloom.catalogue import find_model
 from genloom.errors import InputError
 from genloom.run import Run
 from genloom.trainer import Plan, Report
 
-SHOWN = ("generator", "discriminator", "critic", "d_real", "d_fake", "nats", "elbo", "bound", "kl")  # in the live line
+SHOWN = (
+    "generator",
+    "discriminator",
+    "critic",
+    "d_real",
+    "d_fake",
+    "nats",
+    "elbo",
+    "bound",
+    "kl",
+    "rmse",
+)  # in the live line
 
 
 def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
@@ -54,8 +65,11 @@ def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) ->
     console.print(
         f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"
     )
-    if not issubclass(find_model(request.model), Imputes):
+    kind = find_model(request.model)
+    if issubclass(kind, Samples) and not issubclass(kind, Imputes):
         console.print(f"  genloom sample {request.out} -n 64 -o grid.png", highlight=False, soft_wrap=True)
+    elif issubclass(kind, Encodes):
+        console.print(f"  genloom walk {request.out} --reconstructions -o again.png", highlight=False, soft_wrap=True)
     console.print(f"  genloom show {request.out} -o show.png", highlight=False, soft_wrap=True)
     return 0
 
@@ -131,7 +145,7 @@ def options_table(session: Session) -> Table:
     rows = {
         "model": f"{record['model']}, preset {record['preset']}",
         "data": f"{len(data):,} {data.shape.describe()} from {record['data']['source']}",
-        "": "; ".join(getattr(data, "notes", [])[:2]),
+        "": first_of(getattr(data, "notes", [])),
         "hyper": "  ".join(f"{name} {value}" for name, value in record["hyper"].items()),
         "batch": f"{plan['batch']}" + (f", at most {plan['micro']} at once" if plan["micro"] else ""),
         "budget": budget(session.plan),
@@ -143,6 +157,11 @@ def options_table(session: Session) -> Table:
         if value:
             table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def first_of(notes: Sequence[str], most: int = 5) -> str:
+    """Return the first notes in one line, and how many there are more."""
+    return "; ".join([*notes[:most], *([f"and {len(notes) - most} more"] if len(notes) > most else [])])
 
 
 def budget(plan: Plan) -> str:

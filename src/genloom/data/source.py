@@ -66,7 +66,7 @@ def load(source: str | Path, options: Options | None = None, progress: Progress 
     if entry.exists():
         return open_entry(entry, source, options)
     looks = look_over(pictures, progress)
-    refuse_broken([look.error for look in looks], pictures, options)
+    refuse_broken([look.error for look in looks], pictures, options, "at least ")  # as far as their headers tell
     size = options.size or common_size(looks)
     channels = options.channels or natural_channels(looks)
 
@@ -166,15 +166,15 @@ def pictures_key(pictures: Pictures) -> list[str]:
     return list(pictures.names)
 
 
-def refuse_broken(errors: list[str], pictures: Pictures, options: Options) -> None:
+def refuse_broken(errors: list[str], pictures: Pictures, options: Options, about: str = "") -> None:
     """Raise InputError where pictures cannot be read, unless they are to be skipped and some remain."""
     broken = [f"{pictures.names[i]}: {error}" for i, error in enumerate(errors) if error]
     if broken and (not options.skip_broken or len(broken) == len(errors)):
-        raise broken_pictures(broken, len(errors))
+        raise broken_pictures(broken, len(errors), about)
 
 
-def broken_pictures(broken: list[str], total: int) -> InputError:
+def broken_pictures(broken: list[str], total: int, about: str = "") -> InputError:
     """Name the first pictures that cannot be read."""
     shown = "; ".join(broken[:3]) + (f"; and {len(broken) - 3} more" if len(broken) > 3 else "")
-    remedy = "none can be read" if len(broken) == total else "say --skip-broken to leave them out"
-    return InputError(f"{len(broken)} of {total} pictures cannot be read ({shown}); {remedy}")
+    about, remedy = ("", "none can be read") if len(broken) == total else (about, "say --skip-broken to leave them out")
+    return InputError(f"{about}{len(broken)} of {total} pictures cannot be read ({shown}); {remedy}")

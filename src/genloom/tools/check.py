@@ -19,6 +19,7 @@ from genloom.data.decode import Look, common_size, look_over, natural_channels, 
 from genloom.data.pictures import Arrays, Pictures
 from genloom.data.source import Options, Progress, find_pictures, load_pictures, split_range
 from genloom.errors import InputError
+from genloom.levels import Levelled
 from genloom.machine import has_bf16_units, pick_device, product_speed
 from genloom.model import Clock, Model
 from genloom.shape import ImageShape
@@ -70,7 +71,7 @@ def check(source: str, options: Options, progress: Progress = silent) -> Finding
     late = [note.removeprefix("left out ") for note in findings.data.notes]
     findings.broken += [line for line in late if line.split(":")[0] not in known]
     findings.megabytes = findings.data.pixels.nbytes / 1e6
-    findings.fits = [f"{name}: {why}" for name in MODELS if (why := how_it_fits(find_model(name), findings.data))]
+    findings.fits = [line for name in MODELS if (line := how_it_fits(name, findings.data))]
     return findings
 
 
@@ -135,23 +136,25 @@ def what_will_be_done(looks: list[Look], options: Options) -> tuple[list[str], t
     return lines or ["nothing: they are used as they are"], size
 
 
-def how_it_fits(model: type[Model], data: ImageData) -> str:
-    """Say how a model takes these pictures and what it costs here, or return '' where it cannot."""
-    device = pick_device()
+def how_it_fits(name: str, data: ImageData) -> str:
+    """Say how a model takes these pictures and what it costs here, or which option it needs; '' where it cannot."""
+    device, model = pick_device(), find_model(name)
     height, width = model.size_for(data.shape.height, data.shape.width_px)
     shape = ImageShape(data.shape.classes, data.shape.channels, height, width)
+    preset = "modern" if "modern" in model.Hyper.presets() else "paper"
     try:
+        hyper = model.settle(model.Hyper.preset(preset), data) if issubclass(model, Levelled) else model.Hyper.preset(preset)
         with torch.device("meta"):
-            built = model(model.Hyper.preset("modern" if "modern" in model.Hyper.presets() else "paper"), shape)
-    except InputError:
-        return ""
+            built = model(hyper, shape)
+    except InputError as error:
+        return f"{name}: {error}" if "say --" in str(error) else ""  # where an option helps
     speed = SHARE_OF_PEAK * product_speed(device, torch.bfloat16 if has_bf16_units(device) else torch.float32)
     weights = sum(p.numel() for p in built.parameters())
     resized = "" if (height, width) == data.shape.dims[1:] else f" resized to {height}x{width},"
-    return (
+    return f"fits {name} ({preset}):" + (
         f"{resized} {weights / 1e6:.1f} million weights, {weights * 16 / 1e6:,.0f} MB with optimizer, "
         f"roughly {speed / work_per_example(built):,.0f} examples/s"
-    ).strip()
+    )
 
 
 def work_per_example(model: Model) -> float:
@@ -204,5 +207,5 @@ def describe(findings: Findings) -> list[str]:
     lines += [f"will be done: {line}" for line in findings.plan]
     if findings.data:
         lines.append(f"memory: {findings.megabytes:,.1f} MB as bytes, mapped from the cache")
-    lines += [f"fits {line}" for line in findings.fits]
+    lines += findings.fits
     return lines

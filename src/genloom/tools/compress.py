@@ -88,8 +88,10 @@ def unpack(model: Model, data: bytes) -> Tensor:
         InputError: the file is no such file, another model's, or damaged.
     """
     coder = as_coder(model)
-    if len(data) < HEAD.size or data[:4] != MAGIC:
+    if data[:4] != MAGIC:
         raise InputError("this is no file that genloom compressed")
+    if len(data) < HEAD.size:
+        raise InputError("the file is cut short")
     _, whole, name, n, *dims, number, check = HEAD.unpack_from(data)
     if whole != zlib.crc32(data[8:]):
         raise InputError("the file is damaged: its checksum does not fit")

@@ -28,7 +28,6 @@ LEAST = 10  # known cells below which there is no self-test
 NORMAL = 3.29  # deviations that hold nine in ten values of a normal column
 VAGUE = 0.8  # an interval as wide as this share of that, or of the column's whole range, says little
 WORST = 2.0  # error beyond which a method is as bad as can be, so that one odd column does not decide for all
-UNSURE = 0.5  # share of draws for a category below which it is hardly more than a guess
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
 
 
@@ -295,14 +294,16 @@ class Repairer:
         values = column.held(best)
         if column.levels:
             low = high = values
-            vague = ~(share >= UNSURE)  # of a method that was not tested the share is not known
+            vague = ~(share >= (1 + 1 / column.levels) / 2)  # nearer to a guess than to certainty, or not known
+            unclear = "little more than a guess among its categories"
         else:
+            unclear = "the interval is about as wide as the column's usual values"
             vague = high - low >= VAGUE * NORMAL
             low, high = np.minimum(column.plain(low), values), np.maximum(column.plain(high), values)
             vague |= high - low >= VAGUE * (column.high - column.low)
         idle = self.idle(column)
-        doubts = ["most of the row is missing" if empty else "any usual value is as likely" if unclear else idle
-                  for empty, unclear in zip(sparse[within], vague, strict=True)]  # fmt: skip
+        doubts = ["most of the row is missing" if empty else unclear if wide else idle
+                  for empty, wide in zip(sparse[within], vague, strict=True)]  # fmt: skip
         return Fix(field, method, holes, field.say(values), values, low, high, share, doubts)
 
     def idle(self, column: Column) -> str:
