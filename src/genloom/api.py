@@ -117,7 +117,7 @@ class Session:
                              "or say --device cpu")  # fmt: skip
         run = Run(Path(self.request.out))
         run.refuse_differences(self.record)
-        if run.folder.exists():
+        if (run.folder / "run.json").exists():
             run.lock()
             run.release()
 

@@ -24,18 +24,8 @@ from genloom.errors import InputError
 from genloom.run import Run
 from genloom.trainer import Plan, Report
 
-SHOWN = (
-    "generator",
-    "discriminator",
-    "critic",
-    "d_real",
-    "d_fake",
-    "nats",
-    "elbo",
-    "bound",
-    "kl",
-    "rmse",
-)  # in the live line
+# in the live line
+SHOWN = ("generator", "discriminator", "critic", "d_real", "d_fake", "nats", "elbo", "bound", "kl", "rmse")
 
 
 def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
@@ -202,9 +192,9 @@ def run_processes(processes: int) -> int:
             started.send_signal(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
         stopped.append(number)
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, signal.SIGINT)  # not every system has them all
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)  # not every system has it
+    for number in (signal.SIGINT, signal.SIGTERM, hangup):
+        if number != hangup or signal.getsignal(number) != signal.SIG_IGN:  # nohup has said to ignore it
             signal.signal(number, pass_on)
     status = started.wait()
     return 130 if stopped else status if status in (0, 2) else 1
