@@ -12,7 +12,7 @@ from genloom.cli.app import run as command
 from genloom.data import Options
 from genloom.errors import InputError
 from genloom.levels import least_levels, level_log_prob, values_of
-from genloom.models.pixelcnn import PixelCNN
+from genloom.models.pixelcnn import Gated, PixelCNN
 from genloom.models.pixelrnn import PixelRNN
 from genloom.nn.causal import Causal, Own, Places, group_mask
 from genloom.nn.recurrent import by_diagonals, by_rows, cell, gates_, scan
@@ -276,6 +276,21 @@ def test_a_binarised_model_has_two_levels_however_it_is_built():
         PixelCNN.Hyper(binarise="threshold", features=4, layers=1), ImageShape(channels=1, height=4, width_px=4)
     )
     assert model.levels == 2 and model.coding == "binary, threshold 0.5"
+
+
+@pytest.mark.parametrize("features", [16, 20, 36])
+def test_the_gradient_of_a_dilated_kernel_is_right_in_bf16(features):
+    torch.manual_seed(0)
+    layer = Gated(features, features, 1, 1, 0, first=False, dilation=2).to(memory_format=torch.channels_last)
+    v = torch.randn(16, features, 32, 32).contiguous(memory_format=torch.channels_last)
+    over, found = torch.randn(16, 2 * features, 32, 32), []
+    for on in (False, True):
+        layer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            out = layer.down(v)
+        (out.float() * over).sum().backward()
+        found.append(layer.vertical.weight.grad.clone())
+    assert (found[1] - found[0]).norm() < 0.02 * found[0].norm()
 
 
 def test_dilations_are_the_gated_kinds_alone():

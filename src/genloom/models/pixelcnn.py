@@ -143,7 +143,18 @@ class Gated(nn.Module):
     def down(self, v: Tensor) -> Tensor:
         """Return the vertical map before its gate `[B, 2F, H, W]`: rows above, and from the second layer on v's own."""
         padded = F.pad(v, (self.far, self.far, self.far, 0))
-        return self.vertical(padded[:, :, :-1] if self.first else padded)
+        return self.wide(padded[:, :, :-1] if self.first else padded)
+
+    def wide(self, seen: Tensor) -> Tensor:
+        """Convolve with the vertical kernel.
+
+        oneDNN's gradient to a dilated kernel in bf16 is wrong, or not a number, with channels last and not in sixteens
+        (seen with torch 2.13); channels first it is right.
+        """
+        conv = self.vertical
+        if self.far == self.own.reach or conv.in_channels % 16 == 0:
+            return conv(seen)
+        return F.conv2d(seen.contiguous(), conv.weight.contiguous(), conv.bias, dilation=conv.dilation)
 
 
 def gate(x: Tensor) -> Tensor:
