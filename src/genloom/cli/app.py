@@ -62,10 +62,8 @@ def complain(text: str) -> int:
 def sentence(error: Exception) -> str:
     """Return an error's text in one line."""
     if isinstance(error, MissingArgumentError) and error.argument is not None:
-        command = " ".join(["genloom", *(error.command_chain or ())])
-        name = error.argument.name
-        what = name if len(error.argument.names) > 1 else name.removeprefix("--").upper()
-        return f"{command} needs {what}; `{command} --help` shows how"
+        command, names = " ".join(["genloom", *(error.command_chain or ())]), error.argument.names
+        return f"{command} needs {names[0] if names[1:] else names[0][2:].upper()}; `{command} --help` shows how"
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"{text.rstrip('.')}; `genloom --help` lists what there is"
 
