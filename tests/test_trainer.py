@@ -398,5 +398,5 @@ def test_other_python_data_of_the_same_shape_is_refused_on_resume(tmp_path):
 
     genloom.fit("line", data(0), tmp_path / "run", examples=512, batch=64)
     genloom.fit("line", data(0), tmp_path / "run", examples=1024, batch=64)
-    with pytest.raises(InputError, match="fingerprint"):
+    with pytest.raises(InputError, match="begun on other data"):
         genloom.fit("line", data(1), tmp_path / "run", examples=1024, batch=64)
