@@ -154,6 +154,9 @@ def bad_inputs(tmp_path):
         (["sample", str(tmp_path / "weights.pt"), "-o", "x.png"], "looks like a pickle"),
         (["show", str(tmp_path / "none")], "no such folder"),
         (["lesson", "line", "-o", "x.mp4"], "is a GIF"),
+        (["lesson", "line", "-o", "x.gif", "--frames", "0"], "--frames takes a number from 1"),
+        (["lesson", "line", "-o", "x.gif", "--seed", "9" * 20], "at most 63 bits"),
+        (["demo", "--seed", "9" * 20, "-o", str(tmp_path / "demo")], "at most 63 bits"),
     ]
 
 

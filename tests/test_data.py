@@ -340,8 +340,17 @@ def test_a_cache_without_room_is_said(folder, tmp_path, monkeypatch):
     assert not list((tmp_path / "cache").glob(".part-*"))
 
 
-def test_the_doctor_takes_a_range():
-    assert check("digits[:100]", Options()).count == 100
+def test_the_doctor_takes_a_range_and_names_the_option_a_model_needs():
+    findings = check("digits[:100]", Options())
+    assert findings.count == 100 and any(line.startswith("fits dcgan (modern): ") for line in findings.fits)
+    assert any(line.startswith("vae: ") and "--hyper.decoder logistic" in line for line in findings.fits)
+
+
+def test_what_the_headers_tell_is_the_least(folder):
+    truncated(folder)
+    (folder / "dogs" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match="at least 1 of 8"):
+        load(folder)
 
 
 def test_hidden_folders_odd_entries_and_wrong_labels(folder, tmp_path):

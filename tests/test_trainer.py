@@ -116,32 +116,21 @@ def test_phases_follow_their_shares_and_renew_optimizers(tmp_path):
     assert seen[-1] == ("second", 640)
 
 
-def test_the_shadow_has_its_half_life(tmp_path):
-    model = Duel(shadow=100.0)
+@pytest.mark.parametrize(
+    ("half_life", "begun", "ended", "kept"),
+    [(100.0, 10_000, 10_100, 0.5), (100.0, 10_000, 10_200, 0.25), (1e9, 500, 1000, 0.5 ** (math.log(2) / 0.1))],
+)
+def test_the_shadow_has_its_half_life_and_a_short_run_forgets_its_first_weights(half_life, begun, ended, kept):
+    model = Duel(shadow=half_life)
     seat = Seat(model.players()[0], model, 1)
     (value, shadow) = next(iter(seat.shadow.items()))
     before = shadow.clone()
     with torch.no_grad():
         value.add_(1.0)
-    seat.last_examples = 10_000
-    seat.follow(Clock(examples=10_100))
-    assert torch.allclose(shadow, before + 0.5, atol=1e-6)
-    seat.follow(Clock(examples=10_200))
-    assert torch.allclose(shadow, before + 0.75, atol=1e-6)
-
-
-def test_the_shadow_of_a_short_run_has_forgotten_its_first_weights():
-    model = Duel(shadow=1e9)
-    seat = Seat(model.players()[0], model, 1)
-    (value, shadow) = next(iter(seat.shadow.items()))
-    before = shadow.clone()
-    with torch.no_grad():
-        value.add_(1.0)
-    seat.last_examples = 500
-    for examples in range(501, 1001):
+    seat.last_examples = begun
+    for examples in range(begun + 1, ended + 1):  # early on a tenth of the examples: the integral of 1 / (0.1 t)
         seat.follow(Clock(examples=examples))
-    half_lives = math.log(2) / 0.1  # the integral of 1 / (0.1 t) from 500 to 1000
-    assert torch.allclose(shadow, before + 1 - 0.5**half_lives, atol=1e-4)
+    assert torch.allclose(shadow, before + 1 - kept, atol=1e-4)
 
 
 def test_what_is_compiled_is_what_is_called(monkeypatch):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from genloom.data.builtin import gaussian_line
-from genloom.errors import InputError
+from genloom.errors import InputError, refuse_wide_seed
 from genloom.models.line import Line, LineHyper
 from genloom.run import Run
 from genloom.tools.plot import figure
@@ -31,6 +31,7 @@ def line_lesson(path: Path, examples: int = 1_200_000, frames: int = 60, seed: i
     """
     if not 1 <= frames <= examples:
         raise InputError(f"--frames takes a number from 1 to --examples, {examples:,}; got {frames}")
+    refuse_wide_seed(seed)
     data = gaussian_line()
     torch.manual_seed(seed)
     model = Line(LineHyper(), data.shape)
