@@ -15,8 +15,8 @@ import torch
 from benchmarks.evidence import record
 from genloom import Run, load, load_data
 from genloom.data import Options
-from genloom.shape import to_picture
-from genloom.tools.compress import HEAD, pack, unpack
+from genloom.shapes.pictures import to_picture
+from genloom.use.likelihood.compress import HEAD, pack, unpack
 
 
 def png_bits(x: torch.Tensor) -> int:

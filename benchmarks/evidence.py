@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from genloom import Run
-from genloom.tools import evidence
+from genloom.use.report import evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "evidence"
@@ -16,7 +16,7 @@ DATA = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
 
 
 def record(name: str, figures: dict[str, Any], **rest: Any) -> None:
-    """Write docs/evidence/<name>.json and print its figures; `rest` as `genloom.tools.evidence.record` takes it."""
+    """Write docs/evidence/<name>.json and print its figures; `rest` as `genloom.use.report.evidence.record` takes it."""
     evidence.record(name, figures, folder=FOLDER, **rest)
     print(json.dumps(figures, indent=1))
 

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from benchmarks.evidence import DATA, FOLDER, record
-from genloom.columns import Bits, Column, Numbers
+from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
 from genloom.measures.holes import covered
-from genloom.tools.fillers import Chained, Filler, Mean, Neighbours
-from genloom.tools.network import Network
+from genloom.shapes.columns import Bits, Column, Numbers
+from genloom.use.tables.network import Network
 
 FILES = {"letter": "gain_letter", "spam": "gain_spam", "credit": "uci_credit_default"}
 SIMPLE: dict[str, Callable[[], Filler]] = {

@@ -17,9 +17,9 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks.evidence import record
 from benchmarks.gain import read_table, scored
-from genloom.columns import Bits, Column, Numbers
 from genloom.measures.holes import covered
-from genloom.tools.network import Network
+from genloom.shapes.columns import Bits, Column, Numbers
+from genloom.use.tables.network import Network
 
 MASKS, ROUNDS = 3, 3000
 

@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmarks.evidence import DATA, record
 from genloom import Run
 from genloom.data import Options, load_pictures
-from genloom.machine import pick_precision
 from genloom.measures.figure import mean_figure
-from genloom.models.pixelcnn import GatedNet, PixelCNN
-from genloom.trainer import Plan, play
+from genloom.models.likelihood.pixelcnn import GatedNet, PixelCNN
+from genloom.train.loop import Plan, play
+from genloom.train.machine import pick_precision
 
 SOURCE = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
 VARIANTS: dict[str, tuple[int, tuple[int, ...], bool]] = {

@@ -20,7 +20,7 @@ from benchmarks.evidence import DATA, record
 from genloom import load_data
 from genloom.data import Options
 from genloom.measures.classes import score_of
-from genloom.measures.features import make_features
+from genloom.measures.features.registry import make_features
 from genloom.measures.frechet import frechet_distance
 from genloom.measures.kernel import kernel_distance
 from genloom.measures.manifold import manifold_figures

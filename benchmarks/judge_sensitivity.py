@@ -14,10 +14,10 @@ from torch import Tensor
 from benchmarks.evidence import DATA, ROOT, record
 from genloom.data import Options
 from genloom.data import load as load_data
-from genloom.health import LEAST_DIVERSITY, LOOK, mean_distance
-from genloom.measures.panel import BLOCK
-from genloom.tools.judge_data import JudgedData
-from genloom.tools.jury import Terms, seat_jury
+from genloom.measures.panels.pictures import BLOCK
+from genloom.train.health import LEAST_DIVERSITY, LOOK, mean_distance
+from genloom.use.judging.data import JudgedData
+from genloom.use.judging.jury import Terms, seat_jury
 
 N = 5000
 SHOWN = ("FID", "KID", "precision", "recall", "density", "coverage", "IS", "SWD", "MS-SSIM", "Parzen", "near-copies[pixels]")

@@ -17,8 +17,8 @@ import torch
 
 from benchmarks.evidence import DATA, record
 from genloom import Request, load_data, prepare
-from genloom.run import Run
-from genloom.trainer import Table
+from genloom.train.loop import Table
+from genloom.train.run import Run
 
 ROUNDS = 2000
 

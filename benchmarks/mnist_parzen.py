@@ -17,7 +17,7 @@ from benchmarks.evidence import DATA, record
 from genloom import Request, load, load_data, prepare
 from genloom.data import Options
 from genloom.measures.parzen import choose_sigma, parzen
-from genloom.run import Run
+from genloom.train.run import Run
 
 MNIST = str(DATA / "mnist")
 
@@ -58,7 +58,7 @@ def judge(args: argparse.Namespace) -> None:
     last = parzen(draw(load(run, "last"), 2), VALIDATION, x)
     figures["parzen_last"] = [last.nats, last.nats - last.error, last.nats + last.error]
     if model.conditional:
-        from genloom.measures.classifier import fit_classifier
+        from genloom.measures.features.classifier import fit_classifier
 
         classifier = fit_classifier(load_data(MNIST), seed=0)
         figures["classifier_accuracy"] = classifier.accuracy(x, test.labels)

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from benchmarks.evidence import record
 from benchmarks.training_speed import seconds
-from genloom.machine import keep_freed_memory, pick_precision
-from genloom.models.pixelcnn import PixelCNN
-from genloom.shape import ImageShape
+from genloom.models.likelihood.pixelcnn import PixelCNN
+from genloom.shapes.pictures import ImageShape
+from genloom.train.machine import keep_freed_memory, pick_precision
 
 BATCH, FEATURES, LAYERS = 64, 64, 15
 PLACES = 28 * 28

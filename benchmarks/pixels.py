@@ -14,11 +14,11 @@ import torch
 
 from benchmarks.evidence import FOLDER, before, commands, record, spent, stretches
 from genloom import Run, load
-from genloom.api import count_weights
 from genloom.data import Options
 from genloom.data import load as load_data
 from genloom.measures.likelihood import likelihood_rows
-from genloom.tools.draw import draw, write
+from genloom.train.session import count_weights
+from genloom.use.sampling.draw import draw, write
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 
 from benchmarks.evidence import DATA, record
-from genloom.tools.repair import Settings
-from genloom.tools.repair_files import repair_file
+from genloom.use.tables.files import repair_file
+from genloom.use.tables.repair import Settings
 
 COLUMNS = 20
 

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 
 from benchmarks.evidence import record
-from genloom.autoregressive import Autoregressive
-from genloom.machine import keep_freed_memory
-from genloom.models.pixelcnn import PixelCNN
-from genloom.models.pixelrnn import PixelRNN
-from genloom.shape import ImageShape
+from genloom.models.likelihood.autoregressive import Autoregressive
+from genloom.models.likelihood.pixelcnn import PixelCNN
+from genloom.models.likelihood.pixelrnn import PixelRNN
+from genloom.shapes.pictures import ImageShape
+from genloom.train.machine import keep_freed_memory
 
 SHAPE = ImageShape(channels=1, height=28, width_px=28)
 NETS: dict[str, tuple[Any, dict[str, Any]]] = {

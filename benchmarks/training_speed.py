@@ -22,13 +22,13 @@ import torch
 from torch import nn
 
 from benchmarks.evidence import record
-from genloom.data.arrays import ImageData
-from genloom.deal import mix
-from genloom.machine import pick_precision
-from genloom.models.dcgan import DCGAN, DCGANHyper
-from genloom.run import Run
-from genloom.shape import ImageShape
-from genloom.trainer import Plan, Table
+from genloom.core.random import mix
+from genloom.data.pictures.dataset import ImageData
+from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
+from genloom.shapes.pictures import ImageShape
+from genloom.train.loop import Plan, Table
+from genloom.train.machine import pick_precision
+from genloom.train.run import Run
 
 BATCH = 64
 GFLOP = 2.48  # an image: both players' moves with a fresh fake each, counted over the convolutions

@@ -16,12 +16,12 @@ import torch
 
 from benchmarks.evidence import FOLDER, commands, record, spent
 from genloom import Run, load, load_data
-from genloom.api import count_weights
 from genloom.data import Options
-from genloom.machine import keep_freed_memory
 from genloom.measures.figure import mean_figure
-from genloom.models.vae import divergence
-from genloom.tools.draw import draw, write
+from genloom.models.likelihood.vae import divergence
+from genloom.train.machine import keep_freed_memory
+from genloom.train.session import count_weights
+from genloom.use.sampling.draw import draw, write
 
 ACTIVE = 0.01  # variance of a code's mean over the data from which it counts as active, Burda et al. 2015
 

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from genloom.hyper import Hyper
-from genloom.model import Model, Move, Player
-from genloom.objectives import gradient_penalty
-from genloom.shape import PointShape
+from genloom.core.hyper import Hyper
+from genloom.core.model import Model, Move, Player
+from genloom.core.objectives import gradient_penalty
+from genloom.shapes.points import PointShape
 
 
 class Points:

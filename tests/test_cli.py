@@ -17,7 +17,7 @@ import genloom
 from genloom.cli.app import run
 from genloom.cli.fit import first_of
 from genloom.errors import InputError
-from genloom.run import Run
+from genloom.train.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_label_asked_of_a_run_without(tmp_path, capsys):
 
 
 def test_out_of_memory_suggests_micro_batches(monkeypatch, capsys, tmp_path):
-    from genloom import trainer
+    from genloom.train import loop as trainer
 
     def burst(self, loss, share):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")

@@ -9,19 +9,19 @@ import torch
 
 import genloom
 from genloom.cli.app import run as command
+from genloom.core.clock import Clock
 from genloom.data import Options
 from genloom.errors import InputError
 from genloom.measures.heads import HEADS, Graph, neighbours, scaled
-from genloom.model import Clock
-from genloom.models.autoencoder import Autoencoder
-from genloom.models.vae import VAE
-from genloom.run import Run
-from genloom.shape import ImageShape
-from genloom.tools import codes
-from genloom.tools.bounds import bounds
-from genloom.tools.certify import certify
-from genloom.tools.plot import curves, run_figure
-from genloom.tools.probe import balanced, plan, usual_counts
+from genloom.models.likelihood.autoencoder import Autoencoder
+from genloom.models.likelihood.bounds import bounds
+from genloom.models.likelihood.vae import VAE
+from genloom.shapes.pictures import ImageShape
+from genloom.train.run import Run
+from genloom.use.latent import codes
+from genloom.use.latent.probe import balanced, plan, usual_counts
+from genloom.use.likelihood.certify import certify
+from genloom.use.report.plot import curves, run_figure
 
 SMALL = ImageShape(channels=1, height=8, width_px=8)
 
@@ -233,7 +233,7 @@ def test_certify_catches_planted_defects_of_a_vae(flat, monkeypatch):
     assert not {claim.text: claim.holds for claim in bounds(model)}["one draw gives the ELBO, more draws raise it"]
     monkeypatch.undo()
     monkeypatch.setattr(
-        "genloom.tools.bounds.divergence", lambda mu, logvar: 0.5 * (mu.square() + logvar.exp() - logvar).sum(1)
+        "genloom.models.likelihood.bounds.divergence", lambda mu, logvar: 0.5 * (mu.square() + logvar.exp() - logvar).sum(1)
     )
     assert not {claim.text: claim.holds for claim in bounds(model)}["the KL in closed form is that of draws"]
     monkeypatch.undo()

@@ -10,12 +10,12 @@ from PIL import Image
 import genloom
 from genloom.cli.app import run as command
 from genloom.errors import InputError
-from genloom.models.gan import GAN
-from genloom.models.pixelcnn import PixelCNN
-from genloom.models.pixelrnn import PixelRNN
-from genloom.shape import ImageShape, to_picture
-from genloom.tools.coding import TOTAL, Decoder, Encoder, bounds_of
-from genloom.tools.compress import pack, unpack
+from genloom.models.adversarial.gan import GAN
+from genloom.models.likelihood.pixelcnn import PixelCNN
+from genloom.models.likelihood.pixelrnn import PixelRNN
+from genloom.shapes.pictures import ImageShape, to_picture
+from genloom.use.likelihood.coding import TOTAL, Decoder, Encoder, bounds_of
+from genloom.use.likelihood.compress import pack, unpack
 
 
 def made(kind="gated", channels=1, levels=2, seed=0, size=8, **hyper):

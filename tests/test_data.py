@@ -13,9 +13,9 @@ from PIL import Image
 
 from genloom.data import Options, load
 from genloom.data.cache import cache_folder
-from genloom.data.decode import central_box
+from genloom.data.pictures.decode import central_box
 from genloom.errors import InputError
-from genloom.tools.check import check, describe
+from genloom.use.check import check, describe
 
 
 def picture(seed=0, size=(12, 10), channels=3):

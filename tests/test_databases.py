@@ -7,9 +7,9 @@ import sqlalchemy as sql
 
 from genloom.cli.app import run
 from genloom.errors import InputError
-from genloom.tools import databases
-from genloom.tools.databases import repair_database
-from genloom.tools.repair import Settings
+from genloom.use.tables import databases
+from genloom.use.tables.databases import repair_database
+from genloom.use.tables.repair import Settings
 from holes import complete, holes
 
 QUICK = Settings("ridge")

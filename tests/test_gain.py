@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 import torch
 
-from genloom.columns import Column
-from genloom.data.arrays import TableData
+from genloom.core.clock import Clock
+from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError
 from genloom.measures.holes import column_errors, covered
 from genloom.measures.mechanisms import known_mask
-from genloom.model import Clock
-from genloom.models.gain import GAIN, GAINHyper, energy, hinted
+from genloom.models.tables.gain import GAIN, GAINHyper, energy, hinted
+from genloom.models.tables.gaussian import Gaussian
 from genloom.nn.cells import Bounded, Calendar, Cells
-from genloom.nn.gaussian import Gaussian
-from genloom.shape import Shape, TableShape
-from genloom.tools.network import Network, ninety
+from genloom.shapes.base import Shape
+from genloom.shapes.columns import Column
+from genloom.shapes.table import TableShape
+from genloom.use.tables.network import Network, ninety
 
 MIXED = (
     Column("a", mean=3.0, scale=2.0, low=-4.0, high=9.0),

@@ -4,11 +4,11 @@ import torch
 
 import genloom
 from games import Duel, Points
-from genloom.health import plateaued
-from genloom.models.autoencoder import Autoencoder
-from genloom.models.gan import GAN
-from genloom.run import Run
-from genloom.trainer import Plan, Table, play
+from genloom.models.adversarial.gan import GAN
+from genloom.models.likelihood.autoencoder import Autoencoder
+from genloom.train.health import plateaued
+from genloom.train.loop import Plan, Table, play
+from genloom.train.run import Run
 
 
 def verdicts(model, data, folder, **plan):

@@ -10,27 +10,27 @@ from torchmetrics.image.inception import InceptionScore
 from torchmetrics.image.kid import KernelInceptionDistance
 
 import genloom
-from genloom.capabilities import Scores
 from genloom.cli.app import run as command
+from genloom.core.capabilities import Scores
 from genloom.data import Options
-from genloom.data.arrays import ImageData
+from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError
 from genloom.measures.classes import class_accuracy, inception_score, score_of
 from genloom.measures.copies import copy_figures, nearest_training
-from genloom.measures.features import make_features
+from genloom.measures.features.inception import FIDInception, read_inception
+from genloom.measures.features.registry import make_features
 from genloom.measures.figure import Figure, half_error, mean_figure, one_protocol, share_figure
 from genloom.measures.frechet import fid, frechet_distance
-from genloom.measures.inception import FIDInception, read_inception
 from genloom.measures.kernel import kernel_distance, kid
 from genloom.measures.likelihood import likelihood_rows
 from genloom.measures.manifold import manifold_figures, neighbour_distances
 from genloom.measures.mixture import mixture_samples, principal_directions
-from genloom.measures.panel import View, view_of
+from genloom.measures.panels.pictures import View, view_of
 from genloom.measures.pyramid import down, laplacian, levels, up, wasserstein_figures
 from genloom.measures.similarity import count_scales, similarity_figure
-from genloom.shape import ImageShape, to_picture
-from genloom.tools.compare import compare
-from genloom.tools.jury import COPIES, REAL, SIMPLE
+from genloom.shapes.pictures import ImageShape, to_picture
+from genloom.use.judging.compare import compare
+from genloom.use.judging.jury import COPIES, REAL, SIMPLE
 
 
 def features_of(n, width=6, shift=0.0, seed=0):

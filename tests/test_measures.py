@@ -7,7 +7,7 @@ import torch
 
 import genloom
 from genloom.data import Options
-from genloom.measures.classifier import fit_classifier
+from genloom.measures.features.classifier import fit_classifier
 from genloom.measures.frechet import frechet_distance
 from genloom.measures.kernel import kernel_distance
 from genloom.measures.light import LightJudge
@@ -60,7 +60,7 @@ def test_the_light_judge_orders_noise_behind_data():
 
     test = genloom.load_data("digits", Options(split="test"))
     x = test.batch(torch.arange(len(test)))["x"]
-    from genloom.capabilities import Samples
+    from genloom.core.capabilities import Samples
 
     Samples.register(Source)
     clean, noisy, noise = (judge(Source(s))[1] for s in (x, (x + 0.3 * torch.rand_like(x)).clamp(0, 1), torch.rand_like(x)))

@@ -3,21 +3,23 @@
 import pytest
 import torch
 
-from genloom import objectives
-from genloom.capabilities import Encodes, Imputes, Latent, Samples
 from genloom.catalogue import MODELS, find_model
-from genloom.checkpoint import plain, read_weights
-from genloom.columns import Column
+from genloom.core import objectives
+from genloom.core.capabilities import Encodes, Imputes, Latent, Samples
+from genloom.core.clock import Clock
+from genloom.core.hyper import Hyper, hp
 from genloom.errors import InputError
-from genloom.hyper import Hyper, hp
-from genloom.model import Clock
-from genloom.models import cgan, dcgan, gan
+from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
 from genloom.nn.dense import Maxout
-from genloom.run import Run
-from genloom.seat import Seat
-from genloom.shape import ImageShape, PointShape, TableShape
-from genloom.trainer import Plan, play
+from genloom.shapes.columns import Column
+from genloom.shapes.pictures import ImageShape
+from genloom.shapes.points import PointShape
+from genloom.shapes.table import TableShape
+from genloom.train.checkpoint import plain, read_weights
+from genloom.train.learner import Seat
+from genloom.train.loop import Plan, play
+from genloom.train.run import Run
 
 DIGITS = ImageShape(classes=tuple("0123456789"), channels=1, height=8, width_px=8)
 ROWS = TableShape(columns=(Column("a", low=-3.0, high=3.0), Column("b", "categorical", categories=("x", "y", "z")),
@@ -263,9 +265,9 @@ def test_spectral_norm_finds_the_largest_singular_value():
 
 
 def test_the_line_comes_to_rest(tmp_path):
-    from genloom.data.builtin import gaussian_line
-    from genloom.models.line import Line
-    from genloom.tools.lesson import verdict
+    from genloom.data.points import gaussian_line
+    from genloom.models.adversarial.line import Line
+    from genloom.use.lesson import verdict
 
     data = gaussian_line()
     torch.manual_seed(0)

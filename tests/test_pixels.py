@@ -7,18 +7,18 @@ import pytest
 import torch
 
 import genloom
-from genloom.autoregressive import invert
 from genloom.cli.app import run as command
 from genloom.data import Options
 from genloom.errors import InputError
-from genloom.levels import least_levels, level_log_prob, values_of
-from genloom.models.pixelcnn import Gated, PixelCNN
-from genloom.models.pixelrnn import PixelRNN
+from genloom.models.likelihood.autoregressive import invert
+from genloom.models.likelihood.levels import least_levels, level_log_prob, values_of
+from genloom.models.likelihood.pixelcnn import Gated, PixelCNN
+from genloom.models.likelihood.pixelrnn import PixelRNN
 from genloom.nn.causal import Causal, Own, Places, group_mask
 from genloom.nn.recurrent import by_diagonals, by_rows, cell, gates_, scan
-from genloom.shape import ImageShape, to_picture
-from genloom.tools.certify import certify
-from genloom.tools.complete import is_exact
+from genloom.shapes.pictures import ImageShape, to_picture
+from genloom.use.likelihood.certify import certify
+from genloom.use.likelihood.complete import is_exact
 
 KINDS = ["plain", "gated", "row", "diagonal"]
 
@@ -354,7 +354,7 @@ def test_a_scan_is_the_recurrence_cell_by_cell(diagonal):
 
 def test_certify_catches_a_right_to_left_map_that_is_not_moved_down(monkeypatch):
     pad = torch.nn.functional.pad  # the map keeps its row: the last, doubled, stands for the first
-    monkeypatch.setattr("genloom.models.pixelrnn.F.pad", lambda x, sizes: (
+    monkeypatch.setattr("genloom.models.likelihood.pixelrnn.F.pad", lambda x, sizes: (
         torch.cat([x, x[-1:]]) if len(sizes) == 8 else pad(x, sizes)))  # fmt: skip
     assert not next(iter(certify(small("diagonal")))).holds
 
@@ -428,7 +428,7 @@ def test_certify_catches_a_flipped_axis_and_a_lost_row_shift(monkeypatch):
 
 
 def test_certify_needs_a_likelihood():
-    from genloom.models.gan import GAN
+    from genloom.models.adversarial.gan import GAN
 
     with pytest.raises(InputError, match="no likelihood"):
         next(iter(certify(GAN(GAN.Hyper.tiny(), ImageShape(channels=1, height=8, width_px=8)))))

@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from genloom.cli.app import run
-from genloom.columns import Column
 from genloom.errors import InputError
+from genloom.measures.fillers import Chained, Mean, Neighbours
 from genloom.measures.holes import column_errors, covered
-from genloom.tools.fillers import Chained, Mean, Neighbours
-from genloom.tools.repair import Repairer, Settings
-from genloom.tools.repair_files import repair_file
+from genloom.shapes.columns import Column
+from genloom.use.tables.files import repair_file
+from genloom.use.tables.repair import Repairer, Settings
 from holes import as_text, complete, holes, write_csv
 
 NUMBERS = tuple(Column(str(d), low=-9.0, high=9.0) for d in range(5))
@@ -148,7 +148,7 @@ def test_the_log_names_each_filled_cell(repaired):
 
 
 def test_the_report_shows_the_simple_methods(repaired, tmp_path):
-    from genloom.tools.repair_page import write_report
+    from genloom.use.tables.page import write_report
 
     write_report(repaired[3], str(tmp_path / "r.html"))
     page = (tmp_path / "r.html").read_text()
@@ -277,8 +277,8 @@ def test_words_that_are_values(tmp_path, capsys):
 
 def test_a_bad_cell_further_on_costs_nothing(tmp_path, monkeypatch):
     """What is wrong beyond the rows that were learnt from shows while writing, and nothing half-written stays."""
-    from genloom.data import tables
-    from genloom.tools import repair_files
+    from genloom.data.tables import files as tables
+    from genloom.use.tables import files as repair_files
 
     write_csv(tmp_path / "t.csv", 200)
     monkeypatch.setattr(repair_files, "SAMPLE", 50)

@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from genloom.api import Request
-from genloom.columns import Column
-from genloom.data.layout import Field, Layout
+from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
-from genloom.tools import network, repair
-from genloom.tools.fillers import Mean
-from genloom.tools.network import Diverged, Network
-from genloom.tools.repair import Repairer, Settings
-from genloom.tools.repair_files import repair_file
+from genloom.measures.fillers import Mean
+from genloom.shapes.columns import Column
+from genloom.train.session import Request
+from genloom.use.tables import network, repair
+from genloom.use.tables.files import repair_file
+from genloom.use.tables.network import Diverged, Network
+from genloom.use.tables.repair import Repairer, Settings
 from holes import complete, holes, write_csv
 
 

@@ -10,7 +10,7 @@ import genloom
 from genloom.cli.app import run as command
 from genloom.data import Options, load_pictures
 from genloom.errors import InputError
-from genloom.run import Run
+from genloom.train.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from genloom.columns import Column
-from genloom.data.layout import Layout, known_cells, missing_words
-from genloom.data.tables import CsvTable, find_table, replaced
+from genloom.data.tables.csv import CsvTable
+from genloom.data.tables.files import find_table
+from genloom.data.tables.layout import Layout, known_cells, missing_words
 from genloom.errors import InputError
+from genloom.files import replaced
+from genloom.shapes.columns import Column
 
 
 def study(cells, **options):
@@ -327,7 +329,7 @@ def test_a_damaged_parquet_file(tmp_path):
 
 
 def test_an_open_quote_in_a_long_file_is_found_quickly(monkeypatch):
-    from genloom.data import records
+    from genloom.data.tables import records
 
     calls = []
     split = records.split_record

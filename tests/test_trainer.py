@@ -17,13 +17,15 @@ from torch import nn
 import genloom
 from games import Duel, Points, weights
 from genloom.catalogue import MODELS, find_model
-from genloom.deal import Order, mix
+from genloom.core.clock import Clock
+from genloom.core.model import Move, Phase
+from genloom.core.random import mix
 from genloom.errors import InputError
-from genloom.model import Clock, Move, Phase
-from genloom.run import Run
-from genloom.seat import Seat
-from genloom.shape import ImageShape
-from genloom.trainer import Plan, compile_networks, play
+from genloom.shapes.pictures import ImageShape
+from genloom.train.feed import Order
+from genloom.train.learner import Seat
+from genloom.train.loop import Plan, compile_networks, play
+from genloom.train.run import Run
 
 
 def train(folder, model=None, data=None, **plan):
@@ -215,7 +217,7 @@ def test_two_ranks_equal_one_with_the_whole_batch(tmp_path):
         "import sys, torch, torch.distributed as dist\n"
         f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
         "from pathlib import Path\n"
-        "from genloom.api import leave_processes, start_processes\n"
+        "from genloom.train.processes import leave_processes, start_processes\n"
         "from test_trainer import train\n"
         "from games import weights\n"
         "torch.set_num_threads(1)\n"
@@ -250,7 +252,7 @@ def test_python_hears_of_a_full_disk_too(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         written(path, content)
 
-    monkeypatch.setattr("genloom.checkpoint.write_synced", full)
+    monkeypatch.setattr("genloom.train.checkpoint.write_synced", full)
     with pytest.raises(InputError, match="disk"):
         genloom.fit("gan", "digits", tmp_path / "r", preset="tiny", examples=128, device="cpu")
 
@@ -264,7 +266,7 @@ def test_a_first_write_that_failed_may_be_tried_again(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):
-    import genloom.checkpoint as checkpoint
+    import genloom.train.checkpoint as checkpoint
 
     options = dict(preset="tiny", report_every=1e9, save_every=1e9, device="cpu")
     run = genloom.fit("dcgan", "digits", tmp_path / "run", examples=256, **options)
@@ -381,7 +383,7 @@ def test_other_python_data_of_the_same_shape_is_refused_on_resume(tmp_path):
     def data(seed):
         points = Points(64)
         points.x = torch.rand(64, 1, generator=torch.Generator().manual_seed(seed))
-        points.shape = genloom.shape.PointShape(columns=1)
+        points.shape = genloom.shapes.points.PointShape(columns=1)
         points.batch = lambda index, generator=None: {"x": points.x[index]}
         return points
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import genloom
+from genloom.core.clock import Clock
 from genloom.data import Options
 from genloom.errors import InputError
-from genloom.model import Clock
-from genloom.models.vae import VAE, dequantised_gaussian, divergence, logistic_levels, path_divergence
+from genloom.models.likelihood.vae import VAE, dequantised_gaussian, divergence, logistic_levels, path_divergence
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian
-from genloom.shape import ImageShape
+from genloom.shapes.pictures import ImageShape
 
 GREY = ImageShape(channels=1, height=8, width_px=8)
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from genloom.api import Request, fit, load, prepare
+    from genloom.api import fit, load
     from genloom.data import load as load_data
     from genloom.errors import InputError
     from genloom.measures.mechanisms import known_mask
-    from genloom.run import Run
-    from genloom.tools.imputers import GAINImputer, TableImputer
-    from genloom.tools.judge import judge
+    from genloom.train.run import Run
+    from genloom.train.session import Request, prepare
+    from genloom.use.judging.judge import judge
+    from genloom.use.tables.imputers import GAINImputer, TableImputer
 
 __all__ = ["GAINImputer", "InputError", "Request", "Run", "TableImputer", "fit", "judge", "known_mask", "load", "load_data",
            "prepare"]  # fmt: skip
 
 _HOMES = {
-    "InputError": "errors:InputError", "Request": "api:Request", "Run": "run:Run", "fit": "api:fit",
-    "judge": "tools.judge:judge",    "load": "api:load", "load_data": "data:load", "prepare": "api:prepare",
+    "InputError": "errors:InputError", "Request": "train.session:Request", "Run": "train.run:Run", "fit": "api:fit",
+    "judge": "use.judging.judge:judge",    "load": "api:load", "load_data": "data:load", "prepare": "train.session:prepare",
     "known_mask": "measures.mechanisms:known_mask",
-    "GAINImputer": "tools.imputers:GAINImputer", "TableImputer": "tools.imputers:TableImputer",
+    "GAINImputer": "use.tables.imputers:GAINImputer", "TableImputer": "use.tables.imputers:TableImputer",
 }  # fmt: skip
 
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from genloom.core.model import Model
 from genloom.errors import InputError, nearest
-from genloom.model import Model
 
 MODELS = {
-    "gan": ("genloom.models.gan:GAN", "Generative Adversarial Nets, Goodfellow et al. 2014"),
-    "cgan": ("genloom.models.cgan:CGAN", "Conditional Generative Adversarial Nets, Mirza & Osindero 2014"),
-    "dcgan": ("genloom.models.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
-    "pixelcnn": ("genloom.models.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
-    "pixelrnn": ("genloom.models.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
-    "autoencoder": ("genloom.models.autoencoder:Autoencoder", "Hinton & Salakhutdinov 2006; denoising: Vincent et al. 2008"),
-    "vae": ("genloom.models.vae:VAE", "Auto-Encoding Variational Bayes, Kingma & Welling 2013"),
-    "gain": ("genloom.models.gain:GAIN", "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018"),
-    "line": ("genloom.models.line:Line", "the one-dimensional game of the GAN paper's first figure"),
+    "gan": ("genloom.models.adversarial.gan:GAN", "Generative Adversarial Nets, Goodfellow et al. 2014"),
+    "cgan": ("genloom.models.adversarial.cgan:CGAN", "Conditional Generative Adversarial Nets, Mirza & Osindero 2014"),
+    "dcgan": ("genloom.models.adversarial.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
+    "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
+    "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
+    "autoencoder": (
+        "genloom.models.likelihood.autoencoder:Autoencoder",
+        "Hinton & Salakhutdinov 2006; denoising: Vincent et al. 2008",
+    ),
+    "vae": ("genloom.models.likelihood.vae:VAE", "Auto-Encoding Variational Bayes, Kingma & Welling 2013"),
+    "gain": (
+        "genloom.models.tables.gain:GAIN",
+        "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018",
+    ),
+    "line": ("genloom.models.adversarial.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
 
 

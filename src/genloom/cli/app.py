@@ -128,8 +128,8 @@ def fit(
     quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
 ) -> int:
     """Train a model on data into a run folder; the same command goes on with it."""
-    from genloom.api import Request, prepare
     from genloom.cli.fit import fit_command, run_processes
+    from genloom.train.session import Request, prepare
 
     if processes < 1:
         raise InputError(f"--processes takes a number from 1 on, got {processes}")
@@ -174,7 +174,7 @@ def sample(
 ) -> None:
     """Draw samples from a run."""
     from genloom.cli.pixels import load_watched
-    from genloom.tools.draw import draw, write
+    from genloom.use.sampling.draw import draw, write
 
     targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
     if not targets:

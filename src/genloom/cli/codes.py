@@ -10,10 +10,10 @@ from rich.console import Console
 
 from genloom.api import load
 from genloom.errors import InputError
-from genloom.run import Run
-from genloom.shape import ImageShape
-from genloom.tools import codes
-from genloom.tools.judge_data import find_data
+from genloom.shapes.pictures import ImageShape
+from genloom.train.run import Run
+from genloom.use.judging.data import find_data
+from genloom.use.latent import codes
 
 console = Console(highlight=False, markup=False)
 MOST = 2000  # pictures over which axes are measured

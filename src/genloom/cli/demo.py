@@ -8,15 +8,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from genloom.api import Request, prepare
 from genloom.cli.fit import train
 from genloom.cli.judge import say
 from genloom.errors import InputError
-from genloom.run import Run
-from genloom.tools.compare import compare
-from genloom.tools.judge import Judgement
-from genloom.tools.page import write_page
-from genloom.tools.plot import plot_run
+from genloom.train.run import Run
+from genloom.train.session import Request, prepare
+from genloom.use.judging.compare import compare
+from genloom.use.judging.judge import Judgement
+from genloom.use.judging.page import write_page
+from genloom.use.report.plot import plot_run
 
 CONTENDERS = (  # model, share of the time, how it goes about it
     ("dcgan", 0.5, "one net draws digits from noise, another learns to tell them from the real ones"),

@@ -13,15 +13,16 @@ import torch
 from rich.console import Console
 from rich.table import Column, Table
 
-from genloom.api import load, versions
+from genloom.api import load
 from genloom.catalogue import MODELS, find_model
 from genloom.cli.fit import progress_on
-from genloom.columns import TABLE_SUFFIXES
 from genloom.data import Options
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
-from genloom.machine import has_bf16_units, pick_device, pick_precision, processor, product_speed
-from genloom.run import Run
+from genloom.shapes.columns import TABLE_SUFFIXES
+from genloom.train.machine import has_bf16_units, pick_device, pick_precision, processor, product_speed
+from genloom.train.run import Run
+from genloom.train.session import versions
 
 console = Console(highlight=False, markup=False)
 
@@ -30,8 +31,8 @@ def walk_command(
     run: str, out: str, seeds: str, frames: int, label: str | None, arithmetic: str | None, checkpoint: str
 ) -> None:
     """Write a walk as a GIF, or a sum of codes as a PNG."""
-    from genloom.shape import ImageShape
-    from genloom.tools import draw
+    from genloom.shapes.pictures import ImageShape
+    from genloom.use.sampling import draw
 
     model = load(run, checkpoint)
     if not isinstance(model.shape, ImageShape):
@@ -58,7 +59,7 @@ def walk_command(
 def show_command(folder: str, out: str | None) -> None:
     """Print where a run stands, with its curves; write the page of pictures where asked."""
     from genloom.cli.fit import clock
-    from genloom.tools.plot import plot_run, sparkline
+    from genloom.use.report.plot import plot_run, sparkline
 
     run = Run.open(folder)
     record, history = run.record, run.history()
@@ -88,7 +89,7 @@ def check_command(
     data: str, out: str, size: int | None, channels: Literal[1, 3, 4] | None, squeeze: bool, split: Literal["train", "test"]
 ) -> None:
     """Print the doctor's findings and write the contact sheet; of a table, print what its columns are."""
-    from genloom.tools import check
+    from genloom.use import check
 
     if data.startswith(("sqlite", "postgresql")) and "://" in data:
         raise InputError(f"check looks at files; `genloom repair {data} --table NAME` looks at a table of a database")
@@ -144,12 +145,12 @@ def models_command(name: str | None) -> None:
 
 def abilities(model: type) -> list[str]:
     """Return the names of a model's capabilities."""
-    return [base.__name__.lower() for base in model.__mro__ if base.__module__ == "genloom.capabilities"]
+    return [base.__name__.lower() for base in model.__mro__ if base.__module__ == "genloom.core.capabilities"]
 
 
 def lesson_command(out: str, examples: int, frames: int, seed: int) -> None:
     """Play the one-dimensional game into a GIF."""
-    from genloom.tools.lesson import line_lesson
+    from genloom.use.lesson import line_lesson
 
     if not out.endswith(".gif"):
         raise InputError(f"a lesson is a GIF, name it so: -o {Path(out).stem or 'line'}.gif")

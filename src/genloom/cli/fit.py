@@ -17,12 +17,13 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from genloom.api import Request, Session, main_process, prepare
-from genloom.capabilities import Encodes, Imputes, Samples
 from genloom.catalogue import find_model
+from genloom.core.capabilities import Encodes, Imputes, Samples
 from genloom.errors import InputError
-from genloom.run import Run
-from genloom.trainer import Plan, Report
+from genloom.train.loop import Plan, Report
+from genloom.train.processes import main_process
+from genloom.train.run import Run
+from genloom.train.session import Request, Session, prepare
 
 # in the live line
 SHOWN = ("generator", "discriminator", "critic", "d_real", "d_fake", "nats", "elbo", "bound", "kl", "rmse")

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from genloom.errors import InputError
 from genloom.measures.figure import Figure
-from genloom.tools.compare import compare
-from genloom.tools.evidence import record
-from genloom.tools.judge import Judgement, judge
-from genloom.tools.jury import COPIES, REAL, SIMPLE
-from genloom.tools.page import ARROWS, COSTS, columns_of, intro, measure_names, write_page
+from genloom.use.judging.compare import compare
+from genloom.use.judging.judge import Judgement, judge
+from genloom.use.judging.jury import COPIES, REAL, SIMPLE
+from genloom.use.judging.page import ARROWS, COSTS, columns_of, intro, measure_names, write_page
+from genloom.use.report.evidence import record
 
 console = Console(highlight=False, markup=False)
 

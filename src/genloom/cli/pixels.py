@@ -9,15 +9,15 @@ from rich.table import Table
 from torch import Tensor
 
 from genloom.api import load
-from genloom.autoregressive import Autoregressive
 from genloom.cli.fit import progress_on
+from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.model import Model
-from genloom.shape import to_picture
-from genloom.tools.certify import certify, write_sight
-from genloom.tools.complete import complete
-from genloom.tools.compress import pack, read_pictures, unpack
-from genloom.tools.draw import write
+from genloom.models.likelihood.autoregressive import Autoregressive
+from genloom.shapes.pictures import to_picture
+from genloom.use.likelihood.certify import certify, write_sight
+from genloom.use.likelihood.complete import complete
+from genloom.use.likelihood.compress import pack, read_pictures, unpack
+from genloom.use.sampling.draw import write
 
 console = Console(highlight=False, markup=False)
 

@@ -13,10 +13,10 @@ from rich.table import Table
 from genloom.api import load
 from genloom.cli.judge import check_writable
 from genloom.errors import InputError
-from genloom.run import Run
-from genloom.tools.evidence import record as write_evidence
-from genloom.tools.judge_data import find_data
-from genloom.tools.probe import Row, Study, check_encodes, plan, plot, probe, usual_counts
+from genloom.train.run import Run
+from genloom.use.judging.data import find_data
+from genloom.use.latent.probe import Row, Study, check_encodes, plan, plot, probe, usual_counts
+from genloom.use.report.evidence import record as write_evidence
 
 console = Console(highlight=False, markup=False)
 

@@ -10,12 +10,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from genloom.data.layout import Field, Layout
-from genloom.data.tables import find_table
+from genloom.data.tables.files import find_table
+from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
-from genloom.tools.repair import METHODS, Repairer, Settings
-from genloom.tools.repair_files import Outcome, look_through, repair_file
-from genloom.trainer import Report
+from genloom.train.loop import Report
+from genloom.use.tables.files import Outcome, look_through, repair_file
+from genloom.use.tables.repair import METHODS, Repairer, Settings
 
 console = Console(highlight=False, markup=False)
 
@@ -30,7 +30,7 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
             raise InputError(f"--report takes the name of a page, which ends with .html, got {report!r}")
         check_writable(report)  # better now than after training
     if "://" in source and not source.startswith(("http://", "https://", "hf://")):
-        from genloom.tools.databases import repair_database
+        from genloom.use.tables.databases import repair_database
 
         if out:
             raise InputError("a database is repaired within itself, into TABLE_repaired and TABLE_repairs: leave -o away")
@@ -46,7 +46,7 @@ def repair_command(source: str, out: str | None, table: str | None, settings: Se
         outcome = repair_file(source, out, settings, draws, watched())
     say(outcome)
     if report:
-        from genloom.tools.repair_page import write_report
+        from genloom.use.tables.page import write_report
 
         write_report(outcome, report)
         console.print(f"report: {report}", soft_wrap=True)

@@ -36,7 +36,7 @@ def repair(
 ) -> None:  # fmt: skip
     """Fill the holes of a table with values like its usual ones, and say how far each column is to be trusted."""
     from genloom.cli.repair import repair_command
-    from genloom.tools.repair import Settings
+    from genloom.use.tables.repair import Settings
 
     settings = Settings(method=method, minutes=minutes, kinds=dict(kind or {}), missing=missing or (), known=known or (),
                         keys=key or (), seed=seed, threads=threads)  # fmt: skip

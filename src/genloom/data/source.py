@@ -8,15 +8,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from genloom.columns import TABLE_SUFFIXES
-from genloom.data.arrays import ImageData, TableData
-from genloom.data.builtin import BUILTIN
 from genloom.data.cache import Entry, content_key
-from genloom.data.decode import common_size, decode_all, look_over, natural_channels, silent
-from genloom.data.hub import from_hub
-from genloom.data.pictures import Arrays, Pictures, from_folder, from_idx, from_numpy, from_zip, is_idx
+from genloom.data.pictures.builtin import BUILTIN
+from genloom.data.pictures.dataset import ImageData
+from genloom.data.pictures.decode import common_size, decode_all, look_over, natural_channels, silent
+from genloom.data.pictures.hub import from_hub
+from genloom.data.pictures.sources import Arrays, Pictures, from_folder, from_idx, from_numpy, from_zip, is_idx
+from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError, nearest
-from genloom.shape import ImageShape
+from genloom.shapes.columns import TABLE_SUFFIXES
+from genloom.shapes.pictures import ImageShape
 
 Progress = Callable[[Any, int, str], Any]
 
@@ -108,8 +109,8 @@ def load_table(source: str | Path) -> TableData:
     import numpy as np
     import pandas as pd
 
-    from genloom.data.layout import Layout
-    from genloom.data.tables import find_table
+    from genloom.data.tables.files import find_table
+    from genloom.data.tables.layout import Layout
 
     frame = pd.concat(list(find_table(source).chunks()))
     layout = Layout.study(frame)

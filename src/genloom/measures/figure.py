@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genloom.deal import mix
+from genloom.core.random import mix
 from genloom.errors import InputError
 
 Better = Literal["lower", "higher", "nearer"]  # "nearer": to the figure of real examples

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from genloom.capabilities import Imputes
-from genloom.columns import Bits, Column, Numbers
-from genloom.model import Dataset, Model
+from genloom.core.capabilities import Imputes
+from genloom.core.model import Dataset, Model
+from genloom.shapes.columns import Bits, Column, Numbers
 
 ROWS = 5000
 

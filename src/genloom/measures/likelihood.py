@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from genloom.capabilities import Scores
-from genloom.data.arrays import ImageData
+from genloom.core.capabilities import Scores
+from genloom.core.model import Model
+from genloom.data.pictures.dataset import ImageData
 from genloom.measures.figure import Figure, mean_figure
-from genloom.model import Model
 
 BLOCK = 100
 TRAINED = 1000  # training pictures that are scored too

@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from genloom.columns import Bits, Numbers
 from genloom.errors import InputError
+from genloom.shapes.columns import Bits, Numbers
 
 Mechanism = Literal["mcar", "mar", "mnar"]
 SEEN = 0.3  # share of the columns that `mar` never hides and that decide about the others

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genloom.deal import mix
+from genloom.core.random import mix
 from genloom.measures.figure import Figure, around
 
 PATCHES, SIDE = 128, 7

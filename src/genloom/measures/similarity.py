@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genloom.deal import mix
+from genloom.core.random import mix
 from genloom.measures.figure import Figure, mean_figure
 
 PAIRS = 1000

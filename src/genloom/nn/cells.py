@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.columns import WEEK, YEAR, Column
 from genloom.nn.dense import exactly
+from genloom.shapes.columns import WEEK, YEAR, Column
 
 
 class Cells(nn.Module):

@@ -1,0 +1,1 @@
+"""Pictures: where a person has them, decoding, and the data set."""

@@ -1,0 +1,153 @@
+"""From pictures of any kind to equal uint8 pictures: look over, convert, crop, resize. Needs pillow."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genloom.data.pictures.sources import Arrays, Pictures
+from genloom.errors import InputError
+
+GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I", "F")
+SEEN_THROUGH = ("RGBA", "LA", "La", "RGBa", "PA")
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the header of one picture says, or why it cannot be read."""
+
+    size: tuple[int, int] = (0, 0)  # height, width
+    mode: str = ""
+    error: str = ""
+
+
+def look(pictures: Pictures, i: int) -> Look:
+    """Read the header of one picture; its size is that of the picture upright."""
+    from PIL import ExifTags, Image
+
+    try:
+        with pictures.open(i) as image:
+            # Not the PNG's own method, which decodes the picture in search of it.
+            lying = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) >= 5
+            return Look((image.width, image.height) if lying else (image.height, image.width), image.mode)
+    except Exception as error:  # pillow raises many kinds for broken files, and each means the same here
+        return Look(error=reason(error))
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words why a picture cannot be read."""
+    text = str(error)
+    return "not a picture" if "cannot identify" in text else text or type(error).__name__
+
+
+def look_over(pictures: Pictures, progress: Callable[[Iterable[Look], int, str], Iterable[Look]]) -> list[Look]:
+    """Read the headers of all pictures, in parallel."""
+    if isinstance(pictures, Arrays):
+        _, height, width, channels = pictures.array.shape
+        return [Look((height, width), {1: "L", 3: "RGB", 4: "RGBA"}[channels])] * len(pictures)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(progress(pool.map(lambda i: look(pictures, i), range(len(pictures))), len(pictures), "looking over"))
+
+
+def common_size(looks: list[Look]) -> tuple[int, int]:
+    """Return the one size of all readable pictures, or raise InputError where they differ."""
+    sizes = Counter(look.size for look in looks if not look.error)
+    if len(sizes) > 1:
+        small, large = min(sizes), max(sizes)
+        raise InputError(f"the pictures have {len(sizes)} sizes, from {small[0]}x{small[1]} to {large[0]}x{large[1]} "
+                         "(height x width); say --size S to crop and resize them all")  # fmt: skip
+    return next(iter(sizes))
+
+
+def natural_channels(looks: list[Look]) -> int:
+    """Return 1 where every readable picture is grey, else 3."""
+    return 1 if all(look.mode in GREY for look in looks if not look.error) else 3
+
+
+def convert(image: Any, channels: int, size: tuple[int, int], crop: bool) -> np.ndarray:
+    """Return a pillow image as uint8 `[H, W, C]`: upright, on white where transparent, cropped and resized."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(to_eight_bits(np.asarray(image), image.mode))
+    if channels == 4:
+        image = image.convert("RGBA")
+    else:
+        if image.mode in SEEN_THROUGH or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("L" if channels == 1 else "RGB")
+    height, width = size
+    if (image.height, image.width) != size:
+        box = central_box(image.width, image.height, width / height) if crop else None
+        image = image.resize((width, height), Image.Resampling.BICUBIC, box)  # pillow's bicubic is antialiased
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize pictures `[n, C, H, W]` in [0, 1] to (height, width) exactly as files are, by way of 8 bits."""
+    from PIL import Image
+
+    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[pixels.shape[3]]
+    out = np.empty((len(pixels), *size, pixels.shape[3]), np.uint8)
+    for row, picture in zip(out, pixels, strict=True):
+        image = Image.fromarray(picture[..., 0] if mode == "L" else picture, mode)
+        row[:] = convert(image, pixels.shape[3], size, crop=False)
+    return torch.from_numpy(out).permute(0, 3, 1, 2).float() / 255
+
+
+def to_eight_bits(pixels: np.ndarray, mode: str) -> np.ndarray:
+    """Scale 16-bit greys, 32-bit greys that hold 16 bits, or floats in [0, 1] or [0, 255], to 8 bits."""
+    pixels = pixels.astype(np.float64)
+    if mode == "F":
+        return np.clip(np.round(pixels * (255 if pixels.max() <= 1 else 1)), 0, 255).astype(np.uint8)
+    return np.clip(np.round(pixels / 257), 0, 255).astype(np.uint8)
+
+
+def central_box(width: int, height: int, aspect: float) -> tuple[float, float, float, float]:
+    """Return the largest central box (left, top, right, bottom) of this aspect (width / height)."""
+    w, h = (height * aspect, float(height)) if width > height * aspect else (float(width), width / aspect)
+    return (width - w) / 2, (height - h) / 2, (width + w) / 2, (height + h) / 2
+
+
+def decode_all(
+    pictures: Pictures,
+    into: np.ndarray,
+    channels: int,
+    crop: bool,
+    progress: Callable[[Iterable[str], int, str], Iterable[str]],
+) -> list[str]:
+    """Decode every picture into its row of `into`, in parallel; return for each "" or why it is broken."""
+    size = (into.shape[1], into.shape[2])
+    if isinstance(pictures, Arrays) and pictures.array.shape[1:] == into.shape[1:]:
+        into[:] = pictures.array
+        return [""] * len(pictures)
+
+    def one(i: int) -> str:
+        try:
+            with warnings.catch_warnings(), pictures.open(i) as image:
+                warnings.simplefilter("ignore")  # pillow warns of odd but readable metadata
+                into[i] = convert(image, channels, size, crop)
+        except Exception as error:  # as in `look`
+            return reason(error)
+        return ""
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(progress(pool.map(one, range(len(pictures))), len(pictures), "decoding"))
+
+
+def silent(rows: Iterable[Any], total: int, what: str) -> Iterator[Any]:
+    """Show no progress."""
+    yield from rows

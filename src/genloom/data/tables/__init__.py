@@ -1,0 +1,1 @@
+"""Tables: reading, writing, what their columns are, and the data set."""

@@ -1,0 +1,1 @@
+"""Features: what turns examples into the vectors that distances are taken between."""

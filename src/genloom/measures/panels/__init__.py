@@ -1,0 +1,1 @@
+"""What the judge measures, a panel a kind of data."""

@@ -1,0 +1,1 @@
+"""Models of the implicit family: one paper a file."""

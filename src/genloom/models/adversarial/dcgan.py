@@ -1,0 +1,216 @@
+"""Unsupervised Representation Learning with Deep Convolutional Generative Adversarial Networks.
+
+Radford, Metz, Chintala. 2015. arXiv 1511.06434.
+
+Strided convolutions instead of pooling, batch norm in both nets except the generator's output and
+the discriminator's input, ReLU and tanh in the generator, leaky ReLU in the discriminator. Real and
+fake pictures pass the discriminator in batches of their own.
+
+With `conditional`, labels enter as in the convolutional conditional GAN: a one-hot vector beside z,
+one-hot planes beside the picture.
+
+What differs from the paper: sizes other than 64 by the same rule (maps double in width as they halve
+in size, up to 8 times the narrowest); losses on logits; the fakes of a round serve
+both moves; bf16 by autocast where the processor is good
+at it, the discriminator's last layer in fp32. `modern` has kernels of 4 (an even kernel at stride 2
+covers every pixel equally often), a spectrally normalised discriminator without batch norm (Miyato et
+al. 2018), averaged weights for sampling, and, for small data sets, differentiable augmentation.
+"""
+
+# B batch, C channels, H = W = size, z latent width, K classes
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.core import objectives
+from genloom.core.capabilities import Latent
+from genloom.core.clock import Clock
+from genloom.core.hyper import Hyper, hp
+from genloom.core.model import Batch, Dataset, Model, Move, Player
+from genloom.errors import InputError
+from genloom.nn.augment import augment
+from genloom.nn.conv import normal_weights, spectral
+from genloom.nn.dense import even_labels, exactly, full_precision, one_hot
+from genloom.nn.strided import Down, Up
+from genloom.shapes.base import Shape
+from genloom.shapes.pictures import ImageShape
+
+
+@dataclass(frozen=True)
+class DCGANHyper(Hyper):
+    """Section 4 and figure 1 of the paper."""
+
+    z: int = hp(100, "width of the latent code, uniform in [-1, 1]", low=1)
+    width: int = hp(128, "channels of the largest map; they double at each halving, up to 8 times", low=1)
+    kernel: Literal[4, 5] = hp(5, "size of the strided kernels")
+    conditional: bool = hp(False, "feed labels to both nets")
+    norm: Literal["batch", "spectral"] = hp("batch", "of the discriminator")
+    penalty: float = hp(0.0, "gamma of the R1 gradient penalty on real pictures, 0 for none", low=0)
+    augment_below: int = hp(0, "augment differentiably where the data has fewer examples than this", low=0)
+    rate: float = hp(2e-4, "learning rate of Adam", low=0)
+    beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
+    deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
+    batch: int = hp(128, "examples a batch", low=2)
+    shadow: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
+
+    @classmethod
+    def modern(cls) -> Self:
+        """Spectral norm, averaged weights, augmentation for small sets, half the paper's width."""
+        return cls(width=64, kernel=4, norm="spectral", augment_below=10_000, batch=64, shadow=10_000.0)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Learns 8x8 digits in seconds."""
+        return cls(z=16, width=32, kernel=4, norm="spectral", batch=64, rate=1e-3, shadow=5_000.0)
+
+
+def widths(size: int, narrowest: int) -> list[int]:
+    """Channels of the maps from `size / 2` down to 4: doubling, up to 8 times the narrowest."""
+    return [narrowest * min(2**i, 8) for i in range(int(math.log2(size)) - 2)]
+
+
+class Generator(nn.Module):
+    """z `[B, z (+ K)]` to x `[B, C, H, W]` in (-1, 1)."""
+
+    def __init__(self, hyper: DCGANHyper, inputs: int, channels: int, size: int) -> None:
+        super().__init__()
+        maps = widths(size, hyper.width)[::-1]
+        self.project = nn.Linear(inputs, 4 * 4 * maps[0], bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
+        self.convs = nn.ModuleList(Up(a, b, hyper.kernel) for a, b in itertools.pairwise(maps))
+        self.out = Up(maps[-1], channels, hyper.kernel, bias=True)
+        normal_weights(self, hyper.deviation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        # The projection is read as [B, 4, 4, C]: channels last without a copy.
+        h = self.project(z).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
+        h = F.relu(self.norms[0](h), inplace=True)
+        for conv, norm in zip(self.convs, list(self.norms)[1:], strict=True):
+            h = F.relu(norm(conv(h)), inplace=True)
+        return torch.tanh(self.out(h).float())
+
+
+class Discriminator(nn.Module):
+    """x `[B, C (+ K), H, W]` to the logit `[B]` of being real."""
+
+    def __init__(self, hyper: DCGANHyper, channels: int, size: int) -> None:
+        super().__init__()
+        maps = widths(size, hyper.width)
+        wrap = spectral if hyper.norm == "spectral" else nn.Identity()
+        with_bias = hyper.norm == "spectral"  # batch norm brings its own
+        self.first = Down(channels, maps[0], hyper.kernel, bias=True)
+        self.convs = nn.ModuleList(Down(a, b, hyper.kernel, with_bias) for a, b in itertools.pairwise(maps))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) if hyper.norm == "batch" else nn.Identity() for c in maps[1:])
+        self.out = nn.Linear(4 * 4 * maps[-1], 1)
+        normal_weights(self, hyper.deviation)
+        for layer in (self.first, *self.convs, self.out):
+            wrap(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(self.first(x), 0.2, inplace=True)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            h = F.leaky_relu(norm(conv(h)), 0.2, inplace=True)
+        return exactly(self.out, h.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
+
+
+class DCGAN(Model, Latent):
+    """Radford et al. 2015."""
+
+    Hyper = DCGANHyper
+    hyper: DCGANHyper
+    law = "uniform"
+    augmenting: Tensor
+
+    def __init__(self, hyper: DCGANHyper, shape: Shape) -> None:
+        super().__init__(hyper, shape)
+        channels, size = check_shape(shape)
+        if hyper.conditional and len(shape.classes) < 2:
+            raise InputError("--hyper.conditional needs labels and this data has none: put each class into a sub-folder")
+        self.classes = len(shape.classes) if hyper.conditional else 0
+        self.generator = Generator(hyper, hyper.z + self.classes, channels, size)
+        self.discriminator = Discriminator(hyper, channels + self.classes, size)
+        self.register_buffer("augmenting", torch.tensor(False))
+
+    @property
+    def conditional(self) -> bool:
+        return self.hyper.conditional
+
+    @classmethod
+    def size_for(cls, height: int, width: int) -> tuple[int, int]:
+        size = min(max(2 ** math.ceil(math.log2(max(height, width))), 8), 256)
+        return size, size
+
+    def study(self, data: Dataset) -> None:
+        """Decide from the number of examples whether to augment."""
+        self.augmenting.fill_(len(data) < self.hyper.augment_below)
+
+    def players(self) -> Sequence[Player]:
+        adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
+        return [
+            Player("generator", (self.generator,), adam, shadow=self.hyper.shadow),
+            Player("discriminator", (self.discriminator,), adam),
+        ]
+
+    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(deal)
+        x, y = batch["x"] * 2 - 1, self.one_hot(batch.get("y"))
+        seen = augment if self.augmenting else nn.Identity()
+        x_fake = self.generator(beside_code(self.prior(len(x)), y))
+        real = self.discriminator(beside_picture(seen(x), y))
+        fake = self.discriminator(beside_picture(seen(x_fake.detach()), y))
+        loss = objectives.discriminate(real, fake)
+        if self.hyper.penalty:
+            loss = loss + self.hyper.penalty / 2 * self.r1(x, y)
+        yield Move("discriminator", loss, objectives.accuracy(real, fake))
+        fake = self.discriminator(beside_picture(seen(x_fake), y))
+        yield Move("generator", objectives.non_saturating(fake))
+
+    def r1(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """R1 penalty on pictures in fp32; `forward` goes past torch.compile, which cannot differentiate twice."""
+        with full_precision(x):
+            return objectives.gradient_penalty(lambda x: self.discriminator.forward(beside_picture(x, y)), x)
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        z = torch.rand(n, self.hyper.z, generator=generator, device="cpu" if generator else self.device)
+        return (2 * z - 1).to(self.device)
+
+    def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        if self.conditional:
+            given = even_labels(len(z), self.classes, z.device) if given is None else given.to(z.device)
+        return self.generator(beside_code(z, self.one_hot(given))) / 2 + 0.5
+
+    def one_hot(self, y: Tensor | None) -> Tensor | None:
+        """Return one-hot labels `[B, K]`, or None for a model without labels."""
+        return one_hot(y, self.classes) if self.conditional and y is not None else None
+
+
+def beside_code(z: Tensor, y: Tensor | None) -> Tensor:
+    """Put one-hot labels beside the code: `[B, z + K]`."""
+    return z if y is None else torch.cat([z, y], 1)
+
+
+def beside_picture(x: Tensor, y: Tensor | None) -> Tensor:
+    """Put a plane for each class beside the picture: `[B, C + K, H, W]`."""
+    if y is None:
+        return x
+    return torch.cat([x, y[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
+
+
+def check_shape(shape: Shape) -> tuple[int, int]:
+    """Return channels and size; InputError where the pictures are not squares of a power of two from 8 to 256."""
+    if not isinstance(shape, ImageShape):
+        raise InputError(f"dcgan draws pictures, this data is {shape.describe()}")
+    size = shape.height
+    if shape.width_px != size or size not in (8, 16, 32, 64, 128, 256):
+        raise InputError(f"dcgan takes squares of 8, 16, 32, 64, 128 or 256, not {size}x{shape.width_px}; say --size 64")
+    return shape.channels, size

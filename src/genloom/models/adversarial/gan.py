@@ -1,0 +1,128 @@
+"""Generative Adversarial Nets.
+
+Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville, Bengio. 2014. arXiv 1406.2661.
+
+The paper's MNIST nets, whose numbers stand in the configuration its authors published: a generator
+of two rectified layers and a discriminator of two maxout layers with dropout, trained by plain SGD
+with momentum. Both generator objectives are here; the default is the non-saturating one, which section 3
+recommends.
+
+What differs from the paper: the fakes of a round serve both moves, where Algorithm 1 draws new noise for
+the generator; everything is computed on logits (the same losses, without the overflow); on processors
+with fast bf16 the hidden layers run in bf16 by autocast.
+"""
+
+# B batch, z latent width
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.core import objectives
+from genloom.core.capabilities import Latent
+from genloom.core.clock import Clock
+from genloom.core.hyper import hp
+from genloom.core.model import Batch, Dataset, Model, Move, Player
+from genloom.core.schedules import AnnealedSGD
+from genloom.nn.dense import Maxout, dense, exactly
+from genloom.shapes.base import Shape
+
+
+@dataclass(frozen=True)
+class GANHyper(AnnealedSGD):
+    """The authors' MNIST configuration."""
+
+    z: int = hp(100, "width of the latent code, uniform with variance 1", low=1)
+    objective: Literal["non-saturating", "minimax"] = hp("non-saturating", "what the generator descends")
+    generator: int = hp(1200, "units of each of the generator's two hidden layers", low=1)
+    maxout: int = hp(240, "units of each of the discriminator's two maxout layers", low=1)
+    pieces: int = hp(5, "linear pieces of a maxout unit", low=1)
+    keep_input: float = hp(0.8, "share of the discriminator's inputs that dropout keeps", low=0.01, high=1)
+    keep_hidden: float = hp(0.5, "share of its hidden units that dropout keeps", low=0.01, high=1)
+
+    @classmethod
+    def modern(cls) -> Self:
+        """Averaged weights for sampling: the same training, steadier samples."""
+        return cls(shadow=1_000_000.0)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Small layers with larger weights at the start, so that learning begins at once."""
+        return cls(z=16, generator=128, maxout=64, pieces=2, spread_g=0.1, spread_d=0.1, keep_input=0.9, keep_hidden=0.8,
+                   momentum=0.7, shadow=5_000.0)  # fmt: skip
+
+
+class Generator(nn.Module):
+    """z `[B, z]` to x `[B, D]` in (0, 1): z -> ReLU -> ReLU -> sigmoid."""
+
+    def __init__(self, hyper: GANHyper, outputs: int) -> None:
+        super().__init__()
+        self.h0 = dense(hyper.z, hyper.generator, hyper.spread_g)
+        self.h1 = dense(hyper.generator, hyper.generator, hyper.spread_g)
+        self.y = dense(hyper.generator, outputs, hyper.spread_g)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = F.relu(self.h1(F.relu(self.h0(z))))
+        return torch.sigmoid(exactly(self.y, h))
+
+
+class Discriminator(nn.Module):
+    """x `[B, D]` to the logit `[B]` of being real: maxout -> maxout -> linear, with dropout before each."""
+
+    def __init__(self, hyper: GANHyper, inputs: int) -> None:
+        super().__init__()
+        self.h0 = Maxout(inputs, hyper.maxout, hyper.pieces, hyper.spread_d)
+        self.h1 = Maxout(hyper.maxout, hyper.maxout, hyper.pieces, hyper.spread_d)
+        self.y = dense(hyper.maxout, 1, hyper.spread_d)
+        self.drop_input = nn.Dropout(1 - hyper.keep_input)
+        self.drop_hidden = nn.Dropout(1 - hyper.keep_hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.drop_hidden(self.h0(self.drop_input(x)))
+        return exactly(self.y, self.drop_hidden(self.h1(h))).squeeze(1)
+
+
+class GAN(Model, Latent):
+    """Goodfellow et al. 2014."""
+
+    Hyper = GANHyper
+    hyper: GANHyper
+    law = "uniform"
+    conditional = False
+
+    def __init__(self, hyper: GANHyper, shape: Shape) -> None:
+        super().__init__(hyper, shape)
+        self.generator = Generator(hyper, shape.width)
+        self.discriminator = Discriminator(hyper, shape.width)
+
+    def study(self, data: Dataset) -> None:
+        """Start the generator's output at the mean of the data, as the authors' code does."""
+        x = data.batch(torch.arange(min(len(data), 10_000)))["x"].flatten(1)
+        mean = x.mean(0).clamp(1e-3, 1 - 1e-3)
+        with torch.no_grad():
+            self.generator.y.bias.copy_(torch.logit(mean))
+
+    def players(self) -> Sequence[Player]:
+        return self.hyper.players(self.generator, self.discriminator)
+
+    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        x = next(deal)["x"].flatten(1)  # Algorithm 1, k = 1
+        x_fake = self.generator(self.prior(len(x)))
+        real, fake = self.discriminator(x), self.discriminator(x_fake.detach())
+        yield Move("discriminator", objectives.discriminate(real, fake), objectives.accuracy(real, fake))
+        objective = objectives.minimax if self.hyper.objective == "minimax" else objectives.non_saturating
+        yield Move("generator", objective(self.discriminator(x_fake)))
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        # The authors' "uniform" noise has variance 1: [-sqrt(3), sqrt(3)].
+        z = torch.rand(n, self.hyper.z, generator=generator, device="cpu" if generator else self.device)
+        return (2 * z - 1).mul_(3**0.5).to(self.device)
+
+    def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        return self.generator(z).unflatten(1, self.shape.dims)

@@ -1,0 +1,1 @@
+"""Models with a likelihood or a code: one paper a file, and what they share."""

@@ -1,0 +1,157 @@
+"""PixelCNN one pixel at a time: the same sums as the whole network, each done once.
+
+At the start of a row everything that only the rows above decide is computed for the whole row. A pixel then costs
+a few small matrix products a layer: its window of the row so far, laid out flat, times the layer's taps.
+"""
+
+# B batch, C channels of the picture, F features, W width
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from genloom.models.likelihood.autoregressive import Incremental
+from genloom.nn.causal import Own
+
+
+class Window:
+    """One row of a map, flat `[B, (reach + W) * F]`, so that a pixel's taps are one slice of it."""
+
+    def __init__(self, own: Own, n: int, width: int, like: Tensor) -> None:
+        self.reach, self.taps = own.reach, own.taps
+        self.weight = own.flat()  # [taps * F, outputs]
+        self.bias = own.bias
+        self.features = own.weight.shape[1]
+        self.row = like.new_zeros(n, (self.reach + width) * self.features)
+        starts = range(0, width * self.features, self.features)  # views are cut once: cutting costs as much as a product
+        self.windows = [self.row[:, start : start + self.taps * self.features] for start in starts]
+        self.cells = self.row.unflatten(1, (-1, self.features)).unbind(1)[self.reach :]
+
+    def put(self, column: int, x: Tensor) -> None:
+        """Set the features `[B, F]` of a column."""
+        self.cells[column].copy_(x)
+
+    def look(self, column: int, base: Tensor) -> Tensor:
+        """Return `base` `[B, outputs]` plus what the pixel sees of its row."""
+        return torch.addmm(base, self.windows[column], self.weight)
+
+    def whole(self) -> Tensor:
+        """Return the row as a map `[B, F, 1, W]`."""
+        return self.row[:, self.reach * self.features :].unflatten(1, (-1, self.features)).permute(0, 2, 1)[:, :, None]
+
+
+class Rows:
+    """The last rows of a map `[B, F, rows, W]`."""
+
+    def __init__(self, n: int, features: int, rows: int, width: int, like: Tensor) -> None:
+        self.rows = like.new_zeros(n, features, rows, width)
+
+    def push(self, row: Tensor) -> Tensor:
+        """Append a row `[B, F, 1, W]`, dropping the oldest, and return them all."""
+        self.rows = torch.cat([self.rows[:, :, 1:], row], 2)
+        return self.rows
+
+
+class Linear:
+    """A pointwise layer on `[B, F]`."""
+
+    def __init__(self, own: Own) -> None:
+        self.weight, self.bias = own.flat(), own.bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.addmm(self.bias, x, self.weight)
+
+
+def placed(row: Tensor, place: Any, number: int) -> Tensor:
+    """Return a row of a map `[W, B, C]` with the bias of its places added, where there are any."""
+    return row if place is None else row + place()[:, number].t()[:, None]
+
+
+class CachedPlain(Incremental):
+    """The plain PixelCNN."""
+
+    def __init__(self, network: Any, n: int, dims: tuple[int, int]) -> None:
+        channels, width = dims
+        first = network.first
+        like = first.own.weight
+        self.first, self.above = Window(first.own, n, width, like), first.above
+        self.pixels = Rows(n, channels, first.above.rows, width, like)
+        self.place = network.place
+        self.row = 0
+        self.blocks = list(network.blocks)
+        self.windows = [Window(block.causal.own, n, width, like) for block in self.blocks]
+        self.rows = [
+            Rows(n, block.causal.own.weight.shape[1], block.causal.above.rows, width, like) for block in self.blocks
+        ]
+        self.down, self.up = [[Linear(part) for part in parts] for parts in
+                              zip(*((block.down, block.up) for block in self.blocks), strict=True)]  # fmt: skip
+        self.head, self.out = Linear(network.head), Linear(network.out)
+
+    def begin_row(self) -> None:
+        base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
+        self.base = placed(base, self.place, self.row).unbind()
+        self.row += 1
+        self.bases = [
+            (block.causal.above.row(rows.push(window.whole())) + window.bias).unbind()
+            for block, rows, window in zip(self.blocks, self.rows, self.windows, strict=True)
+        ]
+
+    def see(self, column: int, x: Tensor) -> None:
+        self.first.put(column, x)
+
+    def pixel(self, column: int) -> Tensor:
+        h = self.first.look(column, self.base[column])
+        for window, base, down, up in zip(self.windows, self.bases, self.down, self.up, strict=True):
+            window.put(column, F.relu(down(F.relu(h))))
+            h = h + up(F.relu(window.look(column, base[column])))
+        return self.out(F.relu(self.head(F.relu(h))))
+
+
+class CachedGated(Incremental):
+    """The gated PixelCNN."""
+
+    def __init__(self, network: Any, n: int, dims: tuple[int, int], y: Tensor | None) -> None:
+        _, width = dims
+        self.layers = list(network.layers)
+        like = network.head.weight
+        self.windows = [Window(layer.own, n, width, like) for layer in self.layers]
+        # The first layer sees rows above alone; the others see their own row of v as well.
+        self.rows = [
+            Rows(n, layer.vertical.in_channels, layer.far + (not layer.first), width, like) for layer in self.layers
+        ]
+        self.biases = [list(layer.biases(y)) for layer in self.layers]
+        self.row = 0
+        self.mix = [Linear(layer.mix) for layer in self.layers]
+        self.head, self.out = Linear(network.head), Linear(network.out)
+
+    def begin_row(self) -> None:
+        v = self.windows[0].whole()  # of the picture: the row above
+        self.bases = []
+        for layer, rows, biases, window in zip(self.layers, self.rows, self.biases, self.windows, strict=True):
+            v = layer.vertical(F.pad(rows.push(v), (layer.far, layer.far)))  # [B, 2F, 1, W]
+            base = layer.link(v) + window.bias[:, None, None]
+            for of_v, of_h in biases:
+                row = self.row % of_v.shape[2]  # of a label there is one for all rows
+                v, base = v + of_v[:, :, row, None], base + of_h[:, :, row, None]
+            self.bases.append(base[:, :, 0].permute(2, 0, 1).contiguous().unbind())
+            a, b = v.chunk(2, 1)
+            v = torch.tanh(a) * torch.sigmoid(b)
+        self.row += 1
+
+    def see(self, column: int, x: Tensor) -> None:
+        self.windows[0].put(column, x)
+
+    def pixel(self, column: int) -> Tensor:
+        h: Tensor | None = None
+        for window, base, mix in zip(self.windows, self.bases, self.mix, strict=True):
+            if h is not None:
+                window.put(column, h)
+            a, b = window.look(column, base[column]).chunk(2, 1)
+            out = mix(a.tanh_().mul_(b.sigmoid_()))
+            h = out if h is None else h + out
+        assert h is not None
+        return self.out(F.relu(self.head(F.relu(h))))

@@ -1,0 +1,281 @@
+"""Auto-Encoding Variational Bayes.
+
+Kingma, Welling. 2013. arXiv 1312.6114.
+
+An encoder gives q(z|x), a Gaussian with diagonal covariance, a decoder p(x|z); both climb the lower bound
+E_q log p(x|z) - KL(q(z|x) | p(z)) by the reparameterised gradient (algorithm 1, estimator B, one draw).
+
+`paper` is the MNIST net of section 5: one hidden layer of 500 tanh units on either side, Adagrad, batches of
+100, weights from N(0, 0.01), a Gaussian prior on the weights by decay. `modern` is convolutional, with Adam and averaged
+weights. The bound is per picture and in nats, and beta multiplies the KL literally.
+
+What the paper leaves open is ours: the rate, 0.02, of the three it tries, z of 20 of its five, N(0, 0.01) read as a standard
+deviation. What differs from it: log-variances are kept within [-10, 10]; besides Bernoulli pixels and Gaussian ones with a
+learnt scale there are discretised logistic ones for grey levels (Kingma et al. 2016, 1606.04934, appendix); `draws` above
+1 trains on the importance-weighted bound of Burda et al. 2015 (1509.00519),
+and `path` takes the gradient of Roeder et al. 2017 (1703.09194); the paper has neither.
+"""
+
+# B batch, K draws, C channels, D = C H W values, z latent width
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.core.capabilities import Infers, Latent, Scores
+from genloom.core.clock import Clock
+from genloom.core.hyper import hp
+from genloom.core.model import Batch, Dataset, Move, Player
+from genloom.core.schedules import Descent
+from genloom.errors import InputError
+from genloom.models.likelihood.levels import LevelHyper, Levelled, seed_of
+from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian, reparameterised, stack
+from genloom.shapes.base import Shape
+
+SCORED_DRAWS = 64  # importance-weighted draws by which `log_prob` scores
+
+
+@dataclass(frozen=True)
+class VAEHyper(LevelHyper, Descent):
+    """Section 5 of the paper, MNIST."""
+
+    net: Literal["mlp", "conv"] = hp("mlp", "fully connected or convolutional coders")
+    hidden: tuple[int, ...] = hp((500,), "units of the hidden layers of either mlp, the decoder's in reverse", low=1)
+    activation: Literal["tanh", "softplus", "relu"] = hp("tanh", "of the mlps")
+    features: int = hp(32, "channels of the convolutional nets", low=8)
+    z: int = hp(20, "width of the latent code", low=1)
+    decoder: Literal["bernoulli", "gaussian", "logistic"] = hp("bernoulli", "the law of a pixel given z")
+    beta: float = hp(1.0, "weight of the KL in the objective", low=0)
+    path: bool = hp(False, "leave the posterior's own score, which is zero on average, out of the gradient")
+    draws: int = hp(1, "draws of z; more than one trains on the importance-weighted bound", low=1)
+    optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("adagrad", "descends the bound")
+    rate: float = hp(0.02, "learning rate", low=0)
+    deviation: float | None = hp(0.01, "standard deviation of the mlp's weights at the start, none for Glorot's", low=0)
+    centred: bool = hp(False, "add the mean picture's log odds to the decoder's output")
+    decay: float = hp(1.0, "precision of the Gaussian prior on the weights, spread over the examples", low=0)
+
+    @classmethod
+    def modern(cls) -> Self:
+        """Convolutional coders, Adam, averaged weights."""
+        return cls(net="conv", z=32, optimizer="adam", rate=2e-3, deviation=None, centred=True, decay=0.0, shadow=20_000.0)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Learns 8x8 digits in seconds."""
+        return cls(hidden=(256,), z=8, decoder="logistic", optimizer="adam", rate=3e-3, deviation=None, centred=True,
+                   decay=0.0, batch=64, shadow=5000.0)  # fmt: skip
+
+
+class VAE(Levelled, Latent, Scores, Infers):
+    """Kingma & Welling 2013."""
+
+    Hyper = VAEHyper
+    hyper: VAEHyper
+    offset: Tensor
+    examples: Tensor  # of the training set
+    law = "gaussian"
+    conditional = False
+    bound = f"iw-{SCORED_DRAWS}"
+
+    def __init__(self, hyper: VAEHyper, shape: Shape) -> None:
+        super().__init__(hyper, shape)
+        if hyper.decoder == "bernoulli" and self.levels != 2:
+            raise InputError(f"a Bernoulli decoder needs black and white pictures, these have {self.levels} levels: say "
+                             "--hyper.binarise dynamic, or --hyper.decoder logistic")  # fmt: skip
+        if hyper.path and hyper.draws > 1:
+            raise InputError("--hyper.path is for the bound of one draw: leave out --hyper.draws or --hyper.path")
+        if hyper.beta != 1 and hyper.draws > 1:
+            raise InputError("--hyper.beta is for the bound of one draw: leave out --hyper.draws or --hyper.beta")
+        size = (self.height, self.width)
+        if hyper.net == "conv":
+            self.encoder: nn.Module = ConvEncoder(self.channels, size, hyper.features, 2 * hyper.z)
+            self.decoder: nn.Module = ConvDecoder(hyper.z, size, hyper.features, self.channels)
+        else:
+            self.encoder = stack([shape.width, *hyper.hidden, 2 * hyper.z], hyper.activation)
+            self.decoder = stack([hyper.z, *hyper.hidden[::-1], shape.width], hyper.activation)
+            self.start()
+        self.register_buffer("offset", torch.zeros(shape.dims))
+        self.register_buffer("examples", torch.tensor(1), persistent=hyper.decay > 0)
+        self.log_scale = nn.Parameter(torch.full((self.channels, 1, 1), -2.0)) if hyper.decoder != "bernoulli" else None
+
+    def start(self) -> None:
+        """Draw the mlps' weights from N(0, deviation), or as Glorot & Bengio 2010 have it."""
+        for module in (*self.encoder.modules(), *self.decoder.modules()):
+            if isinstance(module, nn.Linear):
+                if self.hyper.deviation is None:
+                    nn.init.xavier_uniform_(module.weight)
+                else:
+                    nn.init.normal_(module.weight, 0, self.hyper.deviation)
+                nn.init.zeros_(module.bias)
+
+    def study(self, data: Dataset) -> None:
+        """Take the number of examples, and the mean picture of (up to 10,000 of) them."""
+        self.examples.fill_(len(data))
+        if self.hyper.centred:
+            index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
+            sums = [data.batch(part)["x"].sum(0) for part in index.split(1000)]
+            mean = self.squeeze(torch.stack(sums).sum(0) / len(index))
+            self.offset.copy_(mean.clamp(0.001, 0.999).logit())
+
+    def players(self) -> Sequence[Player]:
+        return [self.hyper.player("coders", self)]
+
+    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        levels = self.code(next(deal)["x"])
+        mu, logvar = self.posterior(levels)
+        kl = divergence(mu, logvar).mean()
+        if self.hyper.draws > 1:
+            bound = self.weighted(levels, mu, logvar, self.hyper.draws).mean()
+            yield Move("coders", self.prior_on_weights() - bound, {"bound": bound, "kl": kl})
+            return
+        z = reparameterised(mu, logvar)
+        likelihood = self.likelihood(levels, z).mean()
+        cost = path_divergence(mu, logvar, z).mean() if self.hyper.path else kl
+        loss = self.hyper.beta * cost - likelihood + self.prior_on_weights()  # eq. (10)
+        yield Move("coders", loss, {"likelihood": likelihood, "kl": kl, "elbo": likelihood - kl})
+
+    def prior_on_weights(self) -> Tensor | float:
+        """Minus the log of the Gaussian prior on the weights, a share of it for each example. Eq. (8)."""
+        if self.hyper.decay == 0:
+            return 0.0
+        square = torch.stack([p.square().sum() for p in self.parameters()]).sum()
+        return 0.5 * self.hyper.decay / self.examples * square
+
+    # -- the two conditional laws ------------------------------------------------------------------
+
+    def posterior(self, levels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance `[B, z]` of q(z|x)."""
+        x = self.inputs(levels) if self.hyper.net == "conv" else self.pictures(levels).flatten(1)
+        return gaussian(self.encoder(x))
+
+    def raw(self, z: Tensor) -> Tensor:
+        """Return the decoder's output `[B, C, H, W]` in fp32: logits of a Bernoulli, or of a mean in (0, 1)."""
+        return self.decoder(z).float().view(-1, *self.shape.dims) + self.offset
+
+    def likelihood(self, levels: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x|z) `[B]` in nats."""
+        return self.each(levels, z).flatten(1).sum(1)
+
+    def each(self, levels: Tensor, z: Tensor) -> Tensor:
+        """Return log p of each value given z `[B, C, H, W]`."""
+        out = self.raw(z)
+        if self.hyper.decoder == "bernoulli":
+            return -F.softplus(torch.where(levels > 0, -out, out))
+        law = logistic_levels if self.hyper.decoder == "logistic" else dequantised_gaussian
+        return law(levels, out.sigmoid(), self.log_scale, self.levels)
+
+    def squeeze(self, x: Tensor) -> Tensor:
+        """Return pictures on the scale of the decoder's mean: a Gaussian's levels are the middles of bins within (0, 1)."""
+        return (x * (self.levels - 1) + 0.5) / self.levels if self.hyper.decoder == "gaussian" else x
+
+    def stretch(self, mean: Tensor) -> Tensor:
+        """Return pictures of the decoder's mean, the inverse of `squeeze`, kept within [0, 1]."""
+        if self.hyper.decoder != "gaussian":
+            return mean
+        return ((mean * self.levels - 0.5) / (self.levels - 1)).clamp(0, 1)
+
+    # -- bounds ------------------------------------------------------------------------------------
+
+    def elbo(self, x: Tensor) -> Tensor:
+        """Return one draw of the lower bound `[B]` in nats, of pictures in [0, 1]."""
+        levels = self.evaluated(x)
+        mu, logvar = self.posterior(levels)
+        return self.likelihood(levels, reparameterised(mu, logvar)) - divergence(mu, logvar)
+
+    def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; the draws are a picture's own."""
+        if given is not None:
+            raise InputError("labels are given, but this model was trained without")
+        levels = self.evaluated(x)
+        bounds = []
+        with torch.no_grad(), torch.random.fork_rng():
+            mu, logvar = self.posterior(levels)
+            for i, picture in enumerate(levels):
+                torch.manual_seed(seed_of(picture))
+                bounds.append(self.weighted(picture[None], mu[i : i + 1], logvar[i : i + 1], SCORED_DRAWS))
+        return torch.cat(bounds)
+
+    @torch.no_grad()
+    def importance(self, x: Tensor, draws: int, at_once: int = 64) -> Tensor:
+        """Return the importance-weighted bound of so many draws `[B]`, in blocks of draws."""
+        levels = self.evaluated(x)
+        mu, logvar = self.posterior(levels)
+        parts = [self.log_weights(levels, mu, logvar, min(at_once, draws - k)) for k in range(0, draws, at_once)]
+        return torch.cat(parts).logsumexp(0) - math.log(draws)
+
+    def weighted(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int) -> Tensor:
+        """Return the importance-weighted bound `[B]`. Burda et al. 2015, eq. (8)."""
+        return self.log_weights(levels, mu, logvar, draws).logsumexp(0) - math.log(draws)
+
+    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int) -> Tensor:
+        """Return log p(x, z) - log q(z|x) `[K, B]` of draws from q."""
+        mu, logvar = (v.expand(draws, *v.shape).flatten(0, 1) for v in (mu, logvar))
+        z = reparameterised(mu, logvar)
+        given = levels.expand(draws, *levels.shape).flatten(0, 1)
+        log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
+        log_posterior = -0.5 * ((z - mu).square() / logvar.exp() + logvar + math.log(2 * math.pi)).sum(1)
+        return (self.likelihood(given, z) + log_prior - log_posterior).view(draws, -1)
+
+    # -- capabilities ------------------------------------------------------------------------------
+
+    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        return torch.randn(n, self.hyper.z, generator=generator).to(self.device)
+
+    def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return the mean picture of codes: in [0, 1], not drawn."""
+        return self.stretch(self.raw(z).sigmoid())
+
+    def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance `[B, z]` of q(z|x) of pictures in [0, 1]."""
+        return self.posterior(self.evaluated(x))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the mean code `[B, z]` of pictures in [0, 1]."""
+        return self.infer(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        return self.generate(z)
+
+    @property
+    def coding(self) -> str:
+        return super().coding + (" by dequantisation" if self.hyper.decoder == "gaussian" else "")
+
+
+def divergence(mu: Tensor, logvar: Tensor) -> Tensor:
+    """Return KL(N(mu, exp logvar) | N(0, 1)) `[B]` in nats. Kingma & Welling 2013, appendix B."""
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+
+
+def path_divergence(mu: Tensor, logvar: Tensor, z: Tensor) -> Tensor:
+    """Return log q(z|x) - log p(z) `[B]` at a draw z from q, whose gradient comes by way of z alone.
+
+    Where q is the posterior that gradient is zero, and not only on average. Roeder et al. 2017, 1703.09194.
+    """
+    mu, logvar = mu.detach(), logvar.detach()
+    return 0.5 * (z.square() - (z - mu).square() / logvar.exp() - logvar).sum(-1)
+
+
+def logistic_levels(levels: Tensor, mean: Tensor, log_scale: Tensor | None, count: int) -> Tensor:
+    """Return log p of levels under a logistic law about `mean` in (0, 1), cut into as many bins as there are levels."""
+    assert log_scale is not None
+    centre, reach = levels.float() / (count - 1), 0.5 / (count - 1)
+    inverse = torch.exp(-log_scale.clamp_min(-7))
+    above, below = inverse * (centre + reach - mean), inverse * (centre - reach - mean)
+    # log(s(a) - s(b)) = log s(a) + log s(-b) + log(1 - exp(b - a)): no difference of nearly equal numbers
+    inner = F.logsigmoid(above) + F.logsigmoid(-below) + torch.log1p(-torch.exp(-2 * reach * inverse))
+    return torch.where(levels == 0, F.logsigmoid(above), torch.where(levels == count - 1, F.logsigmoid(-below), inner))
+
+
+def dequantised_gaussian(levels: Tensor, mean: Tensor, log_scale: Tensor | None, count: int) -> Tensor:
+    """Return a bound on log p of levels: the Gaussian density at a random point of the level's bin, times its width."""
+    assert log_scale is not None
+    x = (levels + torch.rand_like(mean)) / count
+    density = -0.5 * ((x - mean) / log_scale.exp()).square() - log_scale - 0.5 * math.log(2 * math.pi)
+    return density - math.log(count)

@@ -1,0 +1,257 @@
+"""The run folder: plain files that say what was trained, on what, how it went, and the weights.
+
+`run.json`, `stats.jsonl`, `samples/<examples>.png`, `checkpoints/<examples>/`, `best.json`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genloom.core.capabilities import Samples
+from genloom.core.model import Model
+from genloom.errors import InputError
+from genloom.shapes.pictures import ImageShape
+from genloom.train.checkpoint import Tensors, checkpoints, read_state, write_checkpoint, write_json
+
+KEPT = 3  # newest checkpoints that stay, beside the best
+GRID = 64
+SEED_OF_GRID = 20140610
+
+# What a resumed run must repeat; budget and place of the data may change.
+BINDING = ("model", "data.fingerprint", "shape", "hyper", "data.options", "plan.batch", "plan.seed", "plan.precision")
+
+
+class Run:
+    """A run folder, opened to read or to go on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: Any = None
+
+    # -- opening -----------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
+        """Open an existing run, or raise InputError."""
+        run = cls(Path(folder))
+        if run.folder.suffix in (".pt", ".pth", ".pkl", ".ckpt"):
+            raise InputError(
+                f"{folder} looks like a pickle, which can run code when it is read: genloom opens run folders only"
+            )
+        if not run.folder.is_dir():
+            raise InputError(f"no run at {folder}: no such folder; `genloom fit MODEL DATA -o {folder}` makes one")
+        if not (run.folder / "run.json").exists():
+            raise InputError(f"{folder} is no run: it has no run.json")
+        return run
+
+    @classmethod
+    def begin(cls, folder: str | os.PathLike[str], record: Mapping[str, Any]) -> Run:
+        """Make the folder with its `run.json`, or open it to go on where the same options made it.
+
+        Raises:
+            InputError: the folder holds other things, or a run with other options (the first difference is named).
+        """
+        run = cls(Path(folder))
+        run.refuse_differences(record)
+        if not (run.folder / "run.json").exists():
+            try:
+                run.folder.mkdir(parents=True, exist_ok=True)
+                write_json(run.folder / "run.json", record)
+            except OSError as error:
+                raise InputError(run.explain(error)) from None
+        return run
+
+    def take(self) -> None:
+        """Hold the run for this process, so that two do not write into one folder, and clear what a kill left behind."""
+        self.lock()
+        for part in self.folder.glob("checkpoints/.*.part"):
+            shutil.rmtree(part, ignore_errors=True)
+        self.forget_future()
+
+    def lock(self) -> None:
+        """Lock the folder until `release`; the kernel unlocks it when the process dies."""
+        try:
+            import fcntl
+        except ImportError:  # no such lock on Windows
+            return
+        try:
+            self._lock = (self.folder / ".lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise InputError(
+                f"{self.folder} is being trained by another process; wait for it or name another folder"
+            ) from None
+        except OSError as error:
+            self.release()
+            raise InputError(self.explain(error)) from None
+
+    def release(self) -> None:
+        """Let other processes train this run."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def refuse_differences(self, record: Mapping[str, Any]) -> None:
+        """Raise InputError naming the first option in which this run differs from `record`, or where it is no run."""
+        if not (self.folder / "run.json").exists():
+            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+                raise InputError(f"{self.folder} is not empty and not a run; name a new folder after -o")
+            return
+        before, now = flatten(self.record), flatten(json.loads(json.dumps(record)))
+        other = [key for start in BINDING for key in sorted(before.keys() | now.keys())
+                 if key.startswith(start) and before.get(key) != now.get(key)]  # fmt: skip
+        if not other:
+            return
+        key, remedy = other[0], "repeat the first command to go on, or name a new folder after -o"
+        if key.startswith("hyper") and before.get("preset") != now.get("preset"):
+            key = "preset"
+        if key == "data.fingerprint":
+            raise InputError(f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "
+                             f"{now.get('data.source')} now; {remedy}")  # fmt: skip
+        raise InputError(f"{self.folder} was begun with {key} = {before.get(key)!r}, now it is {now.get(key)!r}; {remedy}")
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of `run.json`."""
+        try:
+            return json.loads((self.folder / "run.json").read_text())
+        except ValueError as error:
+            raise InputError(f"{self.folder / 'run.json'} is cut short ({error})") from None
+
+    def checkpoints(self) -> list[Path]:
+        """Return the finished checkpoints, oldest first."""
+        return checkpoints(self.folder / "checkpoints")
+
+    def checkpoint(self, name: str) -> Path:
+        """Return a checkpoint: `last`, `best`, or the name of a folder in `checkpoints/`; InputError where there is none."""
+        named = {"last": self.last_checkpoint, "best": self.best_checkpoint}
+        folders = {folder.name: folder for folder in self.checkpoints()}
+        folder = named[name]() if name in named else folders.get(name)
+        if folder is None:
+            raise InputError(f"{self.folder} has no {name} checkpoint yet; give its `genloom fit` command again")
+        return folder
+
+    def weights(self, checkpoint: str = "last") -> Path:
+        """Return the file of a checkpoint's averaged weights, or of its weights where it has no others."""
+        folder = self.checkpoint(checkpoint)
+        shadow = folder / "shadow.safetensors"
+        return shadow if shadow.exists() else folder / "model.safetensors"
+
+    def last_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint, or None."""
+        found = self.checkpoints()
+        return found[-1] if found else None
+
+    def best_checkpoint(self) -> Path | None:
+        """Return the checkpoint of the best score, or None where nothing was scored."""
+        best = self.best()
+        folder = self.folder / "checkpoints" / best["checkpoint"] if best else None
+        return folder if folder and folder.is_dir() else None
+
+    def best(self) -> dict[str, Any] | None:
+        """Return the content of `best.json`, or None."""
+        path = self.folder / "best.json"
+        best = parsed(path.read_text()) if path.exists() else None
+        return best if best and math.isfinite(best["value"]) else None
+
+    def state(self, folder: Path) -> dict[str, Any]:
+        """Return a checkpoint's state."""
+        return read_state(folder)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return the lines of `stats.jsonl`, leaving out one that a kill cut short."""
+        return [line for text in self.stats_lines() if (line := parsed(text)) is not None]
+
+    def stats_lines(self) -> list[str]:
+        """Return `stats.jsonl` as it stands, line by line."""
+        path = self.folder / "stats.jsonl"
+        return path.read_text().splitlines(keepends=True) if path.exists() else []
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    def write_stats(self, report: Any) -> None:
+        """Append a report to `stats.jsonl`."""
+        line = {name: value for name, value in asdict(report).items() if value is not None}
+        line["notes"] = {name: value for name, value in line["notes"].items() if math.isfinite(value)}  # JSON has no NaN
+        line |= {name: str(line[name].relative_to(self.folder)) for name in ("grid", "checkpoint") if name in line}
+        with (self.folder / "stats.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def forget_future(self) -> None:
+        """Drop lines later than the last checkpoint: training goes over that stretch again."""
+        last = self.last_checkpoint()
+        reached = int(last.name) if last else -1
+        kept = [json.dumps(line) + "\n" for line in self.history() if line["examples"] <= reached]
+        if kept != self.stats_lines():
+            temporary = self.folder / ".stats.part"
+            temporary.write_text("".join(kept))
+            temporary.replace(self.folder / "stats.jsonl")
+
+    def write_grid(self, model: Model, examples: int) -> Path | None:
+        """Draw the fixed samples of this run as one picture; None where the model draws none or no pictures."""
+        if not (isinstance(model, Samples) and isinstance(model.shape, ImageShape)):
+            return None
+        path = self.folder / "samples" / f"{examples:012d}.png"
+        path.parent.mkdir(exist_ok=True)
+        model.shape.write(fixed_samples(model, GRID), path)
+        return path
+
+    def write_checkpoint(self, tensors: Mapping[str, Tensors], state: Mapping[str, Any]) -> Path:
+        """Write a checkpoint, let `best.json` name it if its score is the best, and drop old ones."""
+        folder = self.folder / "checkpoints" / f"{state['examples']:012d}"
+        write_checkpoint(folder, tensors, state)
+        if state["score"] is not None:
+            name, value = state["score"]
+            best = self.best()
+            if best is None or value <= best["value"] or self.best_checkpoint() is None:
+                write_json(self.folder / "best.json", {"checkpoint": folder.name, "measure": name, "value": value})
+        best_folder = self.best_checkpoint()
+        for old in self.checkpoints()[:-KEPT]:
+            if old != best_folder:
+                shutil.rmtree(old, ignore_errors=True)
+        return folder
+
+    def explain(self, error: OSError) -> str:
+        """Say in one sentence what a failed write means to the person."""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            last = self.last_checkpoint()
+            kept = f"the run keeps its checkpoint at {int(last.name):,} examples" if last else "there is no checkpoint yet"
+            return f"the disk of {self.folder} is full: {kept}; free some space and give the same command to go on"
+        return f"cannot write to {self.folder}: {error.strerror or error}"
+
+
+def parsed(text: str) -> dict[str, Any] | None:
+    """Return a JSON object, or None where a kill or a copy cut it short."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def fixed_samples(model: Model, n: int) -> torch.Tensor:
+    """Draw the same `n` samples at every call for the same weights, on the CPU in fp32."""
+    assert isinstance(model, Samples)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(SEED_OF_GRID)
+        return model.sample(n, generator=torch.Generator().manual_seed(SEED_OF_GRID)).float().cpu()
+
+
+def flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested dictionaries to dotted keys."""
+    if not isinstance(value, dict):
+        return {prefix: value}
+    return {key: v for name, part in value.items() for key, v in flatten(part, f"{prefix}.{name}".lstrip(".")).items()}

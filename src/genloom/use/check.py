@@ -1,0 +1,212 @@
+"""The data set's doctor: what is there, what is wrong, what will be done to it, which models fit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zipfile
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import repeat
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from genloom.catalogue import MODELS, find_model
+from genloom.core.clock import Clock
+from genloom.core.model import Model
+from genloom.data.pictures.dataset import ImageData
+from genloom.data.pictures.decode import Look, common_size, look_over, natural_channels, silent
+from genloom.data.pictures.sources import Arrays, Pictures
+from genloom.data.source import Options, Progress, find_pictures, load_pictures, split_range
+from genloom.errors import InputError
+from genloom.models.likelihood.levels import Levelled
+from genloom.shapes.pictures import ImageShape
+from genloom.train.machine import has_bf16_units, pick_device, product_speed
+from genloom.use.sampling.draw import contact_sheet
+
+SHARE_OF_PEAK = 0.5  # of a matrix product's speed that training reaches, as a rule of thumb
+
+
+@dataclass
+class Findings:
+    """What the doctor found. Lines are sentences to print."""
+
+    source: str
+    count: int
+    sizes: Counter[tuple[int, int]]
+    modes: Counter[str]
+    classes: Counter[str]
+    broken: list[str]
+    duplicates: list[tuple[str, str]]
+    plan: list[str] = field(default_factory=list)
+    fits: list[str] = field(default_factory=list)
+    megabytes: float = 0.0
+    data: ImageData | None = None
+
+
+def check(source: str, options: Options, progress: Progress = silent) -> Findings:
+    """Look at every picture of a source and say what was found. Broken pictures are named, not refused."""
+    whole, rows = split_range(str(source))
+    pictures = find_pictures(whole, options.split)
+    pictures = pictures.part(rows) if rows else pictures
+    if not len(pictures):
+        raise InputError(f"{source} leaves no picture")
+    looks = look_over(pictures, progress)
+    findings = Findings(
+        source=source,
+        count=len(pictures),
+        sizes=Counter(look.size for look in looks if not look.error),
+        modes=Counter(look.mode for look in looks if not look.error),
+        classes=count_classes(pictures),
+        broken=[f"{pictures.names[i]}: {look.error}" for i, look in enumerate(looks) if look.error],
+        duplicates=find_duplicates(pictures),
+    )
+    if len(findings.broken) == len(pictures):
+        return findings
+    findings.plan, size = what_will_be_done(looks, options)
+    settled = Options(**{**options.__dict__, "size": size, "skip_broken": True})
+    findings.data = load_pictures(source, settled, progress)
+    known = {line.split(":")[0] for line in findings.broken}
+    late = [note.removeprefix("left out ") for note in findings.data.notes]
+    findings.broken += [line for line in late if line.split(":")[0] not in known]
+    findings.megabytes = findings.data.pixels.nbytes / 1e6
+    findings.fits = [line for name in MODELS if (line := how_it_fits(name, findings.data))]
+    return findings
+
+
+def count_classes(pictures: Pictures) -> Counter[str]:
+    """Count the pictures of each class."""
+    if pictures.labels is None:
+        return Counter()
+    return Counter(pictures.classes[int(label)] for label in pictures.labels)
+
+
+def find_duplicates(pictures: Pictures) -> list[tuple[str, str]]:
+    """Return pairs of names whose bytes are equal."""
+    first: dict[bytes, str] = {}
+    pairs = []
+    for i, name in enumerate(pictures.names):
+        content = raw_bytes(pictures, i)
+        if content is None:
+            continue
+        digest = hashlib.blake2b(content, digest_size=16).digest()
+        if digest in first:
+            pairs.append((first[digest], name))
+        else:
+            first[digest] = name
+    return pairs
+
+
+def raw_bytes(pictures: Pictures, i: int) -> bytes | None:
+    """Return the bytes of one picture as stored, or None where it cannot be read."""
+    if isinstance(pictures, Arrays):
+        return pictures.array[i].tobytes()
+    if hasattr(pictures, "members"):
+        try:
+            return pictures.archive.read(pictures.members[i])  # type: ignore[attr-defined]
+        except (zipfile.BadZipFile, RuntimeError):  # damaged or encrypted: named among the broken ones
+            return None
+    if len(pictures.files) == len(pictures):
+        return pictures.files[i].read_bytes()
+    return pictures.open(i).tobytes()
+
+
+def what_will_be_done(looks: list[Look], options: Options) -> tuple[list[str], tuple[int, int]]:
+    """Say what the options do to these pictures, and the size they get."""
+    lines = []
+    try:
+        natural = common_size(looks)
+        size = options.size or natural
+    except InputError:
+        natural = None
+        smallest = min(min(look.size) for look in looks if not look.error)
+        size = options.size or (2 ** int(math.log2(max(smallest, 8))),) * 2
+        if options.size is None:
+            lines.append(f"sizes differ: `fit` will ask for --size; {size[0]} was taken for this look")
+    if size != natural:
+        cut = "the middle cut to shape and " if options.crop else ""
+        lines.append(f"{cut}resized to {size[0]}x{size[1]} with an antialiased bicubic filter")
+    channels = options.channels or natural_channels(looks)
+    modes = {look.mode for look in looks if not look.error}
+    target = {1: "grey", 3: "RGB", 4: "RGBA"}[channels]
+    if modes - {{1: "L", 3: "RGB", 4: "RGBA"}[channels]}:
+        lines.append(f"converted from {', '.join(sorted(modes))} to {target}; transparent parts on white"
+                     if channels != 4 else f"converted from {', '.join(sorted(modes))} to RGBA")  # fmt: skip
+    return lines or ["nothing: they are used as they are"], size
+
+
+def how_it_fits(name: str, data: ImageData) -> str:
+    """Say how a model takes these pictures and what it costs here, or which option it needs; '' where it cannot."""
+    device, model = pick_device(), find_model(name)
+    height, width = model.size_for(data.shape.height, data.shape.width_px)
+    shape = ImageShape(data.shape.classes, data.shape.channels, height, width)
+    preset = "modern" if "modern" in model.Hyper.presets() else "paper"
+    try:
+        hyper = model.settle(model.Hyper.preset(preset), data) if issubclass(model, Levelled) else model.Hyper.preset(preset)
+        with torch.device("meta"):
+            built = model(hyper, shape)
+    except InputError as error:
+        return f"{name}: {error}" if "say --" in str(error) else ""  # where an option helps
+    speed = SHARE_OF_PEAK * product_speed(device, torch.bfloat16 if has_bf16_units(device) else torch.float32)
+    weights = sum(p.numel() for p in built.parameters())
+    resized = "" if (height, width) == data.shape.dims[1:] else f" resized to {height}x{width},"
+    return f"fits {name} ({preset}):" + (
+        f"{resized} {weights / 1e6:.1f} million weights, {weights * 16 / 1e6:,.0f} MB with optimizer, "
+        f"roughly {speed / work_per_example(built):,.0f} examples/s"
+    )
+
+
+def work_per_example(model: Model) -> float:
+    """Count the GFLOP of a round for one example, on the meta device, where nothing is computed."""
+    for name, buffer in list(model.named_buffers()):
+        if buffer.dtype == torch.bool:  # a switch that a round may read
+            setattr(model, name, torch.zeros(buffer.shape, dtype=torch.bool, device="cpu"))
+    n = 4
+    batch = {"x": torch.empty(n, *model.shape.dims, device="meta"), "y": torch.zeros(n, dtype=torch.long, device="meta")}
+    parameters = {player.name: player.parameters() for player in model.players()}
+    with FlopCounterMode(display=False) as counter:
+        for move in model.round(repeat(batch), Clock()):
+            move.loss.backward(inputs=parameters[move.player])
+    return counter.get_total_flops() / n / 1e9
+
+
+def write_sheet(data: ImageData, path: Path) -> None:
+    """Write a contact sheet of up to 128 pictures drawn evenly from the data."""
+    from genloom.shapes.pictures import to_picture
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    index = torch.linspace(0, len(data) - 1, min(128, len(data))).round().long()
+    to_picture(contact_sheet(data.batch(index)["x"])).save(path)
+
+
+def describe(findings: Findings) -> list[str]:
+    """Return the findings as sentences."""
+    sizes = ", ".join(f"{h}x{w} ({n})" for (h, w), n in findings.sizes.most_common(4))
+    more = f" and {len(findings.sizes) - 4} other sizes" if len(findings.sizes) > 4 else ""
+    modes = ", ".join(f"{mode} ({n})" for mode, n in findings.modes.most_common())
+    lines = [
+        f"{findings.count:,} pictures in {findings.source}",
+        f"sizes (height x width): {sizes}{more}",
+        f"modes: {modes}",
+    ]
+    if findings.classes:
+        few = findings.classes.most_common()
+        lines.append(
+            f"{len(few)} classes: " + ", ".join(f"{name} ({n})" for name, n in few[:12]) + (" ..." if few[12:] else "")
+        )
+    else:
+        lines.append("no classes: for labels, put each class into a sub-folder")
+    if findings.count == 1:
+        lines.append("only one picture: a generative model needs many")
+    for what, rows in (
+        ("cannot be read", findings.broken),
+        ("are copies of another", [f"{b} = {a}" for a, b in findings.duplicates]),
+    ):
+        lines.append(f"{len(rows)} {what}" + (": " + "; ".join(rows[:5]) + (" ..." if rows[5:] else "") if rows else ""))
+    lines += [f"will be done: {line}" for line in findings.plan]
+    if findings.data:
+        lines.append(f"memory: {findings.megabytes:,.1f} MB as bytes, mapped from the cache")
+    lines += findings.fits
+    return lines

@@ -1,0 +1,134 @@
+"""The pictures that a run is judged against: those it was trained on, and others that it has never seen."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from genloom.catalogue import find_model
+from genloom.data import Options
+from genloom.data import load_pictures as load_data
+from genloom.data.pictures.dataset import ImageData
+from genloom.errors import InputError
+from genloom.shapes.base import Shape
+from genloom.shapes.pictures import ImageShape
+from genloom.train.run import Run
+
+SLICE = re.compile(r"(.+)\[(\d*):(\d*)\]")
+LEAST = 100  # pictures below which no measure says anything
+
+
+@dataclass
+class JudgedData:
+    """Real pictures for a judgement.
+
+    Attributes:
+        train: what training saw.
+        test: pictures that training never saw, or None.
+        validation: others that it never saw, for choices a measure needs, or None.
+        known: whether `train` is what the run recorded as its training data.
+    """
+
+    train: ImageData
+    test: ImageData | None
+    validation: ImageData | None
+    known: bool
+
+
+def find_data(
+    run: Run, source: str | Path | None, test: str | Path | None, size: tuple[int, int] | None = None
+) -> JudgedData:
+    """Load the pictures for judging a run, at its size or at `size`.
+
+    Args:
+        source: a data source, or None for the one that the run names.
+        test: a source of pictures never trained on, or None for the test split or the rest of a slice.
+
+    Raises:
+        InputError: there is no such data, too little of it, or it has another shape than the run's.
+    """
+    record = run.record
+    shape = Shape.from_json(record["shape"])
+    if not isinstance(shape, ImageShape):
+        raise InputError(f"the judge measures pictures; {run.folder} gives {shape.describe()}")
+    named = str(source or record["data"]["source"])
+    if named == "python":
+        raise InputError(f"{run.folder} was trained on a Python object: name the pictures to compare with, after the run")
+    options = options_of(record, shape, size)
+    train = load_data(named, options)
+    known = size is not None or train.fingerprint == record["data"]["fingerprint"]
+    if not known:
+        refuse_another_shape(run, named, train, shape, options)
+    if len(train) < LEAST:
+        raise InputError(f"{named} has {len(train)} pictures; the judge needs {LEAST} at least")
+    held, validation = held_out(named, str(test) if test else None, options, train, known)
+    return JudgedData(train, held, validation, known)
+
+
+def options_of(record: dict[str, Any], shape: ImageShape, size: tuple[int, int] | None = None) -> Options:
+    """Return the options with which the pictures of a run were loaded."""
+    loaded = record["data"].get("loaded", {})
+    channels: Any = shape.channels
+    return Options(size=size or (shape.height, shape.width_px), channels=channels, crop=loaded.get("crop", True),
+                   skip_broken=loaded.get("skip_broken", False))  # fmt: skip
+
+
+def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShape, options: Options) -> None:
+    """Raise InputError where data that the run was not trained on has another shape than its samples."""
+    try:
+        natural = load_data(named, Options(skip_broken=options.skip_broken)).shape
+    except InputError:  # pictures of many sizes have none of their own; they were resized all right
+        natural = data.shape
+    recorded = run.record["data"]
+    taken = find_model(run.record["model"]).size_for(natural.height, natural.width_px)
+    sized = recorded.get("loaded", {}).get("size") or named == recorded["source"]  # then resizing is part of the run
+    if natural.channels != shape.channels or not (sized or (shape.height, shape.width_px) in (natural.dims[1:], taken)):
+        raise InputError(f"{run.folder} gives {shape.describe()}, {named} has {natural.describe()}: "
+                         "judge it against pictures like its own")  # fmt: skip
+    if data.shape.classes and shape.classes and data.shape.classes != shape.classes:
+        raise InputError(f"{run.folder} has {len(shape.classes)} classes, {named} has {len(data.shape.classes)} others")
+
+
+def held_out(
+    named: str, test: str | None, options: Options, train: ImageData, known: bool
+) -> tuple[ImageData | None, ImageData | None]:
+    """Return pictures never trained on: to measure against, and to choose a measure's settings on."""
+    base, start, stop = named, "", ""
+    if part := SLICE.fullmatch(named):
+        base, start, stop = part[1], part[2], part[3]
+    rest = None
+    if part and known:  # else the rest of a slice may have been trained on
+        rest = f"{base}[{stop}:]" if stop else f"{base}[:{start}]"
+        rest = rest if stop or start not in ("", "0") else None
+    validation = load_quietly(rest, options) if rest else None
+    if test is not None:
+        found: ImageData | None = load_data(test, options)
+        if found is not None and len(found) < LEAST:
+            raise InputError(f"{test} has {len(found)} pictures; the judge needs {LEAST} at least")
+        if found is not None and found.fingerprint == train.fingerprint:
+            raise InputError(f"{test} is the training data itself: name pictures that were never trained on after --test")
+        if found is not None and found.shape.classes and found.shape.classes != train.shape.classes:
+            raise InputError(f"{test} has other classes than {named}: their folders need the same names")
+    else:
+        found = load_quietly(base, Options(**{**options.__dict__, "split": "test"}))
+        whole = load_quietly(base, options)
+        found = None if found is None or whole is None or found.fingerprint == whole.fingerprint else found
+    held = [data if data is not None and len(data) >= LEAST else None for data in (found, validation)]
+    return (held[0], held[1]) if held[0] is not None else (held[1], None)
+
+
+def load_quietly(source: str, options: Options) -> ImageData | None:
+    """Return a data set, or None where there is none."""
+    try:
+        return load_data(source, options)
+    except InputError:
+        return None
+
+
+def pick(data: ImageData, n: int, seed: int) -> torch.Tensor:
+    """Return `n` places in a data set, drawn without repetition."""
+    return torch.randperm(len(data), generator=torch.Generator().manual_seed(seed))[:n]

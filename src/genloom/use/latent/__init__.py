@@ -1,0 +1,1 @@
+"""Codes: walks, axes, what they are worth."""

@@ -1,0 +1,1 @@
+"""What a likelihood is good for."""

@@ -1,0 +1,166 @@
+"""compress: pictures into as few bits as their likelihood says, and back without loss."""
+
+# N pictures, C channels, H height, W width
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import math
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genloom.core.model import Model
+from genloom.errors import InputError
+from genloom.models.likelihood.autoregressive import Autoregressive
+from genloom.models.likelihood.levels import checked
+from genloom.use.likelihood.coding import Decoder, Encoder, bounds_of
+from genloom.use.likelihood.complete import labels_for, read_picture
+
+MAGIC = b"GLZ1"
+HEAD = struct.Struct("<4sI8sIHHHhI")  # magic, checksum of the rest, model, pictures, C, H, W, label, checksum of levels
+NO_LABEL = -1
+Visit = Callable[[tuple[int, int, int], list[list[int]]], None]  # row, column and channel; bounds of the levels
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A compressed file, and what it cost.
+
+    Attributes:
+        data: the file.
+        payload: bits of the arithmetic code alone.
+        expected: minus log2 of the probability of the pictures under the model.
+    """
+
+    data: bytes
+    payload: int
+    expected: float
+
+
+def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
+    """Compress pictures `[N, C, H, W]` in [0, 1].
+
+    Raises:
+        InputError: the model gives no exact likelihood of pixels, or would lose something of these pictures.
+    """
+    coder = as_coder(model)
+    x = checked(x, coder.shape)
+    levels = coder.code(x)
+    back = coder.pictures(levels)
+    nearest = torch.minimum((back - x).abs().amax(), (bytes_of(back) / 255 - x).abs().amax())
+    if float(nearest) > 1e-5:
+        raise InputError(f"some pixels are not of this model's levels ({coder.coding}) and would be lost: take pictures "
+                         "as they come from a file, black and white ones for such a model")  # fmt: skip
+    given = labels_for(coder, label, len(x))
+    encoder, expected = Encoder(), 0.0
+    known = torch.zeros_like(levels)  # filled in as the decoder does: what it cannot know must not touch a bit
+
+    def put(place: tuple[int, int, int], bounds: list[list[int]]) -> None:
+        row, column, channel = place
+        symbols = levels[:, channel, row, column]
+        for symbol, ends in zip(symbols.tolist(), bounds, strict=True):
+            encoder.put(ends[symbol], ends[symbol + 1])
+        known[:, channel, row, column] = symbols
+
+    run_through(coder, known, given, put)
+    with torch.no_grad():
+        expected = -float(coder.score(levels, given).sum()) / math.log(2)
+    code = encoder.finish()
+    number = NO_LABEL if given is None else int(given[0])
+    rest = HEAD.pack(MAGIC, 0, name_of(coder), len(x), *levels.shape[1:], number, checksum(levels))[8:] + code
+    return Packed(MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest, 8 * len(code), expected)
+
+
+def unpack(model: Model, data: bytes) -> Tensor:
+    """Return the pictures `[N, C, H, W]` in [0, 1] of a compressed file.
+
+    Raises:
+        InputError: the file is no such file, another model's, or damaged.
+    """
+    coder = as_coder(model)
+    if data[:4] != MAGIC:
+        raise InputError("this is no file that genloom compressed")
+    if len(data) < HEAD.size:
+        raise InputError("the file is cut short")
+    _, whole, name, n, *dims, number, check = HEAD.unpack_from(data)
+    if whole != zlib.crc32(data[8:]):
+        raise InputError("the file is damaged: its checksum does not fit")
+    if name != name_of(coder):
+        raise InputError("the file was compressed with another model, or another checkpoint of this one")
+    decoder = Decoder(data[HEAD.size :])
+    given = None if number == NO_LABEL else torch.full((n,), number)
+    levels = torch.zeros(n, *dims, dtype=torch.long)
+
+    def take(place: tuple[int, int, int], bounds: list[list[int]]) -> None:
+        row, column, channel = place
+        levels[:, channel, row, column] = torch.tensor([decoder.take(ends) for ends in bounds])
+
+    run_through(coder, levels, given, take)
+    if checksum(levels) != check:
+        raise InputError("the file was compressed on a machine, or with a version of torch, whose sums differ from these")
+    return coder.pictures(levels)
+
+
+@torch.no_grad()
+def run_through(
+    coder: Autoregressive,
+    levels: Tensor,
+    given: Tensor | None,
+    visit: Callable[[tuple[int, int, int], list[list[int]]], None],
+) -> None:
+    """Visit every value in order with the bounds of its levels; one thread, so that sums come out the same again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        step = coder.cached(levels, given)
+        channels, height, width = coder.shape.dims
+        for row, column, channel in product(range(height), range(width), range(channels)):
+            visit((row, column, channel), bounds_of(step(row, column, channel, True)))
+    finally:
+        torch.set_num_threads(before)
+
+
+def as_coder(model: Model) -> Autoregressive:
+    """Return a copy of the model in double precision on the CPU, or raise InputError where it is no model of pixels."""
+    if not isinstance(model, Autoregressive):
+        raise InputError(f"{type(model).__name__} gives no exact likelihood of pixels; pixelcnn and pixelrnn compress")
+    return copy.deepcopy(model).double().cpu().eval()
+
+
+def name_of(model: Autoregressive) -> bytes:
+    """Return eight bytes that name exactly these weights."""
+    digest = hashlib.blake2b(json.dumps(model.hyper.to_json(), sort_keys=True).encode(), digest_size=8)
+    for key, value in sorted(model.state_dict().items()):
+        digest.update(key.encode() + value.float().numpy().tobytes())
+    return digest.digest()
+
+
+def bytes_of(x: Tensor) -> Tensor:
+    """Return pictures in [0, 1] as the bytes of a file, still as floats."""
+    return (x * 255).round()
+
+
+def checksum(levels: Tensor) -> int:
+    """Return the checksum of levels."""
+    return zlib.crc32(levels.to(torch.uint8).numpy().tobytes())
+
+
+def read_pictures(path: str, model: Model) -> Tensor:
+    """Read a picture, or an .npy of several `[N, C, H, W]` in [0, 1] as `sample` writes them."""
+    if Path(path).suffix != ".npy":
+        return read_picture(path, model.shape, lossless=True)  # type: ignore[arg-type]
+    try:
+        x = torch.from_numpy(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return x.float() if x.dtype == torch.float64 else x

@@ -1,0 +1,113 @@
+"""Pictures of a run: its curves and its grids on one page. Needs matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from genloom.errors import InputError
+from genloom.train.run import Run
+
+PANELS = (  # title, the notes drawn in it by the end of their names, limits
+    ("losses, and likelihoods in nats", ("generator", "discriminator", "critic", "nats", "elbo", "bound", "kl"), None),
+    ("error of what is made again or filled in", ("rmse", "rmse_known", "error"), None),
+    ("share called rightly by the discriminator", ("d_real", "d_fake"), (0, 1)),
+    ("diversity of samples against real examples", ("diversity",), (0, 1.3)),
+    ("light judge, on the averaged weights where there are any", ("score",), None),
+)
+
+
+def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[Any, Any]:
+    """Return an empty figure and its axes, rows of these heights in inches, without touching the person's display."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    matplotlib.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
+    page = Figure(figsize=(columns * width, sum(heights)), layout="constrained", dpi=110)
+    return page, page.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
+
+
+def plot_run(run: Run, path: Path) -> None:
+    """Write curves and up to four grids of a run as one PNG."""
+    page = run_figure(run, grids=4)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        page.savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot write {path}: {error}") from None
+
+
+def run_figure(run: Run, grids: int) -> Any:
+    """Return curves and up to so many grids of a run as a matplotlib figure; InputError before its first report."""
+    history = [line for line in run.history() if line["rounds"] > 0]
+    if not history:
+        raise InputError(f"{run.folder} has nothing to show yet: its first report comes a few seconds after the start")
+    drawn = sorted((run.folder / "samples").glob("*.png"))
+    chosen = [drawn[round(i)] for i in np.linspace(0, len(drawn) - 1, min(grids, len(drawn)))] if drawn else []
+    panels = [(title, found, limits) for title, names, limits in PANELS if (found := curves(history, names))]
+    if not panels:
+        players = [name.removeprefix("grad_") for name in history[-1]["notes"] if name.startswith("grad_")]
+        panels = [("losses", curves(history, players), None)]
+    rows = (len(panels) + 1) // 2
+    page, axes = figure(2, [2.6] * rows + [4.8] * ((len(chosen) + 1) // 2))
+    for ax, (title, found, limits) in zip(axes.flat, panels, strict=False):
+        for name, points in found.items():
+            ax.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="o" if len(points) == 1 else None)
+        ax.set(title=title, xlabel="examples dealt", ylim=limits)
+        ax.legend(frameon=False, loc="best")
+        if "diversity" in found:
+            mark_verdicts(ax, history)
+    for ax in axes.flat[len(panels) : 2 * rows]:
+        ax.set_axis_off()
+    draw_grids(axes.flat[2 * rows :], chosen)
+    record = run.record
+    page.suptitle(f"{run.folder.name}: {record['model']} ({record['preset']}) on {record['data']['source']}")
+    return page
+
+
+def curves(history: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[tuple[int, float]]]:
+    """Return the points (examples, value) of each of these notes that was ever taken; the score under its own name."""
+    found: dict[str, list[tuple[int, float]]] = {}
+    for line in history:
+        notes = {**line["notes"], "score": line.get("score", ("", np.nan))[1]}
+        for name in names:
+            if np.isfinite(notes.get(name, np.nan)):
+                found.setdefault(line["score"][0] if name == "score" else name, []).append((line["examples"], notes[name]))
+    return found
+
+
+def mark_verdicts(ax: Any, history: Sequence[dict[str, Any]]) -> None:
+    """Shade the stretches in which the referee had something to say."""
+    for line in history:
+        for verdict in line["health"]:
+            ax.axvspan(verdict["since"], line["examples"], color="tab:red", alpha=0.04, linewidth=0)
+
+
+def draw_grids(axes: Any, paths: Sequence[Path]) -> None:
+    """Draw sample grids, each under the examples at which it was made."""
+    from PIL import Image
+
+    for ax in axes:
+        ax.set_axis_off()
+    for ax, path in zip(axes, paths, strict=False):
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+        ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.set_title(f"after {int(path.stem):,} examples")
+
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[float], width: int = 48) -> str:
+    """Return a curve as one line of text."""
+    numbers = np.array([v for v in values if np.isfinite(v)])
+    if not len(numbers):
+        return ""
+    numbers = np.array([part.mean() for part in np.array_split(numbers, min(width, len(numbers)))])
+    span = numbers.max() - numbers.min()
+    levels = (numbers - numbers.min()) / (span or 1) * (len(BARS) - 1)
+    return "".join(BARS[int(level)] for level in levels)
