@@ -6,23 +6,45 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from genloom.api import fit, load
+    from genloom.core.random import Noise
     from genloom.data import load as load_data
     from genloom.errors import InputError
     from genloom.measures.mechanisms import known_mask
+    from genloom.train.request import Request
     from genloom.train.run import Run
-    from genloom.train.session import Request, prepare
+    from genloom.train.session import prepare
     from genloom.use.judging.judge import judge
     from genloom.use.tables.imputers import GAINImputer, TableImputer
 
-__all__ = ["GAINImputer", "InputError", "Request", "Run", "TableImputer", "fit", "judge", "known_mask", "load", "load_data",
-           "prepare"]  # fmt: skip
+__all__ = [
+    "GAINImputer",
+    "InputError",
+    "Noise",
+    "Request",
+    "Run",
+    "TableImputer",
+    "fit",
+    "judge",
+    "known_mask",
+    "load",
+    "load_data",
+    "prepare",
+]
 
 _HOMES = {
-    "InputError": "errors:InputError", "Request": "train.session:Request", "Run": "train.run:Run", "fit": "api:fit",
-    "judge": "use.judging.judge:judge",    "load": "api:load", "load_data": "data:load", "prepare": "train.session:prepare",
+    "GAINImputer": "use.tables.imputers:GAINImputer",
+    "InputError": "errors:InputError",
+    "Noise": "core.random:Noise",
+    "Request": "train.request:Request",
+    "Run": "train.run:Run",
+    "TableImputer": "use.tables.imputers:TableImputer",
+    "fit": "api:fit",
+    "judge": "use.judging.judge:judge",
     "known_mask": "measures.mechanisms:known_mask",
-    "GAINImputer": "use.tables.imputers:GAINImputer", "TableImputer": "use.tables.imputers:TableImputer",
-}  # fmt: skip
+    "load": "api:load",
+    "load_data": "data:load",
+    "prepare": "train.session:prepare",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The Python API: fit a model on data, load a run, sample."""
+"""The Python API: fit a model on data, load a run, judge it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 from genloom.catalogue import find_model
 from genloom.core.model import Model
-from genloom.errors import InputError, nearest
+from genloom.errors import InputError
+from genloom.files import read_tensors
 from genloom.shapes.base import Shape
-from genloom.train.checkpoint import read_tensors, read_weights
+from genloom.train.checkpoint import read_weights
 from genloom.train.machine import pick_device
+from genloom.train.request import Request
 from genloom.train.run import Run
-from genloom.train.session import Request, prepare
+from genloom.train.session import prepare
 
 
 def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> Run:
@@ -20,9 +22,10 @@ def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> R
 
     Args:
         model: a name from `genloom models`.
-        data: a source (folder, zip, idx, npy, `hf:owner/name`, `digits`), or an object with `shape`,
+        data: a source (folder, zip, idx, npy, csv, `hf:owner/name`, `digits`), or an object with `shape`,
             `__len__` and `batch(index, generator)`.
-        options: the fields of `Request`: preset, hyper, examples, minutes, size, batch, seed, ...
+        options: the fields of `Request` (preset, hyper, examples, minutes, batch, seed, ...), and the options of the data
+            (size, channels, flip, ...).
 
     Raises:
         InputError: something in the request cannot be used, and nothing has been written; or the last checkpoint could
@@ -33,10 +36,8 @@ def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> R
         >>> load("runs/digits").sample(16).shape  # doctest: +SKIP
         torch.Size([16, 1, 8, 8])
     """
-    for name in options.keys() - Request.__dataclass_fields__.keys():
-        raise InputError(f"fit takes no {name!r}{nearest(name, Request.__dataclass_fields__)}")
     report = None
-    for report in prepare(Request(model, data, out, **options)).play():
+    for report in prepare(Request.of(model, data, out, **options)).play():
         if report.fatal:
             raise RuntimeError(report.health[0].text)
     run = Run.open(out)
@@ -47,10 +48,11 @@ def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> R
 
 
 def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: str = "cpu") -> Model:
-    """Return the trained model of a run, in evaluation mode, with its averaged weights where it has them.
+    """Return the trained model of a run, in evaluation mode, with its averaged weights (EMA) where it has them.
 
     Args:
         checkpoint: `last`, `best`, or the name of a folder in `checkpoints/`.
+        device: auto, cpu, cuda or mps.
 
     Raises:
         InputError: there is no such run or checkpoint, or it is cut short or another model's.

@@ -18,8 +18,8 @@ from genloom.catalogue import MODELS, find_model
 from genloom.cli.fit import progress_on
 from genloom.data import Options
 from genloom.data.cache import cache_folder
+from genloom.data.tables.load import TABLE_SUFFIXES
 from genloom.errors import InputError
-from genloom.shapes.columns import TABLE_SUFFIXES
 from genloom.train.machine import has_bf16_units, pick_device, pick_precision, processor, product_speed
 from genloom.train.run import Run
 from genloom.train.session import versions

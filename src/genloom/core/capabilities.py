@@ -3,61 +3,69 @@
 Command line, judge and studio ask `isinstance`, never a model's name.
 """
 
+# n examples, C channels, H height, W width, D columns
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
+
+from genloom.core.random import Noise
 
 
 class Samples(ABC):
     """Draws new examples."""
 
     @abstractmethod
-    def sample(
-        self,
-        n: int,
-        given: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def sample(self, n: int, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None) -> Tensor:
         """Draw `n` examples `[n, *dims]`, on the CPU and without gradient; pictures lie in [0, 1].
 
         Args:
             given: class indices `[n]`, for a model that takes labels; None draws them evenly.
             temperature: scale of the noise; 1 is the model's own.
-            generator: the source of randomness, on the CPU; None takes the global one.
+            noise: the randomness of each example, such as `Noise.of(seed, n)`; None takes some that nobody has seen.
         """
+
+
+class PixelByPixel(Samples):
+    """Draws pictures one value after the other, which takes time.
+
+    Attributes:
+        watch: a progress bar around the rows drawn.
+        method: `cached` computes each value once, `naive` runs the whole network for each; both draw the same.
+    """
+
+    watch: Callable[[range], Iterable[int]]
+    method: Literal["cached", "naive"]
 
 
 class Latent(Samples):
     """Draws examples from a latent code z, so that one can walk between them."""
 
-    law: str  # "uniform" or "gaussian": decides how to walk
+    law: ClassVar[Literal["uniform", "gaussian"]]  # decides how to walk
+
+    @property
+    @abstractmethod
+    def code_width(self) -> int:
+        """The width of a code."""
 
     @abstractmethod
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw `n` codes `[n, z]`."""
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        """Draw `n` codes `[n, z]` where the weights are; without noise from torch's own generator."""
 
     @abstractmethod
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the examples `[n, *dims]` of codes `[n, z]`, and of class indices `[n]` where the model takes labels."""
 
-    @property
-    @abstractmethod
-    def conditional(self) -> bool:
-        """Whether the model takes labels."""
-
-    def sample(
-        self,
-        n: int,
-        given: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def sample(self, n: int, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None) -> Tensor:
         with torch.no_grad():
-            return self.generate(self.scaled(self.prior(n, generator), temperature), given).cpu()
+            z = self.prior(n, Noise.fresh(n) if noise is None else noise)
+            return self.generate(self.scaled(z, temperature), given).cpu()
 
     def scaled(self, z: Tensor, temperature: float) -> Tensor:
         """Scale the noise of codes `[n, z]` about its mean, which is zero unless a model says otherwise."""
@@ -71,7 +79,7 @@ class Scores(ABC):
         bound: `exact`, `elbo`, or `iw-k` for a bound from k importance-weighted draws.
     """
 
-    bound: str
+    bound: ClassVar[str]
 
     @property
     @abstractmethod
@@ -83,12 +91,66 @@ class Scores(ABC):
         """Return log p(x) `[n]` in nats, or its bound, of examples `[n, *dims]`, given labels `[n]` where it takes any."""
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What was claimed, whether it holds, and what was found."""
+
+    text: str
+    holds: bool
+    found: str
+
+
+class Certifies(Scores):
+    """Can prove what it claims of its likelihood, on its own weights."""
+
+    @abstractmethod
+    def claims(self) -> Iterator[Claim]:
+        """Yield each claim with its verdict."""
+
+    def sight(self) -> Tensor | None:
+        """Return what the middle value sees as a picture `[1, H, W]`, or None for a model that sees everything."""
+        return None
+
+
+class Coder(Protocol):
+    """Gives the probabilities by which values are coded one after the other, the same again on the way back."""
+
+    levels: int
+    coding: str
+
+    def code(self, x: Tensor) -> Tensor:
+        """Return the levels `[n, C, H, W]` of pictures in [0, 1]."""
+
+    def pictures(self, levels: Tensor) -> Tensor:
+        """Return pictures in [0, 1] of levels."""
+
+    def cached(self, levels: Tensor, given: Tensor | None) -> Callable[[int, int, int, bool], Tensor]:
+        """Return a step: row, column, channel, and whether its answer is wanted, to the logits of that value."""
+
+    def score(self, levels: Tensor, given: Tensor | None = None) -> Tensor:
+        """Return log p `[n]` of levels in nats."""
+
+
+class Compresses(ABC):
+    """Can code examples without loss in as many bits as it finds them unlikely."""
+
+    @abstractmethod
+    def coder(self) -> Coder:
+        """Return what codes, in double precision on the CPU, apart from this model."""
+
+
 class Completes(ABC):
     """Fills in the unknown pixels of pictures."""
 
     @abstractmethod
-    def complete(self, x: Tensor, known: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0,
-                 given: Tensor | None = None) -> Tensor:  # fmt: skip
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        noise: Noise | None = None,
+        temperature: float = 1.0,
+        given: Tensor | None = None,
+    ) -> Tensor:
         """Return pictures `[n, C, H, W]` in [0, 1] whose pixels of `known` `[H, W]` are those of `x`, bit for bit."""
 
 
@@ -124,5 +186,8 @@ class Imputes(ABC):
         """
 
     @abstractmethod
-    def draw(self, x: Tensor, mask: Tensor, draws: int, generator: torch.Generator | None = None) -> Tensor:
-        """Return `draws` ways `[draws, n, D]` to fill the rows in, as different as the known cells leave open."""
+    def draw(self, x: Tensor, mask: Tensor, draws: int, noise: Noise | None = None) -> Tensor:
+        """Return `draws` ways `[draws, n, D]` to fill the rows in, as different as the known cells leave open.
+
+        `noise` is the randomness of each row; None takes some that nobody has seen.
+        """

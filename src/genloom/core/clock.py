@@ -1,4 +1,4 @@
-"""The clock of a training: what schedules are functions of."""
+"""The clock of a training: what schedules are pure functions of."""
 
 from __future__ import annotations
 
@@ -7,7 +7,25 @@ from dataclasses import dataclass
 
 @dataclass
 class Clock:
-    """How far training is: examples dealt over all ranks (schedules count in these) and rounds played."""
+    """Where a training is, counted in examples dealt over all processes.
+
+    Attributes:
+        examples: dealt since the first round; schedules count in these.
+        rounds: played since the first one.
+        phase: the place of the phase among the model's phases.
+        start: examples that had been dealt when the phase began.
+        length: examples that the phase lasts, None for an open one.
+
+    A fade-in is `clock.within / clock.length`.
+    """
 
     examples: int = 0
     rounds: int = 0
+    phase: int = 0
+    start: int = 0
+    length: int | None = None
+
+    @property
+    def within(self) -> int:
+        """Examples dealt since the phase began."""
+        return self.examples - self.start

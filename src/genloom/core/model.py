@@ -9,17 +9,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.shapes.base import Shape
 
-Batch = Mapping[str, Tensor]  # always "x"; else "y", "mask", "b", "neighbour", ...
+Remember = Callable[[str, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
+NoteKind = Literal["loss", "nats", "error", "accuracy", "distance"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Player:
         optimizer: builds the optimizer from the parameters.
         schedule: the optimizer's settings, such as `lr`, as a pure function of the clock.
         clip: largest norm of the gradient, or None.
-        shadow: half-life, in examples, of the averaged weights used for sampling, or None; early on it is shorter.
+        ema: half-life, in examples, of the averaged weights (EMA) used for sampling, or None; early on it is shorter.
     """
 
     name: str
@@ -40,7 +42,7 @@ class Player:
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
     schedule: Callable[[Clock], Mapping[str, float]] = lambda clock: {}
     clip: float | None = None
-    shadow: float | None = None
+    ema: float | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         """Return the player's trainable parameters, each once."""
@@ -49,8 +51,24 @@ class Player:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a figure that a round notes is, so that the live line, the plots and the referee need not know it by name.
+
+    Attributes:
+        kind: loss; nats, of a likelihood; error, of what is made again or filled in; accuracy, the share that a critic
+            calls rightly; distance, of samples to examples.
+        player: whose it is, or None.
+        shown: whether the live line shows it.
+    """
+
+    kind: NoteKind
+    player: str | None = None
+    shown: bool = True
+
+
+@dataclass(frozen=True)
 class Move:
-    """This player now descends this loss (a scalar). Notes are figures to report: floats or scalar tensors."""
+    """This player now descends this loss (a scalar). Notes are figures to report, declared in the model's `notes`."""
 
     player: str
     loss: Tensor
@@ -67,51 +85,61 @@ class Phase:
     Attributes:
         name: shown while training.
         round: the rule of play.
-        share: the part of the run's examples, relative to the other phases.
+        examples: how long it lasts; None, which the last phase alone may have, for as long as the budget does.
         batch: examples a batch, or None for the run's.
-        view: applied to each batch before it is dealt, or None.
-        fresh: start with new optimizer state.
+        view: applied to each batch before the round gets it, or None.
+        fresh: players that start it with new optimizer state.
     """
 
     name: str
     round: Round
-    share: float = 1.0
+    examples: int | None = None
     batch: int | None = None
     view: Callable[[Batch, Clock], Batch] | None = None
-    fresh: bool = False
+    fresh: tuple[str, ...] = ()
 
 
-class Dataset(Protocol):
-    """What a model may ask of data in `study`."""
+@dataclass(frozen=True)
+class Misfit:
+    """Why a model cannot take data as it is.
 
-    @property
-    def shape(self) -> Shape: ...
+    Attributes:
+        reason: in one sentence, with what to do.
+        remedy: whether an option of the same command mends it; where not, the data is another model's.
+    """
 
-    def __len__(self) -> int: ...
-
-    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> Batch: ...
+    reason: str
+    remedy: bool = False
 
 
 class Model(nn.Module, ABC):
     """Networks plus the rule by which their players learn.
 
-    A subclass names its `Hyper`, builds its networks in `__init__`, and gives `players` and `round`.
+    A subclass names its `Hyper`, says in `fits` what data it takes, builds its networks in `__init__`, and gives `players`
+    and `round`.
     """
 
     Hyper: ClassVar[type[AnyHyper]]
+    notes: ClassVar[Mapping[str, Note]] = {}  # the figures that rounds note, by name
+    compilable: ClassVar[bool] = True  # whether torch.compile is of use
 
     def __init__(self, hyper: AnyHyper, shape: Shape) -> None:
         super().__init__()
         self.hyper = hyper
         self.shape = shape
 
+    @classmethod
+    @abstractmethod
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
+        """Return the shape that this model would take data of `shape` in, often the same, or why it cannot."""
+
     @abstractmethod
     def players(self) -> Sequence[Player]:
         """Return the players; no two share a parameter unless the paper says so."""
 
     @abstractmethod
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        """Play one round: take batches from `deal` and yield a move for each descent."""
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        """Play one round: take batches from `batches` and yield a move for each descent."""
 
     def phases(self) -> Sequence[Phase]:
         """Return the stretches of training: one of `round`, unless a paper has stages."""
@@ -122,16 +150,21 @@ class Model(nn.Module, ABC):
         """Return the hyper-parameters with those settled that are left to the data."""
         return hyper
 
-    def study(self, data: Dataset) -> None:
-        """Learn from the data what must be known before the first round, into buffers or weights."""
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
+        """Learn from the data what must be known before the first round; return what to train on, often the same data.
+
+        It is called anew whenever a run goes on, before the weights are read. What is costly goes through
+        `remember(name, make)`: it returns the tensors that `make()` did the first time, kept in the run folder.
+        """
+        return data
 
     def after(self, clock: Clock) -> None:
         """Update state that statistics drive, once after every round."""
 
-    @classmethod
-    def size_for(cls, height: int, width: int) -> tuple[int, int]:
-        """Return the picture size that stands for this one in the model: the same where it can take it."""
-        return height, width
+    @property
+    def conditional(self) -> bool:
+        """Whether the model takes labels."""
+        return False
 
     @property
     def device(self) -> torch.device:

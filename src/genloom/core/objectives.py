@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genloom.core.model import Note
+
 
 def discriminate(real: Tensor, fake: Tensor) -> Tensor:
     """Discriminator: -log D(x) - log(1 - D(x_fake)). Goodfellow et al. 2014, eq. (1)."""
@@ -42,3 +44,6 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, target: floa
 def accuracy(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
     """Notes on a discriminator: the share of real and of fake examples it calls rightly."""
     return {"d_real": (real > 0).float().mean(), "d_fake": (fake <= 0).float().mean()}
+
+
+ACCURACY = {"d_real": Note("accuracy", "discriminator"), "d_fake": Note("accuracy", "discriminator")}  # what it declares

@@ -37,11 +37,11 @@ class Descent(Hyper):
     warmup: int = hp(0, "examples over which the learning rate rises from zero", low=0)
     anneal: int = hp(0, "examples over which the rate falls to a hundredth by a cosine, 0 for never", low=0)
     batch: int = hp(100, "examples a batch", low=1)
-    shadow: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
+    ema: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
     def player(self, name: str, *modules: nn.Module) -> Player:
         """Return the player that descends so."""
-        return Player(name, modules, self.build, self.schedule, self.clip, self.shadow)
+        return Player(name, modules, self.build, self.schedule, self.clip, self.ema)
 
     def build(self, weights: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimizer of parameters."""
@@ -72,7 +72,7 @@ class AnnealedSGD(Hyper):
     momentum_end: float = hp(0.7, "momentum after `momentum_examples`", low=0, high=0.999)
     momentum_examples: float = hp(12.5e6, "examples over which momentum grows: 250 epochs of 50,000", low=1)
     batch: int = hp(100, "examples a batch", low=1)
-    shadow: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
+    ema: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
     def schedule(self, clock: Clock) -> dict[str, float]:
         """Learning rate and momentum at this clock."""
@@ -85,6 +85,6 @@ class AnnealedSGD(Hyper):
         """Return the two players, trained so."""
         sgd = partial(torch.optim.SGD, lr=self.rate, momentum=self.momentum)
         return [
-            Player("generator", (generator,), sgd, self.schedule, shadow=self.shadow),
+            Player("generator", (generator,), sgd, self.schedule, ema=self.ema),
             Player("discriminator", (discriminator,), sgd, self.schedule),
         ]

@@ -1,5 +1,6 @@
-"""Sources of data: what a person names becomes a data set with a shape. Knows `Shape` and nothing above it."""
+"""Sources of data: what a person names becomes a data set with a shape. Knows shapes and nothing above them."""
 
-from genloom.data.source import Options, load, load_pictures
+from genloom.data.options import PictureOptions, TableOptions
+from genloom.data.source import find_source, load
 
-__all__ = ["Options", "load", "load_pictures"]
+__all__ = ["PictureOptions", "TableOptions", "find_source", "load"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from genloom.errors import InputError
+from genloom.files import write_json
 
 FORMAT = "2"  # part of every key: raise it when what is written changes
 
@@ -40,6 +42,23 @@ def content_key(paths: Iterable[Path], names: Iterable[str], extra: Any) -> str:
     return digest.hexdigest()
 
 
+def remembered(digest: str) -> dict[str, Any]:
+    """Return what is known of a source by the digest of its listing, `{}` where nothing is."""
+    try:
+        known = json.loads((cache_folder() / "listings" / f"{digest}.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def remember(digest: str, **known: Any) -> None:
+    """Keep something of a source by the digest of its listing; a cache that cannot be written costs time, nothing else."""
+    path = cache_folder() / "listings" / f"{digest}.json"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {**remembered(digest), **known})
+
+
 def reserve(path: Path) -> None:
     """Take the room of a sparse file on the disk: a page of a map for which there is none would kill Python."""
     if not hasattr(os, "posix_fallocate"):
@@ -58,6 +77,10 @@ class Entry:
     def __init__(self, key: str) -> None:
         self.key = key
         self.folder = cache_folder() / key[:24]
+
+    def meta(self) -> dict[str, Any]:
+        """Return the notes of `write`, and `shape`, that of the stored pixels."""
+        return json.loads((self.folder / "meta.json").read_text())
 
     def exists(self) -> bool:
         """Whether the entry is whole; it appears only when finished."""

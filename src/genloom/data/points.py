@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from genloom.data.placing import has_room, there
 from genloom.shapes.points import PointShape
 
 
@@ -19,12 +21,22 @@ class PointData:
     source: str
     fingerprint: str
 
+    notes: list[str] = field(default_factory=list)
+
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    @property
+    def lengths(self) -> dict[str, int]:
+        return {"x": len(self.x)}
+
+    def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return `x [n, D]`."""
-        return {"x": self.x[index]}
+        return {"x": self.x[there(indices["x"], self.x)]}
+
+    def to(self, device: torch.device) -> PointData:
+        """Return the points on a GPU that has room for them; elsewhere they stay."""
+        return replace(self, x=self.x.to(device)) if has_room(device, self.x.nbytes) else self
 
 
 def gaussian_line(n: int = 20_000, mean: float = 0.0, deviation: float = 1.0, seed: int = 0) -> PointData:

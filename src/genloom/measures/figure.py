@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from genloom.core.random import mix
+from genloom.core.random import generator
 from genloom.errors import InputError
 
 Better = Literal["lower", "higher", "nearer"]  # "nearer": to the figure of real examples
@@ -72,8 +72,8 @@ def half_error(measure: Callable[[Tensor, Tensor], float], sizes: tuple[int, int
     """
     values = []
     for repeat in range(repeats):
-        generator = torch.Generator().manual_seed(mix(11, repeat))
-        halves = [torch.randperm(n, generator=generator)[: n // 2] for n in sizes]
+        halving = generator("halves", repeat)
+        halves = [torch.randperm(n, generator=halving)[: n // 2] for n in sizes]
         values.append(measure(halves[0], halves[1]))
     return float(torch.tensor(values, dtype=torch.float64).std())
 

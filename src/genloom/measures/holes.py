@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from genloom.core.capabilities import Imputes
-from genloom.core.model import Dataset, Model
+from genloom.core.dataset import Dataset
+from genloom.core.model import Model
 from genloom.shapes.columns import Bits, Column, Numbers
 
 ROWS = 5000
@@ -22,7 +23,7 @@ class HeldOut:
     def __init__(self, x: torch.Tensor, mask: torch.Tensor, held: torch.Tensor, columns: Sequence[Column]) -> None:
         rows = held.any(1).nonzero()[:, 0]
         rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()]  # from all over the table
-        self.x, self.mask, self.held, self.columns = x[rows], (mask & ~held)[rows], held[rows].numpy(), columns
+        self.x, self.mask, self.held, self.columns = x[rows], (mask & ~held)[rows], held[rows].cpu().numpy(), columns
 
     @classmethod
     def for_data(cls, data: Dataset) -> HeldOut | None:
@@ -35,8 +36,8 @@ class HeldOut:
     def __call__(self, model: Model) -> tuple[str, float]:
         """Return the measure's name and its value for the model as it is now; lower is better."""
         assert isinstance(model, Imputes)
-        filled = model.impute(self.x.to(model.device), self.mask.to(model.device)).float().cpu().numpy()
-        errors = cell_errors(filled, self.x.numpy(), self.columns)[self.held]
+        filled = model.impute(self.x, self.mask).float().cpu().numpy()
+        errors = cell_errors(filled, self.x.cpu().numpy(), self.columns)[self.held]
         return "error[held-out cells]", float(errors.mean() ** 0.5)
 
 

@@ -1,16 +1,29 @@
-"""The light judge: a cheap distance of samples to training examples, taken at each checkpoint to pick the best."""
+"""The light judge: a cheap measure of a model, taken at each checkpoint to pick the best."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
-from genloom.core.capabilities import Samples
-from genloom.core.model import Dataset, Model
-from genloom.core.random import mix
+from genloom.core.capabilities import Imputes, Samples
+from genloom.core.dataset import Dataset, size, take
+from genloom.core.model import Model
+from genloom.core.random import Noise, generator, stream
 from genloom.measures.features.random import RandomFeatures
+from genloom.measures.holes import HeldOut
 from genloom.measures.kernel import kernel_distance
 
 EXAMPLES = 2000
+LEAST = 20  # examples below which nothing can be compared
+BLOCK = 100  # samples drawn at once on a CPU
+
+
+def light_judge(model: Model, data: Dataset, seed: int) -> Callable[[Model], tuple[str, float]] | None:
+    """Return what scores a model at each checkpoint by what it can do, lower being better, or None."""
+    if isinstance(model, Imputes):
+        return HeldOut.for_data(data)
+    return LightJudge(data, seed) if isinstance(model, Samples) and size(data) >= LEAST else None
 
 
 class LightJudge:
@@ -20,25 +33,21 @@ class LightJudge:
     """
 
     def __init__(self, data: Dataset, seed: int) -> None:
-        n = min(EXAMPLES, len(data))
-        index = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(seed, 5)))[:n]
+        n = min(EXAMPLES, size(data))
+        index = torch.randperm(size(data), generator=generator("light", seed=seed))[:n]
         self.n = n
-        x = data.batch(index)["x"].float().cpu()
+        x = take(data, index)["x"].float().cpu()
         self.features = RandomFeatures(x)
         self.real = self.features(x)
-
-    @classmethod
-    def for_model(cls, model: Model, data: Dataset, seed: int) -> LightJudge | None:
-        """Return a judge for a model that draws samples, else None."""
-        return cls(data, seed) if isinstance(model, Samples) and len(data) >= 20 else None
 
     @torch.no_grad()
     def __call__(self, model: Model) -> tuple[str, float]:
         """Return the measure's name and its value for the model as it is now; lower is better."""
         assert isinstance(model, Samples)
-        torch.manual_seed(mix(6))
-        generator = torch.Generator().manual_seed(mix(7))
-        parts = [model.sample(n, generator=generator).float().cpu() for n in cut(self.n, 100)]
+        seed, block = stream("light samples"), BLOCK if model.device.type == "cpu" else EXAMPLES
+        parts = [
+            model.sample(n, noise=Noise.of(seed, n, start=i * block)).float().cpu() for i, n in enumerate(cut(self.n, block))
+        ]
         return "KID[random]", kernel_distance(self.real, self.features(torch.cat(parts)))
 
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genloom.core.random import mix
+from genloom.core.random import generator as make_generator
+from genloom.core.random import stream
 from genloom.measures.figure import Figure, around
 
 PATCHES, SIDE = 128, 7
@@ -57,8 +58,10 @@ def level_distances(fake: Tensor, real: Tensor, depth: int) -> tuple[Tensor, Ten
 
     Repeats differ by their projections alone; the parts tell how far other pictures would scatter.
     """
-    a, b = (patches(x, depth, mix(12, depth)) for x in (fake, real))  # the same places: equal sets are at distance 0
-    generator = torch.Generator().manual_seed(mix(13, depth))
+    a, b = (
+        patches(x, depth, stream("patches", depth)) for x in (fake, real)
+    )  # the same places: equal sets are at distance 0
+    generator = make_generator("projections", depth)
     values = torch.stack([1000 * sliced_distance(a, b, generator) for _ in range(REPEATS)])
     pairs = zip(a.chunk(PARTS), b.chunk(PARTS), strict=True)
     return values, torch.stack([1000 * sliced_distance(x, y, generator) for x, y in pairs])

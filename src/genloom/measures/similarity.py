@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genloom.core.random import mix
+from genloom.core.random import generator as make_generator
 from genloom.measures.figure import Figure, mean_figure
 
 PAIRS = 1000
@@ -24,7 +24,7 @@ def similarity_figure(x: Tensor) -> Figure | None:
     if scales == 0:
         return None
     weights = tuple(w / sum(WEIGHTS[:scales]) for w in WEIGHTS[:scales])
-    generator = torch.Generator().manual_seed(mix(14))
+    generator = make_generator("pairs")
     first = torch.randint(len(x), (PAIRS,), generator=generator)
     second = (first + torch.randint(1, len(x), (PAIRS,), generator=generator)) % len(x)  # never itself
     values = [similarity(x[i], x[j], data_range=1.0, betas=weights, reduction="none", normalize="relu")

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.nn.dense import exactly
+from genloom.nn.conv import largest_singular_value
+from genloom.nn.dense import exactly, full_precision
 from genloom.shapes.columns import WEEK, YEAR, Column
 
 
@@ -30,7 +31,7 @@ class Cells(nn.Module):
         super().__init__()
         numbers = [d for d, column in enumerate(columns) if not column.levels]
         choices = [d for d, column in enumerate(columns) if column.levels]
-        self.levels = [columns[d].levels for d in choices]
+        self.levels, self.chosen = [columns[d].levels for d in choices], choices
         start = [len(numbers) + sum(self.levels[:i]) for i in range(len(choices))]
         owner = numbers + [d for d, levels in zip(choices, self.levels, strict=True) for _ in range(levels)]
         for name, places in (("numbers", numbers), ("choices", choices), ("start", start), ("owner", owner)):
@@ -50,7 +51,7 @@ class Cells(nn.Module):
         """Return the cells `[B, D]` of numbers `[B, W]`: of a category, the one with the largest."""
         x = w.new_empty(len(w), len(self.numbers) + len(self.choices))
         x[:, self.numbers] = w[:, : len(self.numbers)]
-        for d, part in zip(self.choices.tolist(), self.parts(w), strict=True):
+        for d, part in zip(self.chosen, self.parts(w), strict=True):
             x[:, d] = part.argmax(1).to(w.dtype)
         return x
 
@@ -65,7 +66,7 @@ class Cells(nn.Module):
         """
         n = len(self.numbers)
         total = ((w[:, :n] - x[:, self.numbers]).square() * weight[:, self.numbers]).sum()
-        for d, part in zip(self.choices.tolist(), self.parts(w), strict=True):
+        for d, part in zip(self.chosen, self.parts(w), strict=True):
             total = total + (F.cross_entropy(part, x[:, d].long(), reduction="none") * weight[:, d]).sum()
         return total / weight.sum().clamp_min(1)
 
@@ -97,7 +98,8 @@ class Calendar(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         parts = [x.new_zeros(len(x), 0)]
         for d, mean, scale in self.dates:
-            seconds = x[:, d].double() * scale + mean  # single precision would lose the day
+            wide = torch.float32 if x.device.type == "mps" else torch.float64  # single precision would lose the day
+            seconds = x[:, d].to(wide) * scale + mean
             for period in (WEEK, YEAR):
                 angle = 2 * math.pi * (seconds / period)
                 parts.append((torch.stack([angle.sin(), angle.cos()], 1) * mask[:, d, None]).to(x.dtype))
@@ -119,8 +121,8 @@ class Residual(nn.Module):
 class Bounded(nn.Linear):
     """A linear layer whose weight is divided by its largest singular value, so that no input is stretched.
 
-    Miyato et al. 2018 (arXiv 1802.05957), algorithm 1: a step of power iteration at each forward pass in training. The
-    library's own is a parametrization, which cannot be copied and takes several times as long for small layers.
+    The spectral norm of `nn.conv` without its parametrization, which cannot be copied and takes several times as long for
+    small layers.
     """
 
     along: Tensor
@@ -130,12 +132,9 @@ class Bounded(nn.Linear):
         self.register_buffer("along", F.normalize(torch.randn(outputs), dim=0))
 
     def forward(self, x: Tensor) -> Tensor:
-        with torch.no_grad():
-            across = F.normalize(self.along @ self.weight, dim=0)
-            along = F.normalize(self.weight @ across, dim=0)
-            if self.training:
-                self.along = along
-        return F.linear(x, self.weight / (along @ self.weight @ across), self.bias)
+        with full_precision(x):  # bf16 would lose the singular value's third digit
+            scale = largest_singular_value(self.weight, self.along, self.training)
+        return F.linear(x, self.weight / scale, self.bias)
 
 
 class Exact(nn.Linear):

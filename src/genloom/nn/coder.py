@@ -11,17 +11,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.nn.dense import full_precision
+from genloom.core.random import Noise
+from genloom.nn.dense import Chain, full_precision
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"tanh": nn.Tanh, "softplus": nn.Softplus, "relu": nn.ReLU}
 
 
-def stack(widths: Sequence[int], activation: str) -> nn.Sequential:
+def stack(widths: Sequence[int], activation: str) -> Chain:
     """Return linear layers of these widths, each but the last followed by the activation."""
     layers: list[nn.Module] = []
     for inputs, outputs in itertools.pairwise(widths):
         layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])
+    return Chain(*layers[:-1])
 
 
 class Residual(nn.Module):
@@ -94,6 +95,7 @@ def gaussian(h: Tensor) -> tuple[Tensor, Tensor]:
     return mu, logvar.clamp(-10, 10)
 
 
-def reparameterised(mu: Tensor, logvar: Tensor) -> Tensor:
-    """Draw z = mu + sigma * noise, so that gradients reach both."""
-    return mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+def reparameterised(mu: Tensor, logvar: Tensor, noise: Noise | None = None) -> Tensor:
+    """Draw z = mu + sigma * noise, so that gradients reach both; without noise of the examples, from torch's generator."""
+    drawn = torch.randn_like(mu) if noise is None else noise.normal(mu.shape[1], device=mu.device)
+    return mu + torch.exp(0.5 * logvar) * drawn

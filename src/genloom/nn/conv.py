@@ -23,11 +23,23 @@ def normal_weights(module: nn.Module, deviation: float = 0.02) -> None:
             nn.init.zeros_(part.bias)
 
 
+def largest_singular_value(matrix: Tensor, u: Tensor, follow: bool) -> Tensor:
+    """Return the largest singular value of a matrix, by one step of power iteration from `u`, which follows where asked.
+
+    Miyato et al. 2018 (arXiv 1802.05957), Algorithm 1. The gradient takes the singular vectors for constants.
+    """
+    with torch.no_grad():
+        v = F.normalize(u @ matrix, dim=0)
+        new = F.normalize(matrix @ v, dim=0)
+        if follow:
+            u.copy_(new)
+    return new @ matrix @ v
+
+
 class SpectralNorm(nn.Module):
     """Divide a weight by its largest singular value, by one power iteration a forward in training.
 
-    Miyato et al. 2018 (arXiv 1802.05957), Algorithm 1. In fp32 also under autocast: bf16 would
-    round the singular value by up to half a per cent, differently at every step.
+    In fp32 also under autocast: bf16 would round the singular value by up to half a per cent, differently at every step.
     """
 
     u: Tensor
@@ -38,13 +50,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         with full_precision(weight):
-            matrix = weight.float().flatten(1)
-            with torch.no_grad():
-                v = F.normalize(self.u @ matrix, dim=0)
-                u = F.normalize(matrix @ v, dim=0)
-                if self.training:
-                    self.u.copy_(u)
-            return weight / (u @ matrix @ v)
+            return weight / largest_singular_value(weight.float().flatten(1), self.u, self.training)
 
 
 def spectral(layer: nn.Module) -> nn.Module:

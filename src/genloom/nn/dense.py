@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from genloom.core.random import Noise
 
 
 class Maxout(nn.Module):
@@ -52,3 +55,31 @@ def one_hot(y: Tensor, classes: int) -> Tensor:
 def even_labels(n: int, classes: int, device: torch.device) -> Tensor:
     """Class indices `[n]` that go round the classes: 0, 1, ... classes - 1, 0, ..."""
     return torch.arange(n, device=device) % classes
+
+
+class Chain(nn.Sequential):
+    """Layers one after the other. torch.compile sees through this forward pass; torch's own it leaves as it is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self:
+            x = layer(x)
+        return x
+
+
+def uniform(n: int, width: int, device: torch.device, noise: Noise | None) -> Tensor:
+    """Return codes `[n, width]` uniform in [0, 1): of the samples' own noise, or from torch's generator of the device."""
+    return torch.rand(n, width, device=device) if noise is None else noise.uniform(width, device=device)
+
+
+@contextmanager
+def exact_products(device: torch.device) -> Iterator[None]:
+    """Let a GPU multiply in whole fp32, not in TF32's ten bits, where two ways to the same numbers are compared."""
+    if device.type != "cuda":
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before

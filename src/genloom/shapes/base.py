@@ -1,17 +1,18 @@
-"""Shape: what a model must know of the data, and how to turn tensors back into a person's file.
+"""Shape: what a model must know of the data, and how tensors become a person's file and come back.
 
-A shape is JSON and travels with every checkpoint. One class a kind of data; nothing outside of
-this file and `data/` knows which kinds there are.
+A shape is JSON and travels with every checkpoint. One file a kind; what asks for a kind by name is `data/`, `models/` and
+the panels of the judge alone.
 """
 
-# n samples, C channels, H height, W width, D columns
+# n samples
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,9 +20,12 @@ import numpy as np
 from torch import Tensor
 
 from genloom.errors import InputError, nearest
-from genloom.shapes.pictures import ImageShape
-from genloom.shapes.points import PointShape
-from genloom.shapes.table import TableShape
+
+KINDS = {  # kind: where its class is, imported when first met
+    "images": "genloom.shapes.pictures:ImageShape",
+    "points": "genloom.shapes.points:PointShape",
+    "table": "genloom.shapes.table:TableShape",
+}
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,11 @@ class Shape(ABC):
 
     Attributes:
         classes: names of the labels in `y`, empty where there are none.
+        suffixes: of the files that samples can be written as; `/` stands for a folder with a file each.
     """
 
     kind: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]] = (".npy",)
     classes: tuple[str, ...] = ()
 
     @property
@@ -51,9 +57,34 @@ class Shape(ABC):
 
     def write(self, samples: Tensor, path: Path) -> None:
         """Write samples `[n, *dims]` to `path`; the suffix decides how, `.npy` always works."""
-        if path.suffix != ".npy":
-            raise InputError(f"cannot write {self.kind} as {path.suffix or 'a name without suffix'}; use .npy")
+        self.refuse_suffix(path.suffix)
         np.save(path, samples.numpy().astype(np.float32))
+
+    def write_each(self, samples: Tensor, folder: Path) -> None:
+        """Write one file a sample into `folder`, for a kind that has such files."""
+        self.refuse_suffix("/")
+
+    def refuse_suffix(self, suffix: str) -> None:
+        """Raise InputError where samples cannot be written so."""
+        if suffix.lower() not in self.suffixes:
+            known = [known if known != "/" else "FOLDER/" for known in self.suffixes]
+            named = {"": "a name without suffix", "/": "one file each"}.get(suffix, suffix)
+            *first, last = known
+            raise InputError(
+                f"cannot write {self.describe()} as {named}; use {', '.join(first)}{' or ' * bool(first)}{last}"
+            )
+
+    def preview(self, samples: Tensor) -> Any:
+        """Return samples `[n, *dims]` as one small picture, a pillow image, or None for a kind that has none."""
+        return None
+
+    def encode(self, values: Any) -> Tensor:
+        """Return examples as a person has them as tensors `[n, *dims]`."""
+        raise InputError(f"{self.describe()} come as tensors alone")
+
+    def decode(self, samples: Tensor) -> Any:
+        """Return tensors `[n, *dims]` as a person has such examples; the inverse of `encode`."""
+        return samples.numpy()
 
     def label(self, name: str | int) -> int:
         """Return the class index of a label given by name or number."""
@@ -61,7 +92,7 @@ class Shape(ABC):
             raise InputError(f"label {name!r} asked for, but this model was trained without labels")
         if str(name) in self.classes:
             return self.classes.index(str(name))
-        if str(name).isdigit() and int(name) < len(self.classes):
+        if str(name).isdecimal() and int(name) < len(self.classes):
             return int(name)
         raise InputError(f"no label {name!r} among {len(self.classes)} classes{nearest(str(name), self.classes)}")
 
@@ -71,7 +102,12 @@ class Shape(ABC):
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Shape:
-        """Rebuild a shape of whatever kind from `to_json`."""
-        rest = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name != "kind"}
-        kinds: dict[str, type[Shape]] = {"images": ImageShape, "points": PointShape, "table": TableShape}
-        return kinds[values["kind"]](**rest)
+        """Rebuild a shape of whatever kind from `to_json`; InputError where it is none."""
+        kind, rest = values.get("kind"), {name: value for name, value in values.items() if name != "kind"}
+        if kind not in KINDS:
+            raise InputError(f"this run holds data of the kind {kind!r}, which this genloom does not know")
+        module, _, name = KINDS[kind].partition(":")
+        shape: type[Shape] = getattr(import_module(module), name)
+        if odd := rest.keys() - {field.name for field in fields(shape)}:
+            raise InputError(f"this run describes its {kind} by {sorted(odd)[0]!r}, which this genloom does not know")
+        return shape(**{name: tuple(value) if isinstance(value, list) else value for name, value in rest.items()})

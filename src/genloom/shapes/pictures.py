@@ -1,4 +1,6 @@
-"""Pictures: what a model must know of them, and how tensors become a person's file."""
+"""Pictures: what a model must know of them, and how tensors become a person's files."""
+
+# n pictures, C channels, H height, W width
 
 from __future__ import annotations
 
@@ -7,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from genloom.errors import InputError
 from genloom.shapes.base import Shape
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # pillow's name for pictures of so many channels
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class ImageShape(Shape):
     """Pictures `[C, H, W]` in [0, 1]: 1 channel grey, 3 colour, 4 colour with transparency."""
 
     kind: ClassVar[str] = "images"
+    suffixes: ClassVar[tuple[str, ...]] = (".png", ".npy", "/")
     channels: int = 1
     height: int = 28
     width_px: int = 28
@@ -26,6 +31,11 @@ class ImageShape(Shape):
     @property
     def dims(self) -> tuple[int, ...]:
         return (self.channels, self.height, self.width_px)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width_px
 
     def describe(self) -> str:
         tone = {1: "grey", 3: "colour", 4: "colour with transparency"}.get(self.channels, f"{self.channels}-channel")
@@ -35,18 +45,31 @@ class ImageShape(Shape):
     def write(self, samples: Tensor, path: Path) -> None:
         """Write `[n, C, H, W]` in [0, 1] as one grid (`.png`) or an array (`.npy`)."""
         if path.suffix.lower() != ".png":
-            if path.suffix != ".npy":
-                raise InputError(
-                    f"cannot write pictures as {path.suffix or 'a name without suffix'}; use .png, .npy or FOLDER/"
-                )
             return super().write(samples, path)
-        to_picture(grid(samples)).save(path)
+        self.preview(samples).save(path)
 
     def write_each(self, samples: Tensor, folder: Path) -> None:
         """Write one PNG a sample into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
         for i, sample in enumerate(samples):
             to_picture(sample).save(folder / f"{i:05d}.png")
+
+    def preview(self, samples: Tensor) -> Any:
+        """Return `[n, C, H, W]` in [0, 1] as one grid."""
+        return to_picture(grid(samples))
+
+    def encode(self, values: Any) -> Tensor:
+        """Return bytes `[n, H, W, C]` as pictures."""
+        return torch.as_tensor(np.asarray(values, np.uint8)).permute(0, 3, 1, 2).float() / 255
+
+    def decode(self, samples: Tensor) -> Any:
+        """Return pictures as bytes `[n, H, W, C]`."""
+        return to_bytes(samples).permute(0, 2, 3, 1).numpy()
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Return numbers in [0, 1] as the bytes of a file; what lies outside is cut."""
+    return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def grid(samples: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
@@ -61,9 +84,14 @@ def grid(samples: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
     return page
 
 
+def enlarged(x: Tensor, zoom: int) -> Tensor:
+    """Return pictures `[..., H, W]` with every pixel as a square of so many."""
+    return x.repeat_interleave(zoom, -2).repeat_interleave(zoom, -1)
+
+
 def to_picture(x: Tensor) -> Any:
     """Turn `[C, H, W]` in [0, 1] into a pillow image; needs pillow."""
     from PIL import Image
 
-    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    pixels = to_bytes(x).permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -1,67 +1,169 @@
-"""Checkpoints: safetensors and JSON in a folder that appears whole or not at all. No pickle."""
+"""Checkpoints: everything that the next round depends on, as safetensors and JSON in a folder that appears whole or not at all."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
+import struct
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from genloom.core.clock import Clock
 from genloom.errors import InputError
+from genloom.files import parse_tensors, write_synced
+from genloom.train.plan import Report
+from genloom.train.ranks import Ranks
+
+if TYPE_CHECKING:
+    from genloom.train.loop import Loop
 
 Tensors = Mapping[str, Tensor]
+GROUPS = ("model", "optimizer", "ema", "ranks")  # the files of a checkpoint; the last two where there is anything in them
 
 
-def write_checkpoint(folder: Path, tensors: Mapping[str, Tensors], state: Mapping[str, Any]) -> None:
-    """Write `<name>.safetensors` for each group of tensors and `state.json` into the new `folder`.
+@dataclass
+class Checkpoint:
+    """What a training is at one instant.
 
-    All is written to a temporary neighbour, flushed to the disk, and renamed; a kill or a full disk
-    at any instant leaves the older checkpoints as they were.
+    Attributes:
+        groups: tensors by file: the weights and buffers of the model; optimizer state as `player/parameter/slot`; the model
+            with its averaged weights (EMA); the buffers of further processes, which may differ, as `rank/name`.
+        state: clock and costs, as JSON.
+        path: where it was read from.
     """
-    temporary = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir(parents=True)
-        for name, group in tensors.items():
-            write_synced(temporary / f"{name}.safetensors", save({key: plain(value) for key, value in group.items()}))
-        write_synced(temporary / "state.json", json.dumps(state, indent=1).encode())
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except OSError:
+
+    groups: dict[str, Tensors]
+    state: dict[str, Any]
+    path: Path = Path()
+
+    @property
+    def clock(self) -> Clock:
+        """The clock at that instant."""
+        return Clock(*(self.state[name] for name in ("examples", "rounds", "phase", "phase_start")))
+
+    # -- making ------------------------------------------------------------------------------------
+
+    @classmethod
+    def of(cls, loop: Loop) -> Checkpoint:
+        """Return the checkpoint of a training as it is now; every process takes part."""
+        groups: dict[str, Tensors] = {"model": loop.model.state_dict()}
+        others = loop.ranks.gather(buffers_of(loop.model))[1:]
+        if others:
+            groups["ranks"] = {f"{i + 1}/{name}": value for i, each in enumerate(others) for name, value in each.items()}
+        groups["optimizer"] = {key: value for name, learner in loop.learners.items()
+                               for key, value in optimizer_tensors(name, learner.optimizer).items()}  # fmt: skip
+        if loop.ema and loop.ranks.first:
+            with loop.ema.applied() as model:
+                groups["ema"] = {name: value.clone() for name, value in model.state_dict().items()}
+        clock = loop.clock
+        state = {
+            "examples": clock.examples,
+            "rounds": clock.rounds,
+            "phase": clock.phase,
+            "phase_start": clock.start,
+            "ema": loop.ema.followed,
+        }
+        return cls(groups, state)
+
+    def tensors(self, group: str) -> Tensors:
+        """Return the tensors of a file; InputError where the checkpoint lacks it."""
+        if group not in self.groups:
+            raise InputError(
+                f"{self.path / group}.safetensors is missing; remove {self.path} to go on from an older checkpoint"
+            )
+        return self.groups[group]
+
+    def note(self, report: Report, score: tuple[str, float] | None, score_cpu: float) -> None:
+        """Add what training has cost, and the light judge's score."""
+        self.state |= {
+            "seconds": report.seconds,
+            "cpu_seconds": report.cpu_seconds,
+            "score_cpu_seconds": score_cpu,
+            "score": score,
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write `<group>.safetensors` and `state.json` into the new `folder`.
+
+        All is written to a temporary neighbour, flushed to the disk, and renamed; a kill or a full disk
+        at any instant leaves the older checkpoints as they were.
+        """
+        temporary = folder.with_name(f".{folder.name}.part")
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        try:
+            temporary.mkdir(parents=True)
+            for name, group in self.groups.items():
+                content = save({key: plain(value) for key, value in group.items()})
+                write_synced(temporary / f"{name}.safetensors", content)
+            write_synced(temporary / "state.json", json.dumps(self.state, indent=1).encode())
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        except OSError:
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+
+    # -- taking up ---------------------------------------------------------------------------------
+
+    @classmethod
+    def shared(cls, folder: Path | None, ranks: Ranks) -> Checkpoint | None:
+        """Return a checkpoint as the first process reads it, in every process: only that one need see the run folder.
+
+        Raises:
+            InputError: it is not whole.
+        """
+        found = ranks.share_bytes(packed(folder) if folder else b"")
+        return unpacked(found, folder or Path("the checkpoint")) if found else None
+
+    def restore(self, loop: Loop) -> None:
+        """Give a training what the next round depends on."""
+        read_weights(loop.model, self.tensors("model"), self.path)
+        mine = f"{loop.ranks.rank}/"
+        own = {k.removeprefix(mine): v for k, v in self.groups.get("ranks", {}).items() if k.startswith(mine)}
+        with torch.no_grad():
+            for name, value in buffers_of(loop.model).items():
+                if name in own:
+                    value.copy_(own[name])
+        for name, learner in loop.learners.items():
+            read_optimizer(name, learner.optimizer, self.tensors("optimizer"))
+        loop.ema.followed = dict(self.state["ema"])
+        if loop.ema:
+            loop.ema.restore(self.tensors("ema"))
+        ledger = loop.ledger
+        ledger.past_seconds, ledger.past_cpu = self.state["seconds"], self.state["cpu_seconds"]
+        ledger.score_cpu = self.state["score_cpu_seconds"]
+
+
+def packed(folder: Path) -> bytes:
+    """Return the files of a checkpoint as one sequence of bytes: for each its length, then its content; the state first."""
+    read_state(folder)  # which says what is wrong
+    paths = [folder / "state.json", *(folder / f"{group}.safetensors" for group in GROUPS)]
+    contents = [path.read_bytes() if path.exists() else b"" for path in paths]
+    return b"".join(struct.pack("<Q", len(content)) + content for content in contents)
+
+
+def unpacked(content: bytes, folder: Path) -> Checkpoint:
+    """Return the checkpoint of what `packed` gave."""
+    parts, place = [], 0
+    while place < len(content):
+        (length,) = struct.unpack_from("<Q", content, place)
+        parts.append(content[place + 8 : place + 8 + length])
+        place += 8 + length
+    state, *groups = parts
+    named = zip(GROUPS, groups, strict=True)
+    tensors = {name: parse_tensors(each, folder / f"{name}.safetensors") for name, each in named if each}
+    return Checkpoint(tensors, json.loads(state), folder)
 
 
 def plain(tensor: Tensor) -> Tensor:
     """A tensor as safetensors takes it: on the CPU, contiguous, sharing memory with no other."""
     return tensor.detach().cpu().contiguous().clone()
-
-
-def write_synced(path: Path, content: bytes) -> None:
-    """Write a file and wait until the disk has it."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file at once: a reader sees the old content or the new."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        write_synced(temporary, (json.dumps(value, indent=1) + "\n").encode())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -77,14 +179,10 @@ def read_state(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder} is no whole checkpoint ({error}); remove it to go on from an older one") from None
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file; InputError where it is missing, cut short or a pickle."""
-    if path.suffix in (".pt", ".pth", ".pkl", ".ckpt", ".bin"):
-        raise InputError(f"{path} looks like a pickle, which can run code when it is read: genloom reads .safetensors only")
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read, it is missing or cut short ({error}); use an older checkpoint") from None
+def buffers_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a checkpoint holds besides parameters: statistics, pools, counters."""
+    weights = {name for name, _ in module.named_parameters()}
+    return {name: value for name, value in module.state_dict().items() if name not in weights}
 
 
 def read_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool = False) -> None:
@@ -117,11 +215,15 @@ def optimizer_tensors(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
 
 def read_optimizer(name: str, optimizer: Optimizer, tensors: Tensors) -> None:
     """Restore what `optimizer_tensors` returned."""
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    groups = [(p, group) for group in optimizer.param_groups for p in group["params"]]
     for key, value in tensors.items():
         player, i, slot = key.split("/")
         if player != name:
             continue
-        p = parameters[int(i)]
-        # Moments take the parameter's memory layout, or vectorised updates would round otherwise than before.
-        optimizer.state[p][slot] = torch.empty_like(p).copy_(value) if value.shape == p.shape else value.clone()
+        p, group = groups[int(i)]
+        if value.shape == p.shape:
+            # Moments take the parameter's memory layout, or vectorised updates would round otherwise than before.
+            optimizer.state[p][slot] = torch.empty_like(p).copy_(value)
+        else:  # the count of steps: an optimizer reads it on the CPU, unless it runs as one kernel
+            beside = bool(group.get("fused") or group.get("capturable"))
+            optimizer.state[p][slot] = value.to(p.device) if beside else value.clone()

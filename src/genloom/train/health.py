@@ -12,25 +12,17 @@ from torch import Tensor
 
 from genloom.core.capabilities import Samples
 from genloom.core.clock import Clock
-from genloom.core.model import Dataset, Model
-from genloom.core.random import mix
-from genloom.train.learner import Seat
+from genloom.core.dataset import Dataset, size, take
+from genloom.core.model import Model
+from genloom.core.random import generator
+from genloom.train.learner import Learner
+from genloom.train.plan import Verdict
 from genloom.train.run import fixed_samples
 
-LOOK = 64  # fakes and reals compared
+COMPARED = 64  # fakes and reals
 LEAST_DIVERSITY = 0.25
 ROUNDS_TO_PART = 1000  # a generator that starts with equal samples is given so many rounds
 PATIENCE = 4  # reports in a row before a verdict is spoken
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is wrong, since when, and what helps."""
-
-    name: str
-    text: str
-    since: int
-    fatal: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,24 +51,29 @@ RULES = {
 
 
 class Referee:
-    """Looks at each report and remembers for how long each condition has held."""
+    """Examines each report and remembers for how long each condition has held."""
 
-    def __init__(self, model: Model, data: Dataset, seats: Mapping[str, Seat], history: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, model: Model, data: Dataset, learners: Mapping[str, Learner], history: Sequence[Mapping[str, Any]]
+    ) -> None:
         self.samples = isinstance(model, Samples)
         self.fatal = False
         self.widest = 0.0
         self.spread = float("nan")
-        if self.samples and len(data) > 1:
-            index = torch.randperm(len(data), generator=torch.Generator().manual_seed(mix(4)))[:LOOK]
-            self.spread = mean_distance(data.batch(index)["x"])
+        self.accuracies: dict[str, list[str]] = {}  # of each player that tells real from fake, the shares called rightly
+        for name, note in model.notes.items():
+            if note.kind == "accuracy" and note.player is not None:
+                self.accuracies.setdefault(note.player, []).append(name)
+        if self.samples and size(data) > 1:
+            index = torch.randperm(size(data), generator=generator("health"))[:COMPARED]
+            self.spread = mean_distance(take(data, index)["x"])
         self.weights: dict[str, list[Tensor]] = {}
         self.held: dict[str, int] = {}
         self.since: dict[str, int] = {}
-        self.names: dict[str, list[str]] = {}
-        self.turns: dict[str, int] = {}
+        self.steps: dict[str, int] = {}
         self.scores: list[float] = []  # of the light judge, lower is better
-        for name, seat in seats.items():
-            self.movement(name, seat)
+        for name, learner in learners.items():
+            self.movement(name, learner)
         for line in history:  # a resumed run goes on counting
             notes = line["notes"]
             moved = {name.removeprefix("moved_"): value for name, value in notes.items() if name.startswith("moved_")}
@@ -84,16 +81,16 @@ class Referee:
             self.scores += [line["score"][1]] if "score" in line else []
             self.count({name for name, holds in self.signs(clock, notes, moved).items() if holds}, clock.examples)
 
-    def look(
-        self, model: Model, seats: Mapping[str, Seat], clock: Clock, notes: Mapping[str, float]
+    def examine(
+        self, model: Model, learners: Mapping[str, Learner], clock: Clock, notes: Mapping[str, float]
     ) -> tuple[list[Verdict], dict[str, float]]:
         """Return the verdicts that hold now, and the figures they rest on."""
         figures: dict[str, float] = {}
         if self.samples:
-            x = fixed_samples(model, LOOK)
-            if self.spread > 0:  # else all real examples looked at are equal
+            x = fixed_samples(model, COMPARED)
+            if self.spread > 0:  # else all real examples compared with are equal
                 figures["diversity"] = mean_distance(x) / self.spread
-        moved = {name: self.movement(name, seat) for name, seat in seats.items()}
+        moved = {name: self.movement(name, learner) for name, learner in learners.items()}
         figures |= {f"moved_{name}": value for name, value in moved.items() if value is not None}
         signs = {name for name, holds in self.signs(clock, {**notes, **figures}, moved).items() if holds}
         still = [name for name, value in moved.items() if value == 0]
@@ -111,7 +108,9 @@ class Referee:
         playing = clock.rounds > 0
         return {
             "not-a-number": any(not math.isfinite(value) for value in figures.values()),
-            "discriminator-won": min(figures.get("d_real", 0), figures.get("d_fake", 0)) > 0.995,
+            "discriminator-won": any(
+                min(figures.get(name, 0.0) for name in names) > 0.995 for names in self.accuracies.values()
+            ),
             "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
             "plateau": plateaued(self.scores),
             "no-gradient": playing and any(value == 0 for name, value in figures.items() if name.startswith("grad_")),
@@ -130,17 +129,13 @@ class Referee:
             if self.held[name] == 1:
                 self.since[name] = examples
 
-    def movement(self, name: str, seat: Seat) -> float | None:
+    def movement(self, name: str, learner: Learner) -> float | None:
         """Return how far a player's weights moved since the last report, relative to their size; None if it sat out."""
-        turns, self.turns[name] = self.turns.get(name), seat.turns
-        if turns == seat.turns:
+        steps, self.steps[name] = self.steps.get(name), learner.steps
+        if steps == learner.steps:
             return None
-        now = [p.detach().clone() for p in seat.parameters]
-        before, self.weights[name] = self.weights.get(name), now
-        if before is None:
-            return None
-        gap = torch.stack(torch._foreach_norm(torch._foreach_sub(now, before))).norm()
-        return float(gap / torch.stack(torch._foreach_norm(now)).norm().clamp_min(1e-12))
+        moved, self.weights[name] = learner.movement(self.weights.get(name))
+        return moved
 
 
 def plateaued(scores: Sequence[float], least: int = 20) -> bool:

@@ -8,83 +8,29 @@ each leaves a checkpoint from which the run goes on to the same weights.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
-import torch.distributed as dist
-from torch import Tensor
+from torch import nn
 
 from genloom.core.clock import Clock
-from genloom.core.model import Dataset, Model, Move, Phase
-from genloom.core.random import mix
-from genloom.train.checkpoint import Tensors, optimizer_tensors, read_optimizer, read_tensors, read_weights
-from genloom.train.feed import Hand, Order, check_batch
-from genloom.train.health import Referee, Verdict
-from genloom.train.learner import Seat, Shadowed
+from genloom.core.dataset import Dataset
+from genloom.core.model import Model, Move
+from genloom.core.random import seed_device, stream
+from genloom.train.checkpoint import Checkpoint
+from genloom.train.ema import EMA
+from genloom.train.feed import Feed, MicroBatches, check_batch
+from genloom.train.health import Referee
+from genloom.train.learner import Learner
+from genloom.train.ledger import Ledger
 from genloom.train.machine import keep_freed_memory
+from genloom.train.phases import Phases
+from genloom.train.plan import Plan, Report, Score, Start
+from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
-Score = Callable[[Model], tuple[str, float]]  # a measure of a model by name, lower is better
-Start = Callable[[Model], None] | None
 WATCH_ROUNDS = 16  # gradient norms are read once in so many rounds
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how to train; everything but the budget is part of what a resumed run must repeat.
-
-    Attributes:
-        examples: stop after so many examples, over all ranks, or None.
-        minutes: stop after so many minutes of training, over all resumptions, or None.
-        batch: examples of one whole batch, over all ranks.
-        micro: largest number of examples to hold at once on a rank, or None for all of its part.
-        seed: all randomness follows from it.
-        precision: of matrix products and convolutions.
-        compile: compile the networks with torch.compile.
-        save_every, report_every: seconds between checkpoints and between reports.
-        save_examples, report_examples: the same in examples, in place of seconds, or None.
-        stop_when: end once the referee speaks this verdict.
-    """
-
-    examples: int | None = None
-    minutes: float | None = None
-    batch: int = 64
-    micro: int | None = None
-    seed: int = 0
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    precision: Literal["fp32", "bf16"] = "fp32"
-    compile: bool = False
-    save_every: float = 60.0
-    report_every: float = 2.0
-    save_examples: int | None = None
-    report_examples: int | None = None
-    stop_when: Literal["plateau"] | None = None
-
-
-@dataclass(frozen=True)
-class Report:
-    """What there is to say at one instant of training."""
-
-    examples: int
-    rounds: int
-    phase: str
-    notes: Mapping[str, float]
-    health: Sequence[Verdict]
-    seconds: float
-    cpu_seconds: float
-    examples_per_second: float
-    grid: Path | None = None
-    checkpoint: Path | None = None
-    trouble: str | None = None
-    score: tuple[str, float] | None = None
-
-    @property
-    def fatal(self) -> bool:
-        """Whether training cannot go on."""
-        return any(verdict.fatal for verdict in self.health)
 
 
 def play(
@@ -99,128 +45,158 @@ def play(
     """Train `model` on `data` in the folder of `run`, from its last checkpoint where it has one.
 
     Args:
-        score: a cheap measure of the shadowed model, as (name, value), lower is better, taken at each
+        score: a cheap measure of the model with its averaged weights, as (name, value), lower is better, taken at each
             checkpoint; it decides what `best.json` names.
-        stop: asked between rounds; once true, training saves and ends.
+        stop: asked between rounds; once true, in whichever process, training saves and ends.
         start: gives a model the weights from which a run without checkpoint begins, or None for its own.
 
     Raises:
         InputError: the batch is larger than the data or cannot be cut as asked.
         RuntimeError: the model's round breaks a rule of play, with the rule.
     """
-    writes = not dist.is_initialized() or dist.get_rank() == 0
-    if writes:
+    ranks = Ranks()
+    if ranks.first:
         run.take()
     try:
-        yield from Table(model, data, run, plan, score, start).play(stop)
+        loop = Loop(model, data, run, plan, ranks, score, start)
+        try:
+            yield from loop.play(stop)
+        finally:
+            loop.feed.close()
     finally:
         model.eval()
         run.release()
 
 
-def compile_networks(seats: Iterable[Seat], model: Model) -> None:
+def compile_networks(learners: Sequence[Learner], model: Model) -> None:
     """Let torch compile the players' networks; where a player is the whole model, its parts, which are what is called."""
-    for seat in seats:
-        for module in seat.player.modules:
-            for part in module.children() if module is model else [module]:
+    for learner in learners:
+        for module in learner.player.modules:
+            for part in parts_called(module, model):
                 part.compile()
 
 
-class Table:
-    """The state of one training: seats, clock, and what has been noted since the last report."""
+def parts_called(module: nn.Module, model: Model) -> Iterator[nn.Module]:
+    """Yield the modules that are called: not a container, nor the model itself, but what they hold."""
+    if module is model or isinstance(module, nn.ModuleDict | nn.ModuleList):
+        for child in module.children():
+            yield from parts_called(child, model)
+    else:
+        yield module
 
-    def __init__(self, model: Model, data: Dataset, run: Run, plan: Plan, score: Score | None,
-                 start: Start = None) -> None:  # fmt: skip
-        self.model, self.data, self.run, self.plan, self.score = model, data, run, plan, score
-        self.world = dist.get_world_size() if dist.is_initialized() else 1
-        self.rank = dist.get_rank() if self.world > 1 else 0
-        self.phases = list(model.phases())
-        self.slices = check_batch(plan.batch, plan.micro, self.phases, len(data), self.world)
+
+class Loop:
+    """One training: its parts, and the rounds that are played with them."""
+
+    def __init__(
+        self,
+        model: Model,
+        data: Dataset,
+        run: Run,
+        plan: Plan,
+        ranks: Ranks,
+        score: Score | None = None,
+        start: Start = None,
+    ) -> None:
+        self.model, self.run, self.plan, self.ranks, self.score = model, run, plan, ranks, score
+        self.slices = check_batch(plan.batch, plan.micro, model.phases(), data, ranks.world)
         keep_freed_memory()
-        self.clock = Clock()
-        torch.manual_seed(mix(plan.seed, 2))
-        last = run.last_checkpoint()
-        if last is None:
-            model.study(data)
-            if start is not None:
-                start(model)
-        self.model.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.seats = {player.name: Seat(player, model, self.world) for player in model.players()}
-        self.past_seconds, self.past_cpu, self.score_cpu, self.phase_index = 0.0, 0.0, 0.0, 0
-        if last is not None:
-            self.restore(last)
+        seed_device(stream("start", seed=plan.seed), plan.device)
+        checkpoint = Checkpoint.shared(run.last_checkpoint() if ranks.first else None, ranks)
+        self.data = model.study(data, run.remember)
+        if checkpoint is None and start is not None:
+            start(model)
+        model.to(plan.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.data = self.data.to(plan.device)
+        players = model.players()
+        self.learners = {player.name: Learner(player, ranks) for player in players}
+        self.ema = EMA(model, players)
+        self.clock = checkpoint.clock if checkpoint else Clock()
+        self.ledger = Ledger(plan, model, list(self.learners), self.clock)
+        if checkpoint:
+            checkpoint.restore(self)
+        else:
+            ranks.share_weights(model)
+        self.phases = Phases(model.phases(), self.clock)
         if plan.compile:
-            compile_networks(self.seats.values(), model)
-        self.order = Order(len(data), mix(plan.seed, 0))
-        self.referee = Referee(model, data, self.seats, run.history())
-        self.sums: dict[str, Tensor] = {}
+            compile_networks(list(self.learners.values()), model)
+        self.feed = Feed(self.data, plan.seed, plan.device)
+        self.referee = Referee(model, self.data, self.learners, run.history())
         self.last: Report | None = None
-        self.counts: dict[str, int] = {}
-        self.began, self.began_cpu = time.monotonic(), time.process_time()
-        self.saved_at = self.reported_at = self.began
-        self.saved_examples = self.reported_examples = self.clock.examples
-        self.report_cost = self.score_cost = 0.0
-        self.scored_at = self.began
 
     # -- playing -----------------------------------------------------------------------------------
 
     def play(self, stop: Callable[[], bool]) -> Iterator[Report]:
         """Play rounds until the budget is spent or `stop` says so; save at the end."""
-        fresh = self.clock.rounds == 0
-        if fresh:
+        if self.clock.rounds == 0:
             yield self.report(save=False)
-        while not (self.spent() or self.agreed(stop())):
+        over, save, report = self.wishes(stop)
+        while not (over or self.ledger.out_of_examples() or self.phases.finished(self.clock)):
             self.play_round()
-            save = self.due(self.saved_at, self.saved_examples, self.plan.save_every, self.plan.save_examples)
-            patience = max(self.plan.report_every, 30 * self.report_cost)
-            if not (save or self.due(self.reported_at, self.reported_examples, patience, self.plan.report_examples)):
+            over, save, report = self.wishes(stop)
+            if not (save or report):
                 continue
             yield self.report(save)
-            if self.agreed(self.referee.fatal):  # a process that stopped alone would leave the others waiting
+            fatal, enough = self.verdicts()
+            if fatal:
                 return
-            if self.agreed(self.plan.stop_when in {verdict.name for verdict in self.last.health} if self.last else False):
-                break
-        last = self.run.last_checkpoint()
-        if last is None or int(last.name) != self.clock.examples:
+            over = over or enough
+        if self.ranks.any(self.ranks.first and not self.saved())[0]:
             yield self.report(save=True)
 
-    def due(self, since: float, since_examples: int, seconds: float, examples: int | None) -> bool:
-        """Whether it is time again, by examples where these are given, else by the clock on the wall as rank 0 sees it."""
-        if examples is not None:
-            return self.clock.examples // examples > since_examples // examples  # the same instants after a resume
-        return self.agreed(time.monotonic() - since >= seconds)
+    def saved(self) -> bool:
+        """Whether the last checkpoint is of this instant."""
+        last = self.run.last_checkpoint()
+        return last is not None and int(last.name) == self.clock.examples
+
+    def wishes(self, stop: Callable[[], bool]) -> list[bool]:
+        """Return whether to stop, to save and to report: any process may ask to stop, the first one's clock is the others'."""
+        first, ledger = self.ranks.first, self.ledger
+        over = stop() or (first and ledger.out_of_time())
+        return self.ranks.any(over, first and ledger.save_due(), first and ledger.report_due())
+
+    def verdicts(self) -> list[bool]:
+        """Return whether training cannot go on, and whether it has done what it was to: in every process alike."""
+        health = self.last.health if self.last else ()
+        return self.ranks.any(self.referee.fatal, self.plan.stop_when in {verdict.name for verdict in health})
 
     def play_round(self) -> None:
-        """Play one round: all hands in lock-step from move to move."""
-        phase, clock = self.current_phase(), self.clock
+        """Play one round: all streams of micro-batches in lock-step from move to move."""
+        clock, ranks = self.clock, self.ranks
+        for name in self.phases.enter(clock):
+            self.learners[name].forget()
+        phase = self.phases.current(clock)
         self.model.train()
         # The randomness of a round is a pure function of (seed, rank, round): nothing of it needs saving.
-        torch.manual_seed(mix(self.plan.seed, 3, self.rank, clock.rounds))
-        hands = [self.hand(phase, i) for i in range(self.slices)]
-        rounds = [phase.round(hand, clock) for hand in hands]
+        seed_device(stream("round", ranks.rank, clock.rounds, seed=self.plan.seed), self.plan.device)
+        whole, slices = phase.batch or self.plan.batch, ranks.world * self.slices
+        streams = [
+            MicroBatches(self.feed, clock, phase, whole, ranks.rank * self.slices + i, slices, clock.examples)
+            for i in range(self.slices)
+        ]
+        rounds = [phase.round(batches, clock) for batches in streams]
         watch = clock.rounds % WATCH_ROUNDS == 0
-        while (mover := self.turn(rounds)) is not None:
-            self.seats[mover].step(clock, watch)
-        clock.examples = max(hand.position for hand in hands)
+        while (mover := self.move(rounds)) is not None:
+            self.learners[mover].step(clock, watch)
+            self.ema.follow(self.learners[mover].player, clock)
+        clock.examples = max(batches.position for batches in streams)
         clock.rounds += 1
         self.model.after(clock)
 
-    def turn(self, rounds: list[Iterator[Move]]) -> str | None:
-        """Let every hand make its next move; return who moved, or None at the end of the round."""
+    def move(self, rounds: list[Iterator[Move]]) -> str | None:
+        """Let every round make its next move; return who moved, or None at the end of the round."""
         movers = set()
         for moves in rounds:
             move = self.next_move(moves)
             movers.add(move.player if move else None)
             if move is None:
                 continue
-            if move.player not in self.seats:
-                raise RuntimeError(f"a move names {move.player!r}; the players are {', '.join(self.seats)}")
-            self.seats[move.player].descend(move.loss, 1 / len(rounds))
-            self.note(move.player, move.loss)
-            for name, value in move.notes.items():
-                self.note(name, value)
+            if move.player not in self.learners:
+                raise RuntimeError(f"a move names {move.player!r}; the players are {', '.join(self.learners)}")
+            self.learners[move.player].descend(move.loss, 1 / len(rounds))
+            self.ledger.write(move)
         if len(movers) > 1:
-            raise RuntimeError(f"hands disagree whose turn it is ({movers}): a turn may depend on data only if all agree")
+            raise RuntimeError(f"micro-batches disagree whose turn it is ({movers}): it may hang on data only if all agree")
         return movers.pop()
 
     def next_move(self, moves: Iterator[Move]) -> Move | None:
@@ -235,164 +211,64 @@ class Table:
             raise RuntimeError("a round yielded inside no_grad, autocast or another `with`: close it before the yield")
         return move
 
-    def hand(self, phase: Phase, i: int) -> Hand:
-        """Return the i-th micro-batch stream of this rank, at the clock's position."""
-        slices = self.world * self.slices
-        whole = phase.batch or self.plan.batch
-        return Hand(self.data, self.order, self.clock, phase, whole, self.rank * self.slices + i, slices,
-                    self.plan.device, self.clock.examples)  # fmt: skip
-
-    def note(self, name: str, value: Tensor | float) -> None:
-        """Add a figure to the mean of the next report, without waiting for the device."""
-        value = value.detach().float() if isinstance(value, Tensor) else torch.tensor(float(value))
-        self.sums[name] = self.sums[name] + value if name in self.sums else value
-        self.counts[name] = self.counts.get(name, 0) + 1
-
-    # -- phases and budget -------------------------------------------------------------------------
-
-    def current_phase(self) -> Phase:
-        """Return the phase at this clock; entering one marked `fresh` renews the optimizers."""
-        index = self.phase_at(self.progress())
-        if index != self.phase_index:
-            self.phase_index = index
-            if self.phases[index].fresh:
-                for seat in self.seats.values():
-                    seat.forget()
-        return self.phases[index]
-
-    def phase_at(self, progress: float) -> int:
-        """Return the index of the phase that holds at this share of the run."""
-        total = sum(phase.share for phase in self.phases)
-        reached = 0.0
-        for i, phase in enumerate(self.phases):
-            reached += phase.share / total
-            if progress < reached:
-                return i
-        return len(self.phases) - 1
-
-    def progress(self) -> float:
-        """Return the share of the budget that is spent: by examples where given, else by time, as rank 0 sees it."""
-        if self.plan.examples is not None:
-            return self.clock.examples / self.plan.examples
-        if self.plan.minutes is None or len(self.phases) == 1:
-            return 0.0
-        return self.broadcast(self.seconds() / (60 * self.plan.minutes))
-
-    def spent(self) -> bool:
-        """Whether the budget of examples or of minutes is used up."""
-        if self.plan.examples is not None and self.clock.examples >= self.plan.examples:
-            return True
-        return self.plan.minutes is not None and self.agreed(self.seconds() >= 60 * self.plan.minutes)
-
-    def agreed(self, mine: bool) -> bool:
-        """Return what rank 0 says."""
-        return bool(self.broadcast(float(mine)))
-
-    def broadcast(self, mine: float) -> float:
-        if self.world == 1:
-            return mine
-        value = torch.tensor(mine, dtype=torch.float64, device=self.plan.device)
-        dist.broadcast(value, 0)
-        return float(value)
-
-    def seconds(self) -> float:
-        """Return the wall seconds of training, over all resumptions."""
-        return self.past_seconds + time.monotonic() - self.began
-
     # -- reporting and saving ----------------------------------------------------------------------
 
     def report(self, save: bool) -> Report:
         """Judge the health, write the statistics, the grid and, with `save`, a checkpoint."""
         started = time.monotonic()
-        report = self.last if self.last and self.last.rounds == self.clock.rounds else self.look(started)
-        if self.rank == 0:
-            report = self.write(report, save and not report.fatal)
-        if save:
-            self.saved_at, self.saved_examples = time.monotonic(), self.clock.examples
+        report = self.last if self.last and self.last.rounds == self.clock.rounds else self.examine(started)
+        save = save and not self.ranks.any(report.fatal)[0]
+        checkpoint = Checkpoint.of(self) if save else None
+        if self.ranks.first:
+            report = self.write(report, checkpoint)
         self.last = report
-        self.reported_at, self.reported_examples = time.monotonic(), self.clock.examples
-        self.report_cost = self.reported_at - started
+        self.ledger.reported(started, save)
         return report
 
-    def look(self, now: float) -> Report:
+    def examine(self, now: float) -> Report:
         """Sum up what was noted since the last report and judge the health."""
-        notes = {name: float(total) / self.counts[name] for name, total in self.sums.items()}
-        notes |= {f"grad_{name}": seat.norm for name, seat in self.seats.items() if seat.norm == seat.norm}
-        self.sums, self.counts = {}, {}
-        with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
-            health, figures = self.referee.look(model, self.seats, self.clock, notes)
-        elapsed = now - self.reported_at
-        speed = (self.clock.examples - self.reported_examples) / elapsed if elapsed > 0 else 0.0
-        return Report(self.clock.examples, self.clock.rounds, self.phases[self.phase_index].name, notes | figures,
-                        health, self.seconds(), self.past_cpu + time.process_time() - self.began_cpu, speed)  # fmt: skip
+        norms = {name: learner.norm for name, learner in self.learners.items() if learner.norm is not None}
+        notes = self.ranks.mean(self.ledger.means(norms))
+        with self.ema.applied() as model, torch.no_grad():
+            health, figures = self.referee.examine(model, self.learners, self.clock, notes)
+        return Report(
+            examples=self.clock.examples,
+            rounds=self.clock.rounds,
+            phase=self.phases.current(self.clock).name,
+            notes=notes | figures,
+            health=health,
+            seconds=self.ledger.seconds(),
+            cpu_seconds=self.ledger.cpu_seconds(),
+            examples_per_second=self.ledger.speed(now),
+        )
 
-    def write(self, report: Report, save: bool) -> Report:
-        """Write the report's line and, with `save`, grid and checkpoint; a full disk is trouble, not the end."""
+    def write(self, report: Report, checkpoint: Checkpoint | None) -> Report:
+        """Write the report's line and, where there is one, checkpoint and grid; a full disk is trouble, not the end."""
         try:
-            if save:  # first: a picture that cannot be written must not cost a checkpoint
-                report = self.save(report)
-            if save or report.rounds == 0:
-                with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
+            if checkpoint:  # first: a picture that cannot be written must not cost a checkpoint
+                report = self.save(report, checkpoint)
+            if checkpoint or report.rounds == 0:
+                with self.ema.applied() as model, torch.no_grad():
                     report = replace(report, grid=self.run.write_grid(model, report.examples))
             self.run.write_stats(report)
         except OSError as error:
             report = replace(report, trouble=self.run.explain(error))
         return report
 
-    def save(self, report: Report) -> Report:
-        """Write a checkpoint of everything that the next round depends on, and remember the best."""
-        groups: dict[str, Tensors] = {}
-        with Shadowed(self.model, list(self.seats.values())) as model, torch.no_grad():
-            if any(seat.shadow for seat in self.seats.values()):
-                groups["shadow"] = {name: value.clone() for name, value in model.state_dict().items()}
-            best = self.take_score(model)
-        groups["model"] = self.model.state_dict()
-        groups["optimizer"] = {
-            key: value for name, seat in self.seats.items() for key, value in optimizer_tensors(name, seat.optimizer).items()
-        }
-        state = {
-            "examples": self.clock.examples,
-            "rounds": self.clock.rounds,
-            "phase": self.phase_index,
-            "seconds": report.seconds,
-            "cpu_seconds": report.cpu_seconds,
-            "score_cpu_seconds": self.score_cpu,
-            "shadows": {name: seat.last_examples for name, seat in self.seats.items()},
-            "score": best,
-        }
-        if best is not None:
-            self.referee.scores.append(best[1])
-        return replace(report, checkpoint=self.run.write_checkpoint(groups, state), score=best)
+    def save(self, report: Report, checkpoint: Checkpoint) -> Report:
+        """Let the light judge score the averaged weights, and write the checkpoint."""
+        with self.ema.applied() as model, torch.no_grad():
+            score = self.take_score(model)
+        if score is not None:
+            self.referee.scores.append(score[1])
+        checkpoint.note(report, score, self.ledger.score_cpu)
+        return replace(report, checkpoint=self.run.write_checkpoint(checkpoint), score=score)
 
     def take_score(self, model: Model) -> tuple[str, float] | None:
-        """Return the light judge's score, or None where its last one cost more than a twentieth of the time since."""
-        began = time.monotonic()
-        if self.score is None or (self.plan.save_examples is None and began - self.scored_at < 20 * self.score_cost):
+        """Return the light judge's score, or None where there is no judge or it is not its time."""
+        began, cpu = time.monotonic(), time.process_time()
+        if self.score is None or not self.ledger.score_due(began):
             return None
-        cpu = time.process_time()
-        with torch.random.fork_rng():
-            score = self.score(model)
-        self.scored_at = time.monotonic()
-        self.score_cost = self.scored_at - began
-        self.score_cpu += time.process_time() - cpu
+        score = self.score(model)
+        self.ledger.scored(began, cpu)
         return score
-
-    def restore(self, folder: Path) -> None:
-        """Take up everything from a checkpoint."""
-        state = self.run.state(folder)
-        device = self.plan.device
-        read_weights(self.model, read_tensors(folder / "model.safetensors"), folder)
-        optimizer = read_tensors(folder / "optimizer.safetensors")
-        self.clock = Clock(state["examples"], state["rounds"])
-        self.phase_index = state["phase"]
-        self.past_seconds, self.past_cpu = state["seconds"], state["cpu_seconds"]
-        self.score_cpu = state.get("score_cpu_seconds", 0.0)  # earlier versions did not count it
-        for name, seat in self.seats.items():
-            read_optimizer(name, seat.optimizer, {key: value.to(device) for key, value in optimizer.items()})
-            seat.last_examples = state["shadows"][name]
-        pairs = [pair for seat in self.seats.values() for pair in seat.shadow.items()]
-        if pairs:
-            saved = read_tensors(folder / "shadow.safetensors")
-            names = {id(value): name for name, value in self.model.state_dict(keep_vars=True).items()}
-            with torch.no_grad():
-                torch._foreach_copy_([shadow for _, shadow in pairs], [saved[names[id(value)]] for value, _ in pairs])

@@ -10,10 +10,9 @@ from typing import Any
 from genloom.core.hyper import Hyper
 from genloom.core.model import Model
 from genloom.errors import InputError
+from genloom.files import read_tensors
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
-from genloom.shapes.table import TableShape
-from genloom.train.checkpoint import read_tensors, read_weights
+from genloom.train.checkpoint import read_weights
 from genloom.train.run import Run
 
 
@@ -40,15 +39,10 @@ class Origin:
         """The preset with which the run began."""
         return self.run.record["preset"]
 
-    @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width of its pictures, or None where it has no pictures."""
-        return (self.shape.height, self.shape.width_px) if isinstance(self.shape, ImageShape) else None
-
-    @property
-    def channels(self) -> Any:
-        """Channels of its pictures, or None where it has no pictures."""
-        return self.shape.channels if isinstance(self.shape, ImageShape) else None
+    def source_options(self) -> dict[str, Any]:
+        """Return the options by which other data comes into the shape of this run's, where its kind has a size."""
+        dims = self.shape.dims
+        return {"size": dims[1:], "channels": dims[0]} if len(dims) == 3 else {}
 
     def hyper(self, kind: type[Hyper]) -> Hyper:
         """Return the hyper-parameters of the run."""
@@ -56,7 +50,7 @@ class Origin:
 
     def refuse_other_columns(self, shape: Shape) -> None:
         """Raise InputError for another table: cells are coded by their columns' means and categories."""
-        if isinstance(self.shape, TableShape) and self.shape != shape:
+        if self.shape.kind == "table" and self.shape != shape:
             raise InputError(f"{self.run.folder} was trained on another table: its weights mean nothing for these columns")
 
     def give(self, model: Model) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch.distributed as dist
+
+PATIENCE = timedelta(hours=2)  # with which others wait while the first one decodes, judges or writes
 
 
 def start_processes(device: str) -> None:
@@ -15,10 +20,13 @@ def start_processes(device: str) -> None:
         # outlive Python and, now and then, abort the process.
         import torch.distributed.nn.functional
 
-        cuda = torch.cuda.is_available() and device != "cpu"
-        if cuda:
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if cuda else "gloo")
+        if torch.cuda.is_available() and device != "cpu":
+            # Some launchers number the ranks of all machines alone; each machine then has as many as GPUs.
+            local = int(os.environ.get("LOCAL_RANK", int(os.environ["RANK"]) % torch.cuda.device_count()))
+            torch.cuda.set_device(local)
+            dist.init_process_group("nccl", timeout=PATIENCE, device_id=torch.device("cuda", local))
+        else:
+            dist.init_process_group("gloo", timeout=PATIENCE)
         atexit.register(leave_processes)
 
 
@@ -33,7 +41,22 @@ def main_process() -> bool:
     return not dist.is_initialized() or dist.get_rank() == 0
 
 
+def world_size() -> int:
+    """Return how many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
 def meet() -> None:
     """Wait for the other processes, where there are any."""
     if dist.is_initialized():
         dist.barrier()
+
+
+@contextmanager
+def first_alone() -> Iterator[None]:
+    """Let the first process do something, then the others: what it made lies in the cache."""
+    if not main_process():
+        meet()
+    yield
+    if main_process():
+        meet()

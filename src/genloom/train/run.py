@@ -5,25 +5,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+import time
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
+from torch import Tensor
 
 from genloom.core.capabilities import Samples
 from genloom.core.model import Model
+from genloom.core.random import Noise
 from genloom.errors import InputError
-from genloom.shapes.pictures import ImageShape
-from genloom.train.checkpoint import Tensors, checkpoints, read_state, write_checkpoint, write_json
+from genloom.files import read_tensors, refuse_pickle, write_json, write_synced
+from genloom.train.checkpoint import Checkpoint, checkpoints, plain, read_state
 
+FORMAT = 2  # of a run folder: raise it when an older one can no longer be read
 KEPT = 3  # newest checkpoints that stay, beside the best
+LOCK_PATIENCE = 120  # seconds that a restarted group of processes waits for the lock of a dead node to go
 GRID = 64
 SEED_OF_GRID = 20140610
 
@@ -44,10 +52,7 @@ class Run:
     def open(cls, folder: str | os.PathLike[str]) -> Run:
         """Open an existing run, or raise InputError."""
         run = cls(Path(folder))
-        if run.folder.suffix in (".pt", ".pth", ".pkl", ".ckpt"):
-            raise InputError(
-                f"{folder} looks like a pickle, which can run code when it is read: genloom opens run folders only"
-            )
+        refuse_pickle(run.folder, "opens run folders only")
         if not run.folder.is_dir():
             raise InputError(f"no run at {folder}: no such folder; `genloom fit MODEL DATA -o {folder}` makes one")
         if not (run.folder / "run.json").exists():
@@ -84,17 +89,33 @@ class Run:
             import fcntl
         except ImportError:  # no such lock on Windows
             return
+        patience = time.monotonic() + (LOCK_PATIENCE if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0)
         try:
             self._lock = (self.folder / ".lock").open("w")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.release()
-            raise InputError(
-                f"{self.folder} is being trained by another process; wait for it or name another folder"
-            ) from None
+            while not self.locked(fcntl):
+                if time.monotonic() >= patience:
+                    raise InputError(
+                        f"{self.folder} is being trained by another process; wait for it or name another folder"
+                    )
+                time.sleep(1)
         except OSError as error:
             self.release()
             raise InputError(self.explain(error)) from None
+        except InputError:
+            self.release()
+            raise
+
+    def locked(self, fcntl: Any) -> bool:
+        """Try to lock the folder; False where another process holds it. Some file systems of clusters know no locks."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
+                raise
+            warnings.warn(f"{self.folder} lies on a file system without locks: do not train it twice at once", stacklevel=2)
+        return True
 
     def release(self) -> None:
         """Let other processes train this run."""
@@ -125,11 +146,19 @@ class Run:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The content of `run.json`."""
+        """The content of `run.json`.
+
+        Raises:
+            InputError: it is cut short, or of another form than this genloom writes.
+        """
         try:
-            return json.loads((self.folder / "run.json").read_text())
+            record = json.loads((self.folder / "run.json").read_text())
         except ValueError as error:
             raise InputError(f"{self.folder / 'run.json'} is cut short ({error})") from None
+        if not isinstance(record, dict) or record.get("format") != FORMAT:
+            raise InputError(f"{self.folder} was made by another version of genloom, whose runs this one does not read: "
+                             "train it anew into another folder")  # fmt: skip
+        return record
 
     def checkpoints(self) -> list[Path]:
         """Return the finished checkpoints, oldest first."""
@@ -147,8 +176,8 @@ class Run:
     def weights(self, checkpoint: str = "last") -> Path:
         """Return the file of a checkpoint's averaged weights, or of its weights where it has no others."""
         folder = self.checkpoint(checkpoint)
-        shadow = folder / "shadow.safetensors"
-        return shadow if shadow.exists() else folder / "model.safetensors"
+        ema = folder / "ema.safetensors"
+        return ema if ema.exists() else folder / "model.safetensors"
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, or None."""
@@ -201,18 +230,35 @@ class Run:
             temporary.replace(self.folder / "stats.jsonl")
 
     def write_grid(self, model: Model, examples: int) -> Path | None:
-        """Draw the fixed samples of this run as one picture; None where the model draws none or no pictures."""
-        if not (isinstance(model, Samples) and isinstance(model.shape, ImageShape)):
+        """Draw the fixed samples of this run as one picture; None where the model draws none or its kind has no pictures."""
+        if not isinstance(model, Samples):
+            return None
+        picture = model.shape.preview(fixed_samples(model, GRID))
+        if picture is None:
             return None
         path = self.folder / "samples" / f"{examples:012d}.png"
         path.parent.mkdir(exist_ok=True)
-        model.shape.write(fixed_samples(model, GRID), path)
+        picture.save(path)
         return path
 
-    def write_checkpoint(self, tensors: Mapping[str, Tensors], state: Mapping[str, Any]) -> Path:
+    def remember(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
+        """Return what `make` gives, which is kept in the run folder: a model's costly study of the data is made once."""
+        path = self.folder / "study" / f"{name}.safetensors"
+        if path.exists():
+            return read_tensors(path)
+        made = {key: plain(value) for key, value in make().items()}
+        with contextlib.suppress(OSError):  # what cannot be kept is made again
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_suffix(f".{os.getpid()}.part")
+            write_synced(part, save(made))
+            part.replace(path)
+        return made
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, let `best.json` name it if its score is the best, and drop old ones."""
+        state = checkpoint.state
         folder = self.folder / "checkpoints" / f"{state['examples']:012d}"
-        write_checkpoint(folder, tensors, state)
+        checkpoint.write(folder)
         if state["score"] is not None:
             name, value = state["score"]
             best = self.best()
@@ -242,12 +288,11 @@ def parsed(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def fixed_samples(model: Model, n: int) -> torch.Tensor:
+@torch.no_grad()
+def fixed_samples(model: Model, n: int) -> Tensor:
     """Draw the same `n` samples at every call for the same weights, on the CPU in fp32."""
     assert isinstance(model, Samples)
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(SEED_OF_GRID)
-        return model.sample(n, generator=torch.Generator().manual_seed(SEED_OF_GRID)).float().cpu()
+    return model.sample(n, noise=Noise.of(SEED_OF_GRID, n)).float().cpu()
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, Any]:

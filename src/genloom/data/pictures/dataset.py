@@ -1,12 +1,16 @@
-"""Data sets that training draws batches from: memory-mapped pictures, points, and tables."""
+"""Pictures as a data set: bytes, usually memory-mapped, of which batches are cut."""
+
+# n pictures, C channels, H height, W width
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from genloom.data.placing import has_room, there
 from genloom.errors import InputError
 from genloom.shapes.pictures import ImageShape
 
@@ -32,18 +36,22 @@ class ImageData:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    @property
+    def lengths(self) -> dict[str, int]:
+        return {"x": len(self.pixels)}
+
+    def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return `x [n, C, H, W]` in [0, 1], stored channels last, and the labels `y [n]` where there are any."""
-        index = index.to(self.pixels.device)
-        x = self.pixels[index].permute(0, 3, 1, 2).float().div_(255)
+        index = there(indices["x"], self.pixels)
+        x = as_floats(self.pixels[index])
         if self.flip:
-            mirrored = torch.rand(len(index), generator=generator).lt(0.5).to(x.device)
+            mirrored = there(torch.rand(len(index), generator=generator).lt(0.5), x)
             x = torch.where(mirrored[:, None, None, None], x.flip(3), x)
         return {"x": x} if self.labels is None else {"x": x, "y": self.labels[index]}
 
     def pictures(self, index: Tensor) -> Tensor:
         """Return the pictures `[n, C, H, W]` in [0, 1] as they are stored, on the CPU: never mirrored."""
-        return self.pixels[index.to(self.pixels.device)].permute(0, 3, 1, 2).float().div_(255).cpu()
+        return as_floats(self.pixels[index.to(self.pixels.device)]).cpu()
 
     def part(self, start: int, stop: int | None) -> ImageData:
         """Return the examples `start ... stop - 1` as a data set of their own.
@@ -59,7 +67,13 @@ class ImageData:
         return replace(self, pixels=pixels, labels=labels, source=self.source + name, fingerprint=self.fingerprint + name)
 
     def to(self, device: torch.device) -> ImageData:
-        """Move the pictures to a device with room for them, so that batches are cut there."""
-        self.pixels = self.pixels.to(device)
-        self.labels = self.labels if self.labels is None else self.labels.to(device)
-        return self
+        """Return the pictures on a GPU that has room for them, so that batches are cut there; elsewhere they stay."""
+        if not has_room(device, self.pixels.nbytes):
+            return self
+        labels = self.labels if self.labels is None else self.labels.to(device)
+        return replace(self, pixels=self.pixels.to(device), labels=labels)
+
+
+def as_floats(pixels: Tensor) -> Tensor:
+    """Return bytes `[n, H, W, C]` as pictures `[n, C, H, W]` in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,16 @@ import torch
 from torch import Tensor
 
 from genloom.data.pictures.sources import Arrays, Pictures
+from genloom.data.source import Progress
 from genloom.errors import InputError
+from genloom.shapes.pictures import MODES, to_bytes
 
 GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I", "F")
 SEEN_THROUGH = ("RGBA", "LA", "La", "RGBa", "PA")
 
 
 @dataclass(frozen=True)
-class Look:
+class Header:
     """What the header of one picture says, or why it cannot be read."""
 
     size: tuple[int, int] = (0, 0)  # height, width
@@ -30,7 +31,7 @@ class Look:
     error: str = ""
 
 
-def look(pictures: Pictures, i: int) -> Look:
+def read_header(pictures: Pictures, i: int) -> Header:
     """Read the header of one picture; its size is that of the picture upright."""
     from PIL import ExifTags, Image
 
@@ -38,9 +39,9 @@ def look(pictures: Pictures, i: int) -> Look:
         with pictures.open(i) as image:
             # Not the PNG's own method, which decodes the picture in search of it.
             lying = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) >= 5
-            return Look((image.width, image.height) if lying else (image.height, image.width), image.mode)
+            return Header((image.width, image.height) if lying else (image.height, image.width), image.mode)
     except Exception as error:  # pillow raises many kinds for broken files, and each means the same here
-        return Look(error=reason(error))
+        return Header(error=reason(error))
 
 
 def reason(error: Exception) -> str:
@@ -49,18 +50,20 @@ def reason(error: Exception) -> str:
     return "not a picture" if "cannot identify" in text else text or type(error).__name__
 
 
-def look_over(pictures: Pictures, progress: Callable[[Iterable[Look], int, str], Iterable[Look]]) -> list[Look]:
+def read_headers(pictures: Pictures, progress: Progress) -> list[Header]:
     """Read the headers of all pictures, in parallel."""
     if isinstance(pictures, Arrays):
         _, height, width, channels = pictures.array.shape
-        return [Look((height, width), {1: "L", 3: "RGB", 4: "RGBA"}[channels])] * len(pictures)
+        return [Header((height, width), MODES[channels])] * len(pictures)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(progress(pool.map(lambda i: look(pictures, i), range(len(pictures))), len(pictures), "looking over"))
+        return list(
+            progress(pool.map(lambda i: read_header(pictures, i), range(len(pictures))), len(pictures), "looking over")
+        )
 
 
-def common_size(looks: list[Look]) -> tuple[int, int]:
+def common_size(headers: list[Header]) -> tuple[int, int]:
     """Return the one size of all readable pictures, or raise InputError where they differ."""
-    sizes = Counter(look.size for look in looks if not look.error)
+    sizes = Counter(header.size for header in headers if not header.error)
     if len(sizes) > 1:
         small, large = min(sizes), max(sizes)
         raise InputError(f"the pictures have {len(sizes)} sizes, from {small[0]}x{small[1]} to {large[0]}x{large[1]} "
@@ -68,9 +71,9 @@ def common_size(looks: list[Look]) -> tuple[int, int]:
     return next(iter(sizes))
 
 
-def natural_channels(looks: list[Look]) -> int:
+def natural_channels(headers: list[Header]) -> int:
     """Return 1 where every readable picture is grey, else 3."""
-    return 1 if all(look.mode in GREY for look in looks if not look.error) else 3
+    return 1 if all(header.mode in GREY for header in headers if not header.error) else 3
 
 
 def convert(image: Any, channels: int, size: tuple[int, int], crop: bool) -> np.ndarray:
@@ -99,8 +102,8 @@ def resize(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize pictures `[n, C, H, W]` in [0, 1] to (height, width) exactly as files are, by way of 8 bits."""
     from PIL import Image
 
-    pixels = (x.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    mode = {1: "L", 3: "RGB", 4: "RGBA"}[pixels.shape[3]]
+    pixels = to_bytes(x).permute(0, 2, 3, 1).numpy()
+    mode = MODES[pixels.shape[3]]
     out = np.empty((len(pixels), *size, pixels.shape[3]), np.uint8)
     for row, picture in zip(out, pixels, strict=True):
         image = Image.fromarray(picture[..., 0] if mode == "L" else picture, mode)
@@ -127,7 +130,7 @@ def decode_all(
     into: np.ndarray,
     channels: int,
     crop: bool,
-    progress: Callable[[Iterable[str], int, str], Iterable[str]],
+    progress: Progress,
 ) -> list[str]:
     """Decode every picture into its row of `into`, in parallel; return for each "" or why it is broken."""
     size = (into.shape[1], into.shape[2])
@@ -140,14 +143,9 @@ def decode_all(
             with warnings.catch_warnings(), pictures.open(i) as image:
                 warnings.simplefilter("ignore")  # pillow warns of odd but readable metadata
                 into[i] = convert(image, channels, size, crop)
-        except Exception as error:  # as in `look`
+        except Exception as error:  # as in `read_header`
             return reason(error)
         return ""
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(progress(pool.map(one, range(len(pictures))), len(pictures), "decoding"))
-
-
-def silent(rows: Iterable[Any], total: int, what: str) -> Iterator[Any]:
-    """Show no progress."""
-    yield from rows

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from genloom.data.tables.files import CHUNK, Cells, Fill, Table
+from genloom.data.tables.base import CHUNK, Cells, Fill, Table
 from genloom.data.tables.records import Record, agreement, quoted, split_lines, unquoted
 from genloom.errors import InputError
 from genloom.files import replaced

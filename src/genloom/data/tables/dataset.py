@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.data.placing import has_room, there
 from genloom.shapes.columns import Bits, Column, Numbers
 from genloom.shapes.table import TableShape
 
 HOLDING = 0x68656C64
-
 HELD, MOST_HELD, LEAST_HELD = 0.05, 20_000, 20  # known cells of a table that training does not see: share, most, least
 
 
@@ -52,7 +52,18 @@ class TableData:
     def __len__(self) -> int:
         return len(self.x)
 
-    def batch(self, index: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
+    @property
+    def lengths(self) -> dict[str, int]:
+        return {"x": len(self.x)}
+
+    def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return `x [n, D]` and `mask [n, D]` without the cells that are held out."""
+        index = there(indices["x"], self.x)
         mask = self.mask[index] & ~self.held[index]
         return {"x": self.x[index] * mask, "mask": mask}
+
+    def to(self, device: torch.device) -> TableData:
+        """Return the rows on a GPU that has room for them; elsewhere they stay."""
+        if not has_room(device, 2 * self.x.nbytes):
+            return self
+        return replace(self, x=self.x.to(device), mask=self.mask.to(device), held=self.held.to(device))

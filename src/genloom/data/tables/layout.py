@@ -10,23 +10,29 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
 
 from genloom.data.tables.cells import DATE_FORMS, THOUSANDS, as_float, decimals_of, read_dates, read_numbers
+from genloom.data.tables.guess import (
+    MOST,
+    comma_form,
+    date_form,
+    date_like,
+    guess_kind,
+    odd_cell,
+    plain_value,
+    where,
+    whole_step,
+)
 from genloom.errors import InputError, nearest
 from genloom.shapes.columns import Bits, Column, Kind, Numbers
 
-COMPACT = r"\s*(19|20)\d{6}\s*"
 MISSING = frozenset(("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None", "?"))
-TRUTHS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
 KINDS = (*get_args(Kind), "passed")
-MOST = 50  # categories; the rest of a longer list is known, but never filled in
 LEAST = 3  # known cells below which a column says nothing, unless they are half of it
-ENOUGH = 20  # rows from which on different values in every row mean an identifier
 Role = Literal["learnt", "constant", "empty", "passed"]
 
 
@@ -70,7 +76,8 @@ class Field:
             return found
         values = self.numbers(present)
         if np.isnan(values).any():
-            raise odd_cell(self, present, np.isnan(values))
+            kind = date_like(self.form) if self.column.kind == "date" else "number"
+            raise odd_cell(self.name, kind, present, np.isnan(values))
         if np.isinf(values).any():
             raise InputError(f"column {self.name!r} holds an infinite number {where(present, np.isinf(values))}; "
                              "leave that cell empty")  # fmt: skip
@@ -256,144 +263,3 @@ def number_field(field: Field, present: pd.Series) -> Field:
     step = whole_step(values) if whole else 10.0**-decimals if 0 <= decimals <= 6 else 0.0
     kind: Kind = "integer" if whole else "numeric"
     return replace(field, decimals=decimals, column=Column.of_numbers(field.name, values, kind, step))
-
-
-def whole_step(values: Numbers) -> float:
-    """Return what all of many whole numbers are multiples of: credit limits go by thousands."""
-    if len(values) < ENOUGH or np.abs(values).max() >= 2**53:
-        return 1.0
-    return float(max(1, np.gcd.reduce(np.unique(values).astype(np.int64))))
-
-
-def guess_kind(name: str, cells: pd.Series, known: Bits) -> tuple[str, str]:
-    """Guess what a column is; of one to pass through, also say why, and of dates in text, how they are written.
-
-    Raises:
-        InputError: it mixes numbers or dates with other things.
-    """
-    present, kind = cells[known], cells.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        return "categorical", ""
-    if pd.api.types.is_bool_dtype(kind):
-        return "boolean", ""
-    if pd.api.types.is_datetime64_any_dtype(kind):
-        return "date", ""
-    if pd.api.types.is_timedelta64_dtype(kind):
-        return "passed", "spans of time"
-    if pd.api.types.is_numeric_dtype(kind):
-        return guess_number(name, present, read_numbers(present, ""))
-    texts = present.map(lambda cell: isinstance(cell, str))
-    if not texts.all():
-        return guess_objects(name, present, texts.to_numpy(bool))
-    words = {str(cell).strip().lower() for cell in present.unique()[:3]}
-    if len(words) == 2 and words in TRUTHS and present.nunique() == 2:
-        return "boolean", ""
-    if present.str.fullmatch(r"\s*0\d+\s*").any():  # 00123 is a code, which no number stands for
-        return guess_text(present)
-    if present.str.fullmatch(COMPACT).all() and np.isfinite(read_dates(present, "%Y%m%d")).all():
-        return "date", "%Y%m%d"
-    values = read_numbers(present, comma_form(present))
-    bad = np.isnan(values)
-    if not bad.any():
-        return guess_number(name, present, values)
-    if bad.mean() < 0.5:
-        raise odd_cell(Field(name, "learnt", column=Column(name)), present, bad)
-    if form := date_form(name, present):
-        return "date", form
-    return guess_text(present)
-
-
-def comma_form(present: pd.Series) -> str:
-    """Return what commas mean in the numbers of a column of text: nothing, the decimal mark, or that they part thousands."""
-    with_commas = present[present.str.contains(",")]
-    if not len(with_commas):
-        return ""
-    if with_commas.str.fullmatch(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?\s*").all():
-        return THOUSANDS
-    return "," if present.str.fullmatch(r"\s*[-+]?\d+(,\d+)?\s*").all() else ""
-
-
-def guess_objects(name: str, present: pd.Series, texts: Bits) -> tuple[str, str]:
-    """Guess what a column of Python objects is that are not all text."""
-    if texts.any():
-        raise odd_cell(Field(name, "learnt", column=Column(name)), present, texts if texts.mean() < 0.5 else ~texts)
-    if present.map(lambda cell: isinstance(cell, bool)).all():
-        return "boolean", ""
-    if present.map(lambda cell: hasattr(cell, "year")).all():
-        return "date", ""
-    if present.map(lambda cell: isinstance(cell, timedelta)).any():
-        return "passed", "spans of time"
-    values = read_numbers(present, "")
-    return ("passed", "of a kind that no model learns") if np.isnan(values).any() else guess_number(name, present, values)
-
-
-def guess_number(name: str, present: pd.Series, values: Numbers) -> tuple[str, str]:
-    """Tell numbers from identifiers and from truth values written as 0 and 1."""
-    if not np.isfinite(values).all():
-        return "numeric", ""
-    whole = bool((values == np.round(values)).all())
-    different = len(np.unique(values))
-    typed = whole and pd.api.types.is_numeric_dtype(present.dtype) and bool(((values > 1.8e7) & (values < 2.2e7)).all())
-    days = pd.Series(values[:1000]).map("{:.0f}".format) if typed else None
-    if days is not None and len(days) >= ENOUGH and np.isfinite(read_dates(days, "%Y%m%d")).all():
-        return "passed", f"dates written as whole numbers: --kind.{name} date:%Y%m%d takes them for such"
-    if whole and different == len(values) >= ENOUGH:
-        named = re.search(r"(^|[_\W])(id|key|nr|no|number|index|row|uuid)$", name.lower()) or name.endswith("Id")
-        if named or len(np.unique(np.diff(values))) == 1:
-            return "passed", "an identifier"
-    return ("boolean" if whole and different == 2 else "integer" if whole else "numeric"), ""
-
-
-def guess_text(present: pd.Series) -> tuple[str, str]:
-    """Tell categories from identifiers and free text."""
-    different = present.nunique()
-    if different > MOST and different > 0.9 * len(present):
-        return "passed", "another value in almost every row"
-    if different > MOST and different > 0.2 * len(present):
-        return "passed", "free text"
-    return "categorical", ""
-
-
-def date_form(name: str, present: pd.Series) -> str:
-    """Return how the dates of a column are written, or "" where it holds none.
-
-    Raises:
-        InputError: most cells are dates, but not all.
-    """
-    sample = present.iloc[:1000]
-    shares = [float(np.isfinite(read_dates(sample, form)).mean()) for form in DATE_FORMS]
-    if max(shares) < 0.5:
-        return ""
-    form = DATE_FORMS[int(np.argmax(shares))]
-    values, swapped = read_dates(present, form), form.replace("%m/%d", "%d/%m")
-    bad = np.isnan(values)
-    if swapped != form and np.isfinite(others := read_dates(present, swapped)).all():
-        if bad.any():  # the month came first in all of the sample
-            return swapped
-        if (others != values).any():
-            raise InputError(f"column {name!r}: {present.iloc[0]!r} may be day and month or month and day, and no cell "
-                             f"tells which: say --kind.{name} date:{swapped} or date:{form}")  # fmt: skip
-    if bad.any():
-        raise odd_cell(Field(name, "learnt", form=form, column=Column(name, "date")), present, bad)
-    return form
-
-
-def odd_cell(field: Field, present: pd.Series, bad: Bits) -> InputError:
-    """Say which cell does not go with the rest of its column, and what to do."""
-    assert field.column is not None
-    kind = "date" + (f" like {pd.Timestamp(2020, 1, 31, 13, 5):{field.form}}" if field.form else "")
-    kind = kind if field.column.kind == "date" else "number"
-    return InputError(f"column {field.name!r}: {present[bad].iloc[0]!r} {where(present, bad)} is no {kind}, as the rest of "
-                      f"the column is; mend that cell, say --missing for a word that stands for nothing, or "
-                      f"--kind.{field.name} categorical (or passed, or date:%d/%m/%Y)")  # fmt: skip
-
-
-def where(present: pd.Series, bad: Bits) -> str:
-    """Say in which row the first of some cells stands."""
-    row = present.index[int(np.flatnonzero(bad)[0])]
-    return f"in row {row + 1:,}" if isinstance(row, int | np.integer) else f"in row {row!r}"
-
-
-def plain_value(value: Any) -> Any:
-    """Return a value of numpy's kinds as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from genloom.data.tables.files import CHUNK, Fill, Table
+from genloom.data.tables.base import CHUNK, Fill, Table
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.shapes.columns import Bits

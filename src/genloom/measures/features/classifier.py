@@ -14,11 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from genloom.core.random import mix
+from genloom.core.dataset import take
+from genloom.core.order import Order
+from genloom.core.random import stream, training
 from genloom.data.cache import cache_folder
 from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError
-from genloom.train.feed import Order
 
 RECIPE = "3"  # part of the cache's key: raise it with any change of network or training
 EPOCHS = 4
@@ -70,8 +71,7 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
         raise InputError(f"{data.source} has a single class: a classifier needs two or more; use --features random")
     key = hashlib.blake2b(f"{RECIPE} {data.fingerprint} {seed}".encode(), digest_size=12).hexdigest()
     path = cache_folder() / "classifiers" / f"{key}.safetensors"
-    with torch.random.fork_rng():
-        torch.manual_seed(mix(seed, 9))
+    with training(stream("classifier", seed=seed), threads=1):  # more threads cut sums otherwise: other weights come out
         net = Classifier(data.shape.channels, len(data.shape.classes))
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         try:
@@ -95,14 +95,12 @@ def save(net: Classifier, path: Path) -> None:
 def train(net: Classifier, data: ImageData, seed: int) -> None:
     """Train by AdamW with a falling rate and shifts of up to a fourteenth of the size."""
     steps = max(EPOCHS * len(data) // BATCH, 200)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # sums are cut differently by more threads, and other weights come out
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
-    order = Order(len(data), mix(seed, 10))
+    order = Order(len(data), stream("classifier order", seed=seed))
     net.train()
     for step in range(steps):
-        batch = data.batch(order.take(step * BATCH, BATCH))
+        batch = take(data, order.take(step * BATCH, BATCH))
         reach = data.shape.height // 14
         down, right = torch.randint(-reach, reach + 1, (2,)).tolist()
         loss = F.cross_entropy(net(batch["x"].roll((down, right), (2, 3))), batch["y"])
@@ -110,4 +108,3 @@ def train(net: Classifier, data: ImageData, seed: int) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
-    torch.set_num_threads(before)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genloom.core.random import mix
+from genloom.core.random import generator as make_generator
 
 FEATURES = 256
 
@@ -15,7 +15,7 @@ class RandomFeatures:
     """Fixed random features of examples `[n, ...]`: two random convolutions for pictures, one random map for the rest."""
 
     def __init__(self, x: Tensor) -> None:
-        generator = torch.Generator().manual_seed(mix(8))
+        generator = make_generator("random features")
         self.pictures = x.ndim == 4
         if self.pictures:
             self.first = orthogonal(32, x.shape[1] * 16, generator).view(32, x.shape[1], 4, 4)

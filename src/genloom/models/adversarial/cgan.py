@@ -30,11 +30,13 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset, size, take
 from genloom.core.hyper import hp
-from genloom.core.model import Batch, Dataset, Model, Move, Player
+from genloom.core.model import Misfit, Model, Move, Player, Remember
+from genloom.core.random import Noise
 from genloom.core.schedules import AnnealedSGD
-from genloom.errors import InputError
-from genloom.nn.dense import Maxout, dense, even_labels, exactly, one_hot
+from genloom.models.fitting import no_labels, no_pictures
+from genloom.nn.dense import Maxout, dense, even_labels, exactly, one_hot, uniform
 from genloom.shapes.base import Shape
 
 
@@ -57,13 +59,13 @@ class CGANHyper(AnnealedSGD):
     @classmethod
     def modern(cls) -> Self:
         """Dropout in the discriminator only matters to training; samples come from averaged weights."""
-        return cls(shadow=500_000.0)
+        return cls(ema=500_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Small layers with larger weights at the start, so that learning begins at once."""
         return cls(z=16, z_hidden=64, y_hidden=64, joint=128, x_maxout=64, y_maxout=16, joint_maxout=64, pieces=2,
-                   joint_pieces=2, spread_g=0.1, spread_d=0.05, shadow=5_000.0)  # fmt: skip
+                   joint_pieces=2, spread_g=0.1, spread_d=0.05, ema=5_000.0)  # fmt: skip
 
 
 class Generator(nn.Module):
@@ -112,40 +114,48 @@ class CGAN(Model, Latent):
     hyper: CGANHyper
     law = "uniform"
     conditional = True
+    notes = objectives.ACCURACY
 
     def __init__(self, hyper: CGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if len(shape.classes) < 2:
-            raise InputError("cgan learns from labels and this data has none: put each class into a sub-folder, or use gan")
         self.classes = len(shape.classes)
         self.generator = Generator(hyper, self.classes, shape.width)
         self.discriminator = Discriminator(hyper, self.classes, shape.width)
 
-    def study(self, data: Dataset) -> None:
+    @classmethod
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        return no_pictures(shape, "cgan") or no_labels(shape, "cgan learns from labels") or shape
+
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Start the generator's output at the mean of the data."""
-        x = data.batch(torch.arange(min(len(data), 10_000)))["x"].flatten(1)
+        x = take(data, torch.arange(min(size(data), 10_000)))["x"].flatten(1)
         with torch.no_grad():
             self.generator.x.bias.copy_(torch.logit(x.mean(0).clamp(1e-3, 1 - 1e-3)))
+        return data
 
     def players(self) -> Sequence[Player]:
         return self.hyper.players(self.generator, self.discriminator)
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        batch = next(deal)
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(batches)
         x, y = batch["x"].flatten(1), one_hot(batch["y"], self.classes)
         x_fake = self.generator(self.prior(len(x)), y)
         real, fake = self.discriminator(x, y), self.discriminator(x_fake.detach(), y)
         yield Move("discriminator", objectives.discriminate(real, fake), objectives.accuracy(real, fake))  # eq. (2)
         yield Move("generator", objectives.non_saturating(self.discriminator(x_fake, y)))
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        width = sum(self.generator.parts)
-        return torch.rand(n, width, generator=generator, device="cpu" if generator else self.device).to(self.device)
+    @property
+    def code_width(self) -> int:
+        return sum(self.generator.parts)
+
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        return uniform(n, self.code_width, self.device, noise)
 
     def scaled(self, z: Tensor, temperature: float) -> Tensor:
         noise, masks = z.split([self.hyper.z, z.shape[1] - self.hyper.z], 1)
         return torch.cat([(noise - 0.5) * temperature + 0.5, masks], 1)  # masks are no noise to scale
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        z = z.to(self.device)
         y = even_labels(len(z), self.classes, z.device) if given is None else given.to(z.device)
         return self.generator(z, one_hot(y, self.classes)).unflatten(1, self.shape.dims)

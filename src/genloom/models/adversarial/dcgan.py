@@ -24,7 +24,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self
 
@@ -35,12 +35,14 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper, hp
-from genloom.core.model import Batch, Dataset, Model, Move, Player
-from genloom.errors import InputError
+from genloom.core.model import Misfit, Model, Move, Player, Remember
+from genloom.core.random import Noise
+from genloom.models.fitting import no_labels, no_pictures
 from genloom.nn.augment import augment
 from genloom.nn.conv import normal_weights, spectral
-from genloom.nn.dense import even_labels, exactly, full_precision, one_hot
+from genloom.nn.dense import even_labels, exactly, full_precision, one_hot, uniform
 from genloom.nn.strided import Down, Up
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape
@@ -61,17 +63,17 @@ class DCGANHyper(Hyper):
     beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
     deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
     batch: int = hp(128, "examples a batch", low=2)
-    shadow: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
+    ema: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
     @classmethod
     def modern(cls) -> Self:
         """Spectral norm, averaged weights, augmentation for small sets, half the paper's width."""
-        return cls(width=64, kernel=4, norm="spectral", augment_below=10_000, batch=64, shadow=10_000.0)
+        return cls(width=64, kernel=4, norm="spectral", augment_below=10_000, batch=64, ema=10_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(z=16, width=32, kernel=4, norm="spectral", batch=64, rate=1e-3, shadow=5_000.0)
+        return cls(z=16, width=32, kernel=4, norm="spectral", batch=64, rate=1e-3, ema=5_000.0)
 
 
 def widths(size: int, narrowest: int) -> list[int]:
@@ -129,40 +131,45 @@ class DCGAN(Model, Latent):
     Hyper = DCGANHyper
     hyper: DCGANHyper
     law = "uniform"
-    augmenting: Tensor
+    notes = objectives.ACCURACY
 
     def __init__(self, hyper: DCGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        channels, size = check_shape(shape)
-        if hyper.conditional and len(shape.classes) < 2:
-            raise InputError("--hyper.conditional needs labels and this data has none: put each class into a sub-folder")
+        channels, size, _ = shape.dims
         self.classes = len(shape.classes) if hyper.conditional else 0
         self.generator = Generator(hyper, hyper.z + self.classes, channels, size)
         self.discriminator = Discriminator(hyper, channels + self.classes, size)
-        self.register_buffer("augmenting", torch.tensor(False))
+        self.augmenting = False
 
     @property
     def conditional(self) -> bool:
         return self.hyper.conditional
 
     @classmethod
-    def size_for(cls, height: int, width: int) -> tuple[int, int]:
-        size = min(max(2 ** math.ceil(math.log2(max(height, width))), 8), 256)
-        return size, size
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        assert isinstance(hyper, DCGANHyper)
+        if misfit := no_pictures(shape, "dcgan"):
+            return misfit
+        if hyper.conditional and (misfit := no_labels(shape, "--hyper.conditional needs labels")):
+            return misfit
+        assert isinstance(shape, ImageShape)
+        size = min(max(2 ** math.ceil(math.log2(max(shape.size))), 8), 256)
+        return replace(shape, height=size, width_px=size)
 
-    def study(self, data: Dataset) -> None:
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Decide from the number of examples whether to augment."""
-        self.augmenting.fill_(len(data) < self.hyper.augment_below)
+        self.augmenting = size(data) < self.hyper.augment_below
+        return data
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
         return [
-            Player("generator", (self.generator,), adam, shadow=self.hyper.shadow),
+            Player("generator", (self.generator,), adam, ema=self.hyper.ema),
             Player("discriminator", (self.discriminator,), adam),
         ]
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        batch = next(deal)
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(batches)
         x, y = batch["x"] * 2 - 1, self.one_hot(batch.get("y"))
         seen = augment if self.augmenting else nn.Identity()
         x_fake = self.generator(beside_code(self.prior(len(x)), y))
@@ -180,11 +187,15 @@ class DCGAN(Model, Latent):
         with full_precision(x):
             return objectives.gradient_penalty(lambda x: self.discriminator.forward(beside_picture(x, y)), x)
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        z = torch.rand(n, self.hyper.z, generator=generator, device="cpu" if generator else self.device)
-        return (2 * z - 1).to(self.device)
+    @property
+    def code_width(self) -> int:
+        return self.hyper.z
+
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        return 2 * uniform(n, self.hyper.z, self.device, noise) - 1
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        z = z.to(self.device)
         if self.conditional:
             given = even_labels(len(z), self.classes, z.device) if given is None else given.to(z.device)
         return self.generator(beside_code(z, self.one_hot(given))) / 2 + 0.5
@@ -204,13 +215,3 @@ def beside_picture(x: Tensor, y: Tensor | None) -> Tensor:
     if y is None:
         return x
     return torch.cat([x, y[:, :, None, None].expand(-1, -1, *x.shape[2:])], 1)
-
-
-def check_shape(shape: Shape) -> tuple[int, int]:
-    """Return channels and size; InputError where the pictures are not squares of a power of two from 8 to 256."""
-    if not isinstance(shape, ImageShape):
-        raise InputError(f"dcgan draws pictures, this data is {shape.describe()}")
-    size = shape.height
-    if shape.width_px != size or size not in (8, 16, 32, 64, 128, 256):
-        raise InputError(f"dcgan takes squares of 8, 16, 32, 64, 128 or 256, not {size}x{shape.width_px}; say --size 64")
-    return shape.channels, size

@@ -27,10 +27,13 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset, size, take
 from genloom.core.hyper import hp
-from genloom.core.model import Batch, Dataset, Model, Move, Player
+from genloom.core.model import Misfit, Model, Move, Player, Remember
+from genloom.core.random import Noise
 from genloom.core.schedules import AnnealedSGD
-from genloom.nn.dense import Maxout, dense, exactly
+from genloom.models.fitting import no_pictures
+from genloom.nn.dense import Maxout, dense, exactly, uniform
 from genloom.shapes.base import Shape
 
 
@@ -49,13 +52,13 @@ class GANHyper(AnnealedSGD):
     @classmethod
     def modern(cls) -> Self:
         """Averaged weights for sampling: the same training, steadier samples."""
-        return cls(shadow=1_000_000.0)
+        return cls(ema=1_000_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Small layers with larger weights at the start, so that learning begins at once."""
         return cls(z=16, generator=128, maxout=64, pieces=2, spread_g=0.1, spread_d=0.1, keep_input=0.9, keep_hidden=0.8,
-                   momentum=0.7, shadow=5_000.0)  # fmt: skip
+                   momentum=0.7, ema=5_000.0)  # fmt: skip
 
 
 class Generator(nn.Module):
@@ -94,35 +97,43 @@ class GAN(Model, Latent):
     Hyper = GANHyper
     hyper: GANHyper
     law = "uniform"
-    conditional = False
+    notes = objectives.ACCURACY
 
     def __init__(self, hyper: GANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
         self.generator = Generator(hyper, shape.width)
         self.discriminator = Discriminator(hyper, shape.width)
 
-    def study(self, data: Dataset) -> None:
+    @classmethod
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        return no_pictures(shape, "gan") or shape
+
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Start the generator's output at the mean of the data, as the authors' code does."""
-        x = data.batch(torch.arange(min(len(data), 10_000)))["x"].flatten(1)
+        x = take(data, torch.arange(min(size(data), 10_000)))["x"].flatten(1)
         mean = x.mean(0).clamp(1e-3, 1 - 1e-3)
         with torch.no_grad():
             self.generator.y.bias.copy_(torch.logit(mean))
+        return data
 
     def players(self) -> Sequence[Player]:
         return self.hyper.players(self.generator, self.discriminator)
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        x = next(deal)["x"].flatten(1)  # Algorithm 1, k = 1
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        x = next(batches)["x"].flatten(1)  # Algorithm 1, k = 1
         x_fake = self.generator(self.prior(len(x)))
         real, fake = self.discriminator(x), self.discriminator(x_fake.detach())
         yield Move("discriminator", objectives.discriminate(real, fake), objectives.accuracy(real, fake))
         objective = objectives.minimax if self.hyper.objective == "minimax" else objectives.non_saturating
         yield Move("generator", objective(self.discriminator(x_fake)))
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+    @property
+    def code_width(self) -> int:
+        return self.hyper.z
+
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
         # The authors' "uniform" noise has variance 1: [-sqrt(3), sqrt(3)].
-        z = torch.rand(n, self.hyper.z, generator=generator, device="cpu" if generator else self.device)
-        return (2 * z - 1).mul_(3**0.5).to(self.device)
+        return (2 * uniform(n, self.hyper.z, self.device, noise) - 1).mul_(3**0.5)
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
-        return self.generator(z).unflatten(1, self.shape.dims)
+        return self.generator(z.to(self.device)).unflatten(1, self.shape.dims)

@@ -23,9 +23,12 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch
 from genloom.core.hyper import Hyper, hp
-from genloom.core.model import Batch, Model, Move, Player
-from genloom.errors import InputError
+from genloom.core.hyper import Hyper as AnyHyper
+from genloom.core.model import Misfit, Model, Move, Player
+from genloom.core.random import Noise
+from genloom.nn.dense import Chain, uniform
 from genloom.shapes.base import Shape
 
 
@@ -52,18 +55,22 @@ class Line(Model, Latent):
     Hyper = LineHyper
     hyper: LineHyper
     law = "uniform"
-    conditional = False
+    notes = objectives.ACCURACY
+    code_width = 1
 
     def __init__(self, hyper: LineHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if shape.width != 1:
-            raise InputError(f"line plays with single numbers, this data is {shape.describe()}")
         self.generator = tanh_net(hyper.hidden)
         first = self.generator[0]
         assert isinstance(first, nn.Linear)
         with torch.no_grad():
             first.weight.mul_(3)  # bends enough for a uniform z to become a bell
         self.discriminator = tanh_net(hyper.hidden)
+
+    @classmethod
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
+        one = shape.kind == "points" and shape.width == 1
+        return shape if one else Misfit(f"line plays with single numbers, this data is {shape.describe()}")
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(0.0, 0.99))
@@ -76,9 +83,9 @@ class Line(Model, Latent):
         """A learning rate that halves every so often."""
         return {"lr": self.hyper.rate * 0.5 ** (clock.examples / self.hyper.halving)}
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         for _ in range(self.hyper.critic_moves):  # Algorithm 1, k steps
-            x = next(deal)["x"]
+            x = next(batches)["x"]
             x_fake = self.generator(self.code(len(x))).detach()
             real, fake = self.discriminator(x), self.discriminator(x_fake)
             penalty = sum(objectives.gradient_penalty(self.discriminator, point) for point in (x, x_fake))
@@ -86,17 +93,17 @@ class Line(Model, Latent):
             yield Move("discriminator", loss, objectives.accuracy(real, fake))
         yield Move("generator", objectives.non_saturating(self.discriminator(self.generator(self.code(len(x))))))
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.rand(n, 1, generator=generator).mul(2).sub(1).to(self.device)
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        return 2 * uniform(n, 1, self.device, noise) - 1
 
     def code(self, n: int) -> Tensor:
         """Codes spread evenly: one in each n-th of [-1, 1], which steadies the small batches."""
         return (torch.arange(n, device=self.device)[:, None] + torch.rand(n, 1, device=self.device)) * 2 / n - 1
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
-        return self.generator(z)
+        return self.generator(z.to(self.device))
 
 
-def tanh_net(hidden: int) -> nn.Sequential:
+def tanh_net(hidden: int) -> Chain:
     """One number to one number."""
-    return nn.Sequential(nn.Linear(1, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
+    return Chain(nn.Linear(1, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))

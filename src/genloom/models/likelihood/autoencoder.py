@@ -25,14 +25,14 @@ from torch import Tensor, nn
 
 from genloom.core.capabilities import Encodes
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch
 from genloom.core.hyper import hp
-from genloom.core.model import Batch, Model, Move, Player
+from genloom.core.model import Misfit, Model, Move, Note, Player
 from genloom.core.schedules import Descent
-from genloom.errors import InputError
+from genloom.models.fitting import no_pictures
 from genloom.models.likelihood.levels import checked
 from genloom.nn.coder import ConvDecoder, ConvEncoder, stack
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class AutoencoderHyper(Descent):
     @classmethod
     def modern(cls) -> Self:
         """Convolutional coders, denoising, averaged weights."""
-        return cls(net="conv", z=64, noise="masking", rate=2e-3, shadow=20_000.0)
+        return cls(net="conv", z=64, noise="masking", rate=2e-3, ema=20_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(hidden=(128,), z=16, rate=3e-3, batch=64, shadow=5000.0)
+        return cls(hidden=(128,), z=16, rate=3e-3, batch=64, ema=5000.0)
 
 
 class Autoencoder(Model, Encodes):
@@ -65,11 +65,14 @@ class Autoencoder(Model, Encodes):
 
     Hyper = AutoencoderHyper
     hyper: AutoencoderHyper
+    notes = {"rmse": Note("error", "coders")}
+
+    @classmethod
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        return no_pictures(shape, "autoencoder") or shape
 
     def __init__(self, hyper: AutoencoderHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if not isinstance(shape, ImageShape):
-            raise InputError(f"Autoencoder takes pictures, not {shape.describe()}")
         channels, height, width = shape.dims
         if hyper.net == "conv":
             self.encoder: nn.Module = ConvEncoder(channels, (height, width), hyper.features, hyper.z)
@@ -81,8 +84,8 @@ class Autoencoder(Model, Encodes):
     def players(self) -> Sequence[Player]:
         return [self.hyper.player("coders", self)]
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        x = next(deal)["x"]
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        x = next(batches)["x"]
         square = (self.raw(self.codes(self.spoil(x))) - x).square()
         yield Move("coders", square.flatten(1).sum(1).mean(), {"rmse": square.mean().sqrt()})
 
@@ -107,7 +110,7 @@ class Autoencoder(Model, Encodes):
 
     def raw(self, z: Tensor) -> Tensor:
         """Return pictures `[B, C, H, W]` of codes, not cut to [0, 1]: a saturated sigmoid would teach nothing here."""
-        return self.decoder(z).float().view(-1, *self.shape.dims)
+        return self.decoder(z.to(self.device)).float().view(-1, *self.shape.dims)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the pictures `[B, C, H, W]` in [0, 1] of codes."""

@@ -8,6 +8,7 @@ are levels, and their likelihood is exact.
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,16 +18,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from genloom.core.capabilities import Completes, Samples, Scores
+from genloom.core.capabilities import Certifies, Claim, Coder, Completes, Compresses, PixelByPixel
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch
 from genloom.core.hyper import hp
-from genloom.core.model import Batch, Move, Player
+from genloom.core.model import Move, Note, Player
+from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
 from genloom.models.likelihood.levels import LevelHyper, Levelled, checked, level_log_prob
 from genloom.shapes.base import Shape
-
-Method = Literal["cached", "naive"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class AutoregressiveHyper(LevelHyper, Descent):
     waves: int = hp(0, "cosines down and across that tell a pixel where it lies, 0 for none", low=0, high=32)
 
 
-class Autoregressive(Levelled, Samples, Scores, Completes):
+class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):
     """A model of pictures that gives the distribution of each pixel from the earlier ones."""
 
     hyper: AutoregressiveHyper
     bound = "exact"
+    notes = {"nats": Note("nats", "network")}
+    method = "cached"
 
     def __init__(self, hyper: AutoregressiveHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
@@ -54,8 +57,8 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
     def players(self) -> Sequence[Player]:
         return [self.hyper.player("network", self)]
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        batch = next(deal)
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(batches)
         nats = -self.score(self.code(batch["x"]), batch["y"] if self.conditional else None).mean()
         yield Move("network", nats, {"nats": nats})
 
@@ -85,21 +88,19 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
     def incremental(self, n: int, given: Tensor | None) -> Incremental:
         """Return the network in the form that computes one pixel after the other, each once."""
 
-    def sample(
-        self,
-        n: int,
-        given: Tensor | None = None,
-        temperature: float = 1.0,
-        generator: torch.Generator | None = None,
-        method: Method = "cached",
-    ) -> Tensor:
-        """Draw `n` pictures; `naive` runs the whole network for each pixel, `cached` does the same sums once."""
+    def sample(self, n: int, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None) -> Tensor:
         blank = torch.zeros(n, *self.shape.dims, dtype=torch.long)
         unknown = torch.ones(self.height, self.width, dtype=torch.bool)
-        return self.pictures(self.fill(blank, unknown, given, temperature, generator, method)).cpu()
+        return self.pictures(self.fill(blank, unknown, given, temperature, noise)).cpu()
 
-    def complete(self, x: Tensor, known: Tensor, generator: torch.Generator | None = None, temperature: float = 1.0,
-                 given: Tensor | None = None) -> Tensor:  # fmt: skip
+    def complete(
+        self,
+        x: Tensor,
+        known: Tensor,
+        noise: Noise | None = None,
+        temperature: float = 1.0,
+        given: Tensor | None = None,
+    ) -> Tensor:
         """Fill in the unknown pixels of pictures `[B, C, H, W]`; those of `known` `[H, W]` stay bit for bit.
 
         Exact where the unknown pixels come after all known ones in raster order; elsewhere each pixel is drawn
@@ -113,30 +114,27 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
             raise InputError(f"the mask is {list(known.shape)}, the pictures {self.height}x{self.width}")
         if given is None and self.conditional:
             raise InputError("this model was trained with labels: give those of the pictures")
-        levels = self.code(x, generator)
-        return torch.where(known, x, self.pictures(self.fill(levels, ~known, given, temperature, generator, "cached")).cpu())
+        levels = self.evaluated(x).cpu()
+        return torch.where(known, x, self.pictures(self.fill(levels, ~known, given, temperature, noise)).cpu())
 
     @torch.no_grad()
-    def fill(
-        self, levels: Tensor, unknown: Tensor, given: Tensor | None, temperature: float,
-        generator: torch.Generator | None, method: Method,
-    ) -> Tensor:  # fmt: skip
+    def fill(self, levels: Tensor, unknown: Tensor, given: Tensor | None, temperature: float, noise: Noise | None) -> Tensor:
         """Draw the unknown pixels `[H, W]` of levels `[B, C, H, W]` in raster order, by inverting the distribution.
 
         The noise is drawn first, one number a value, so that both methods make the same picture of it.
         """
         levels = levels.to(self.device)
-        noise = torch.rand(levels.shape, generator=generator).to(self.device)
+        drawn_by = (Noise.fresh(len(levels)) if noise is None else noise).uniform(*levels.shape[1:], device=self.device)
         if given is None and self.conditional:
             given = torch.arange(len(levels)) % len(self.shape.classes)
         given = None if given is None else given.to(self.device)
-        step = self.naive(levels, given) if method == "naive" else self.cached(levels, given)
+        step = self.naive(levels, given) if self.method == "naive" else self.cached(levels, given)
         for row in self.watch(range(self.height)):
             for column, channel in product(range(self.width), range(self.channels)):
                 drawn = bool(unknown[row, column])
                 logits = step(row, column, channel, drawn)
                 if drawn:
-                    u = noise[:, channel, row, column]
+                    u = drawn_by[:, channel, row, column]
                     levels[:, channel, row, column] = invert(logits.float() / max(temperature, 1e-6), u)
         return levels
 
@@ -166,10 +164,20 @@ class Autoregressive(Levelled, Samples, Scores, Completes):
 
         return step
 
-    @property
-    def conditional(self) -> bool:
-        """Whether the model takes labels."""
-        return False
+    # -- claims and codes --------------------------------------------------------------------------
+
+    def claims(self) -> Iterator[Claim]:
+        from genloom.models.likelihood.claims import pixel_claims
+
+        return pixel_claims(self)
+
+    def sight(self) -> Tensor:
+        from genloom.models.likelihood.claims import middle_sight
+
+        return middle_sight(self)
+
+    def coder(self) -> Coder:
+        return copy.deepcopy(self).double().cpu().eval()
 
 
 class Incremental:
@@ -192,5 +200,6 @@ def invert(logits: Tensor, u: Tensor) -> Tensor:
     """Return the level `[B]` at which the distribution of logits `[B, outputs]` passes `u` `[B]` in [0, 1)."""
     if logits.shape[1] == 1:
         return (u < logits[:, 0].sigmoid()).long()
-    passed = logits.double().softmax(1).cumsum(1) <= u.double()[:, None]
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64  # which Apple's devices lack
+    passed = logits.to(wide).softmax(1).cumsum(1) <= u.to(wide)[:, None]
     return passed.sum(1).clamp_max(logits.shape[1] - 1)

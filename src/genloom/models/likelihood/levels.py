@@ -16,11 +16,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genloom.core.dataset import Dataset, size, take
 from genloom.core.hyper import Hyper, hp
-from genloom.core.model import Dataset, Model
+from genloom.core.model import Misfit, Model
 from genloom.errors import InputError
+from genloom.models.fitting import no_pictures, other_channels
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
 
 EVALUATION_SEED = 1  # of the draw by which grey pictures are binarised for a likelihood
 MOST_LEVELS = 256
@@ -56,8 +57,8 @@ class LevelHyper(Hyper):
 def values_of(data: Dataset) -> Tensor:
     """Return which of 0 ... 255 the data's pixels take, as far as it needs to know: up to where only 256 levels will do."""
     found = torch.zeros(256, dtype=torch.bool)
-    for part in torch.arange(len(data)).split(1000):
-        found[(checked(data.batch(part)["x"], data.shape) * 255).round().long().flatten()] = True
+    for part in torch.arange(size(data)).split(1000):
+        found[(checked(take(data, part)["x"], data.shape) * 255).round().long().flatten()] = True
         if least_levels(found.nonzero()) == MOST_LEVELS:
             break
     return found.nonzero().flatten()
@@ -88,22 +89,17 @@ class Levelled(Model):
 
     def __init__(self, hyper: LevelHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        self.check_shape(shape)
         self.levels = 2 if hyper.binarise != "none" else hyper.levels or MOST_LEVELS
         self.channels, self.height, self.width = shape.dims
 
     @classmethod
-    def check_shape(cls, shape: Shape) -> None:
-        """Raise InputError where these are no pictures of one or three channels."""
-        if not isinstance(shape, ImageShape):
-            raise InputError(f"{cls.__name__} makes pictures, not {shape.describe()}")
-        if shape.channels not in (1, 3):
-            raise InputError(f"{cls.__name__} takes grey or colour pictures; say --channels 1 or --channels 3")
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        name = cls.__name__.lower()
+        return no_pictures(shape, name) or other_channels(shape, name) or shape
 
     @classmethod
     def settle(cls, hyper: Hyper, data: Dataset) -> Hyper:
         assert isinstance(hyper, LevelHyper)
-        cls.check_shape(data.shape)
         return hyper.settled(data)
 
     @property
@@ -113,17 +109,12 @@ class Levelled(Model):
         return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise]
 
     def code(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the levels `[B, C, H, W]` of pictures in [0, 1].
-
-        Raises:
-            InputError: pixels lie between the levels.
-        """
+        """Return the levels `[B, C, H, W]` of pictures in [0, 1], which lie on them: `settle` has looked at all of the data."""
         if self.hyper.binarise == "dynamic":
-            return (torch.rand(x.shape, generator=generator).to(x.device) < x).long()
+            u = torch.rand(x.shape, generator=generator, device="cpu" if generator else x.device)
+            return (u.to(x.device) < x).long()
         if self.hyper.binarise == "threshold":
             return (x > 0.5).long()
-        if not x.is_meta:
-            refuse_between(x, self.levels)
         return (x * (self.levels - 1)).round().long()
 
     def pictures(self, levels: Tensor) -> Tensor:
@@ -134,6 +125,12 @@ class Levelled(Model):
         """Return levels as what the network sees, in [-1, 1]."""
         return (2 * self.pictures(levels) - 1).to(next(self.parameters()).dtype)
 
+    def checked_code(self, x: Tensor) -> Tensor:
+        """Return the levels of pictures from elsewhere, as `code`; InputError where pixels lie between the levels."""
+        if self.hyper.binarise == "none":
+            refuse_between(x, self.levels)
+        return self.code(x)
+
     def evaluated(self, x: Tensor) -> Tensor:
         """Return the levels by which pictures in [0, 1] are scored; where they are drawn, each picture has its own draw.
 
@@ -142,7 +139,7 @@ class Levelled(Model):
         """
         x = checked(x, self.shape)
         if self.hyper.binarise != "dynamic":
-            return self.code(x).to(self.device)
+            return self.checked_code(x).to(self.device)
         draws = [self.code(picture, torch.Generator().manual_seed(seed_of(picture))) for picture in x]
         return torch.stack(draws).to(self.device)
 

@@ -29,7 +29,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core.hyper import hp
+from genloom.core.model import Misfit
 from genloom.errors import InputError
+from genloom.models.fitting import no_labels
 from genloom.models.likelihood.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
 from genloom.models.likelihood.cached_pixelcnn import CachedGated, CachedPlain
 from genloom.nn.causal import Causal, Own, Places, pointwise
@@ -52,17 +54,26 @@ class PixelCNNHyper(AutoregressiveHyper):
     head: int = hp(32, "channels of the last but one layer", low=3)
     conditional: bool = hp(False, "give labels to every gate; gated alone")
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.conditional and self.kind == "plain":
+            raise InputError("--conditional needs --hyper.kind gated")
+        if not self.dilations:
+            raise InputError("--hyper.dilations takes one number at least, such as 1")
+        if self.kind == "plain" and set(self.dilations) != {1}:
+            raise InputError("--hyper.dilations is the gated kind's: say --hyper.kind gated or --hyper.dilations 1")
+
     @classmethod
     def modern(cls) -> Self:
         """Gated stacks that reach far and are told where they are, Adam, averaged weights."""
         return cls(kind="gated", layers=9, dilations=(1, 2, 4), waves=6, optimizer="adam", rate=2e-3, beta2=0.99, clip=1.0,
-                   warmup=2000, shadow=5000.0)  # fmt: skip
+                   warmup=2000, ema=5000.0)  # fmt: skip
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
         return cls(kind="gated", features=24, layers=4, head=24, waves=4, optimizer="adam", rate=4e-3, beta2=0.99, clip=1.0,
-                   warmup=500, batch=32, shadow=2000.0)  # fmt: skip
+                   warmup=500, batch=32, ema=2000.0)  # fmt: skip
 
 
 class Block(nn.Module):
@@ -195,12 +206,6 @@ class PixelCNN(Autoregressive):
 
     def __init__(self, hyper: PixelCNNHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if hyper.conditional and (hyper.kind == "plain" or not shape.classes):
-            raise InputError("--conditional needs labelled data and --hyper.kind gated")
-        if not hyper.dilations:
-            raise InputError("--hyper.dilations takes one number at least, such as 1")
-        if hyper.kind == "plain" and set(hyper.dilations) != {1}:
-            raise InputError("--hyper.dilations is the gated kind's: say --hyper.kind gated or --hyper.dilations 1")
         self.network: PlainNet | GatedNet
         dims = (self.channels, self.height, self.width)
         if hyper.kind == "gated":
@@ -208,6 +213,13 @@ class PixelCNN(Autoregressive):
             self.network = GatedNet(hyper, dims, self.outputs, classes)
         else:
             self.network = PlainNet(hyper, dims, self.outputs)
+
+    @classmethod
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        assert isinstance(hyper, PixelCNNHyper)
+        fit = super().fits(shape, hyper)
+        unlabelled = no_labels(shape, "--conditional needs labels") if hyper.conditional else None
+        return fit if isinstance(fit, Misfit) else unlabelled or fit
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         return self.network(x, self.labels(given, len(x))).unflatten(1, (self.channels, -1))

@@ -49,13 +49,13 @@ class PixelRNNHyper(AutoregressiveHyper):
     @classmethod
     def modern(cls) -> Self:
         """The blind spot mended, states told where they are, Adam, averaged weights."""
-        return cls(whole=True, waves=6, optimizer="adam", rate=3e-3, beta2=0.99, clip=1.0, warmup=2000, shadow=5000.0)
+        return cls(whole=True, waves=6, optimizer="adam", rate=3e-3, beta2=0.99, clip=1.0, warmup=2000, ema=5000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
         return cls(features=12, layers=2, head=24, whole=True, waves=4, optimizer="adam", rate=8e-3, beta2=0.99, clip=1.0,
-                   batch=32, shadow=2000.0)  # fmt: skip
+                   batch=32, ema=2000.0)  # fmt: skip
 
 
 class Recurrent(nn.Module):
@@ -122,6 +122,7 @@ class PixelRNN(Autoregressive):
 
     Hyper = PixelRNNHyper
     hyper: PixelRNNHyper
+    compilable = False  # the recurrence would be unrolled, cell by cell
 
     def __init__(self, hyper: PixelRNNHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)

@@ -29,10 +29,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.core.capabilities import Infers, Latent, Scores
+from genloom.core.capabilities import Certifies, Claim, Infers, Latent
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset, size, take
 from genloom.core.hyper import hp
-from genloom.core.model import Batch, Dataset, Move, Player
+from genloom.core.model import Misfit, Move, Note, Player, Remember
+from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
 from genloom.models.likelihood.levels import LevelHyper, Levelled, seed_of
@@ -61,19 +63,25 @@ class VAEHyper(LevelHyper, Descent):
     centred: bool = hp(False, "add the mean picture's log odds to the decoder's output")
     decay: float = hp(1.0, "precision of the Gaussian prior on the weights, spread over the examples", low=0)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, odd in (("path", self.path), ("beta", self.beta != 1)):
+            if odd and self.draws > 1:
+                raise InputError(f"--hyper.{name} is for the bound of one draw: leave out --hyper.draws or --hyper.{name}")
+
     @classmethod
     def modern(cls) -> Self:
         """Convolutional coders, Adam, averaged weights."""
-        return cls(net="conv", z=32, optimizer="adam", rate=2e-3, deviation=None, centred=True, decay=0.0, shadow=20_000.0)
+        return cls(net="conv", z=32, optimizer="adam", rate=2e-3, deviation=None, centred=True, decay=0.0, ema=20_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
         return cls(hidden=(256,), z=8, decoder="logistic", optimizer="adam", rate=3e-3, deviation=None, centred=True,
-                   decay=0.0, batch=64, shadow=5000.0)  # fmt: skip
+                   decay=0.0, batch=64, ema=5000.0)  # fmt: skip
 
 
-class VAE(Levelled, Latent, Scores, Infers):
+class VAE(Levelled, Latent, Certifies, Infers):
     """Kingma & Welling 2013."""
 
     Hyper = VAEHyper
@@ -81,18 +89,11 @@ class VAE(Levelled, Latent, Scores, Infers):
     offset: Tensor
     examples: Tensor  # of the training set
     law = "gaussian"
-    conditional = False
+    notes = {name: Note("nats", "coders") for name in ("likelihood", "kl", "elbo", "bound")}
     bound = f"iw-{SCORED_DRAWS}"
 
     def __init__(self, hyper: VAEHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if hyper.decoder == "bernoulli" and self.levels != 2:
-            raise InputError(f"a Bernoulli decoder needs black and white pictures, these have {self.levels} levels: say "
-                             "--hyper.binarise dynamic, or --hyper.decoder logistic")  # fmt: skip
-        if hyper.path and hyper.draws > 1:
-            raise InputError("--hyper.path is for the bound of one draw: leave out --hyper.draws or --hyper.path")
-        if hyper.beta != 1 and hyper.draws > 1:
-            raise InputError("--hyper.beta is for the bound of one draw: leave out --hyper.draws or --hyper.beta")
         size = (self.height, self.width)
         if hyper.net == "conv":
             self.encoder: nn.Module = ConvEncoder(self.channels, size, hyper.features, 2 * hyper.z)
@@ -105,6 +106,15 @@ class VAE(Levelled, Latent, Scores, Infers):
         self.register_buffer("examples", torch.tensor(1), persistent=hyper.decay > 0)
         self.log_scale = nn.Parameter(torch.full((self.channels, 1, 1), -2.0)) if hyper.decoder != "bernoulli" else None
 
+    @classmethod
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        assert isinstance(hyper, VAEHyper)
+        levels = 2 if hyper.binarise != "none" else hyper.levels
+        if hyper.decoder == "bernoulli" and levels not in (2, None):  # None: not settled yet
+            return Misfit(f"a Bernoulli decoder needs black and white pictures, these have {levels} levels: say "
+                          "--hyper.binarise dynamic, or --hyper.decoder logistic", remedy=True)  # fmt: skip
+        return super().fits(shape, hyper)
+
     def start(self) -> None:
         """Draw the mlps' weights from N(0, deviation), or as Glorot & Bengio 2010 have it."""
         for module in (*self.encoder.modules(), *self.decoder.modules()):
@@ -115,20 +125,21 @@ class VAE(Levelled, Latent, Scores, Infers):
                     nn.init.normal_(module.weight, 0, self.hyper.deviation)
                 nn.init.zeros_(module.bias)
 
-    def study(self, data: Dataset) -> None:
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Take the number of examples, and the mean picture of (up to 10,000 of) them."""
-        self.examples.fill_(len(data))
+        self.examples.fill_(size(data))
         if self.hyper.centred:
-            index = torch.linspace(0, len(data) - 1, min(len(data), 10_000)).long()
-            sums = [data.batch(part)["x"].sum(0) for part in index.split(1000)]
+            index = torch.linspace(0, size(data) - 1, min(size(data), 10_000)).long()
+            sums = [take(data, part)["x"].sum(0) for part in index.split(1000)]
             mean = self.squeeze(torch.stack(sums).sum(0) / len(index))
             self.offset.copy_(mean.clamp(0.001, 0.999).logit())
+        return data
 
     def players(self) -> Sequence[Player]:
         return [self.hyper.player("coders", self)]
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        levels = self.code(next(deal)["x"])
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        levels = self.code(next(batches)["x"])
         mu, logvar = self.posterior(levels)
         kl = divergence(mu, logvar).mean()
         if self.hyper.draws > 1:
@@ -159,17 +170,18 @@ class VAE(Levelled, Latent, Scores, Infers):
         """Return the decoder's output `[B, C, H, W]` in fp32: logits of a Bernoulli, or of a mean in (0, 1)."""
         return self.decoder(z).float().view(-1, *self.shape.dims) + self.offset
 
-    def likelihood(self, levels: Tensor, z: Tensor) -> Tensor:
+    def likelihood(self, levels: Tensor, z: Tensor, noise: Noise | None = None) -> Tensor:
         """Return log p(x|z) `[B]` in nats."""
-        return self.each(levels, z).flatten(1).sum(1)
+        return self.each(levels, z, noise).flatten(1).sum(1)
 
-    def each(self, levels: Tensor, z: Tensor) -> Tensor:
-        """Return log p of each value given z `[B, C, H, W]`."""
+    def each(self, levels: Tensor, z: Tensor, noise: Noise | None = None) -> Tensor:
+        """Return log p of each value given z `[B, C, H, W]`; the Gaussian's is a bound that draws from the noise."""
         out = self.raw(z)
         if self.hyper.decoder == "bernoulli":
             return -F.softplus(torch.where(levels > 0, -out, out))
-        law = logistic_levels if self.hyper.decoder == "logistic" else dequantised_gaussian
-        return law(levels, out.sigmoid(), self.log_scale, self.levels)
+        if self.hyper.decoder == "logistic":
+            return logistic_levels(levels, out.sigmoid(), self.log_scale, self.levels)
+        return dequantised_gaussian(levels, out.sigmoid(), self.log_scale, self.levels, noise)
 
     def squeeze(self, x: Tensor) -> Tensor:
         """Return pictures on the scale of the decoder's mean: a Gaussian's levels are the middles of bins within (0, 1)."""
@@ -183,54 +195,61 @@ class VAE(Levelled, Latent, Scores, Infers):
 
     # -- bounds ------------------------------------------------------------------------------------
 
-    def elbo(self, x: Tensor) -> Tensor:
+    def elbo(self, x: Tensor, noise: Noise | None = None) -> Tensor:
         """Return one draw of the lower bound `[B]` in nats, of pictures in [0, 1]."""
         levels = self.evaluated(x)
         mu, logvar = self.posterior(levels)
-        return self.likelihood(levels, reparameterised(mu, logvar)) - divergence(mu, logvar)
+        return self.likelihood(levels, reparameterised(mu, logvar, noise), noise) - divergence(mu, logvar)
 
     def log_prob(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the importance-weighted bound of 64 draws on log p(x) `[B]` in nats; the draws are a picture's own."""
         if given is not None:
             raise InputError("labels are given, but this model was trained without")
-        levels = self.evaluated(x)
-        bounds = []
-        with torch.no_grad(), torch.random.fork_rng():
-            mu, logvar = self.posterior(levels)
-            for i, picture in enumerate(levels):
-                torch.manual_seed(seed_of(picture))
-                bounds.append(self.weighted(picture[None], mu[i : i + 1], logvar[i : i + 1], SCORED_DRAWS))
-        return torch.cat(bounds)
+        return self.importance(x, SCORED_DRAWS)
 
     @torch.no_grad()
     def importance(self, x: Tensor, draws: int, at_once: int = 64) -> Tensor:
-        """Return the importance-weighted bound of so many draws `[B]`, in blocks of draws."""
+        """Return the importance-weighted bound of so many draws `[B]`, in blocks of draws, which are each picture's own."""
         levels = self.evaluated(x)
         mu, logvar = self.posterior(levels)
-        parts = [self.log_weights(levels, mu, logvar, min(at_once, draws - k)) for k in range(0, draws, at_once)]
+        seeds = torch.tensor([seed_of(picture) for picture in levels], dtype=torch.long)
+        parts = []
+        for k in range(0, draws, at_once):  # each draw of each picture has a key of its own
+            keys = [seeds + (draw << 33) for draw in range(k, min(draws, k + at_once))]
+            parts.append(self.log_weights(levels, mu, logvar, len(keys), Noise(torch.cat(keys))))
         return torch.cat(parts).logsumexp(0) - math.log(draws)
 
     def weighted(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int) -> Tensor:
         """Return the importance-weighted bound `[B]`. Burda et al. 2015, eq. (8)."""
         return self.log_weights(levels, mu, logvar, draws).logsumexp(0) - math.log(draws)
 
-    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int) -> Tensor:
+    def log_weights(self, levels: Tensor, mu: Tensor, logvar: Tensor, draws: int, noise: Noise | None = None) -> Tensor:
         """Return log p(x, z) - log q(z|x) `[K, B]` of draws from q."""
         mu, logvar = (v.expand(draws, *v.shape).flatten(0, 1) for v in (mu, logvar))
-        z = reparameterised(mu, logvar)
+        z = reparameterised(mu, logvar, noise)
         given = levels.expand(draws, *levels.shape).flatten(0, 1)
         log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         log_posterior = -0.5 * ((z - mu).square() / logvar.exp() + logvar + math.log(2 * math.pi)).sum(1)
-        return (self.likelihood(given, z) + log_prior - log_posterior).view(draws, -1)
+        return (self.likelihood(given, z, noise) + log_prior - log_posterior).view(draws, -1)
 
     # -- capabilities ------------------------------------------------------------------------------
 
-    def prior(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(n, self.hyper.z, generator=generator).to(self.device)
+    @property
+    def code_width(self) -> int:
+        return self.hyper.z
+
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        width, device = self.hyper.z, self.device
+        return torch.randn(n, width, device=device) if noise is None else noise.normal(width, device=device)
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         """Return the mean picture of codes: in [0, 1], not drawn."""
-        return self.stretch(self.raw(z).sigmoid())
+        return self.stretch(self.raw(z.to(self.device)).sigmoid())
+
+    def claims(self) -> Iterator[Claim]:
+        from genloom.models.likelihood.bounds import bounds
+
+        return bounds(self)
 
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance `[B, z]` of q(z|x) of pictures in [0, 1]."""
@@ -273,9 +292,12 @@ def logistic_levels(levels: Tensor, mean: Tensor, log_scale: Tensor | None, coun
     return torch.where(levels == 0, F.logsigmoid(above), torch.where(levels == count - 1, F.logsigmoid(-below), inner))
 
 
-def dequantised_gaussian(levels: Tensor, mean: Tensor, log_scale: Tensor | None, count: int) -> Tensor:
+def dequantised_gaussian(
+    levels: Tensor, mean: Tensor, log_scale: Tensor | None, count: int, noise: Noise | None = None
+) -> Tensor:
     """Return a bound on log p of levels: the Gaussian density at a random point of the level's bin, times its width."""
     assert log_scale is not None
-    x = (levels + torch.rand_like(mean)) / count
+    within = torch.rand_like(mean) if noise is None else noise.uniform(*mean.shape[1:], device=mean.device)
+    x = (levels + within) / count
     density = -0.5 * ((x - mean) / log_scale.exp()).square() - log_scale - 0.5 * math.log(2 * math.pi)
     return density - math.log(count)

@@ -41,13 +41,15 @@ from torch import Tensor, nn
 
 from genloom.core.capabilities import Imputes
 from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset, size, take
 from genloom.core.hyper import hp
-from genloom.core.model import Batch, Dataset, Model, Move, Player
+from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
+from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
 from genloom.models.tables.gaussian import Gaussian
 from genloom.nn.cells import Bounded, Calendar, Cells, Exact, Residual
-from genloom.nn.dense import full_precision
+from genloom.nn.dense import Chain, full_precision
 from genloom.shapes.base import Shape
 from genloom.shapes.table import TableShape
 
@@ -76,12 +78,12 @@ class GAINHyper(Descent):
     @classmethod
     def modern(cls) -> Self:
         """Hidden cells, a residual generator, calibrated draws, averaged weights."""
-        return cls(kind="modern", hint="code", rate=1e-3, clip=1.0, batch=384, shadow=130_000.0)
+        return cls(kind="modern", hint="code", rate=1e-3, clip=1.0, batch=384, ema=130_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Modern, small enough to learn a small table in seconds."""
-        return cls(kind="modern", hint="code", rate=3e-3, clip=1.0, width=64, blocks=1, z=8, batch=64, jury=64, shadow=5e3)
+        return cls(kind="modern", hint="code", rate=3e-3, clip=1.0, width=64, blocks=1, z=8, batch=64, jury=64, ema=5e3)
 
 
 class GAIN(Model, Imputes):
@@ -89,47 +91,60 @@ class GAIN(Model, Imputes):
 
     Hyper = GAINHyper
     hyper: GAINHyper
+    notes = {
+        "fool": Note("loss", "generator"),
+        "rmse_known": Note("error", "generator"),
+        "error": Note("error", "generator"),
+        "energy": Note("loss", "generator", shown=False),
+        "fooled": Note("loss", "generator", shown=False),
+    }
+
+    @classmethod
+    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+        table = isinstance(shape, TableShape)
+        return shape if table else Misfit(f"gain fills in tables, this data is {shape.describe()}")
 
     def __init__(self, hyper: GAINHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        if not isinstance(shape, TableShape):
-            raise InputError(f"gain fills in tables, this data is {shape.describe()}")
+        assert isinstance(shape, TableShape)
         build = PaperNets if hyper.kind == "paper" else ModernNets
         self.nets: PaperNets | ModernNets = build(hyper, shape)
 
     @classmethod
     def settle(cls, hyper: GAINHyper, data: Dataset) -> GAINHyper:  # type: ignore[override]
         """Return the hyper-parameters with a batch that small data can fill."""
-        return hyper.with_values({"batch": min(hyper.batch, len(data))}) if len(data) > 1 else hyper
+        return hyper.with_values({"batch": min(hyper.batch, size(data))}) if size(data) > 1 else hyper
 
-    def study(self, data: Dataset) -> None:
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
         if isinstance(self.nets, ModernNets):
-            batch = data.batch(torch.linspace(0, len(data) - 1, min(len(data), STUDIED)).long())
-            self.nets.study(batch["x"], batch["mask"].to(batch["x"].dtype))
+            batch = take(data, torch.linspace(0, size(data) - 1, min(size(data), STUDIED)).long())
+            self.nets.study(batch["x"].cpu(), batch["mask"].cpu().to(batch["x"].dtype), remember)
+        return data
 
     def players(self) -> Sequence[Player]:
         return [self.hyper.player("generator", self.nets.generator), self.hyper.player("discriminator", self.nets.critics)]
 
-    def round(self, deal: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        batch = next(deal)
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        batch = next(batches)
         yield from self.nets.round(batch["x"], batch["mask"].to(batch["x"].dtype))
 
     @torch.no_grad()
     def impute(self, x: Tensor, mask: Tensor) -> Tensor:
-        x, m = self.entered(x, mask)
+        x, mask, m = self.entered(x, mask)
         return torch.where(mask, x, self.nets.guess(x, m))
 
     @torch.no_grad()
-    def draw(self, x: Tensor, mask: Tensor, draws: int, generator: torch.Generator | None = None) -> Tensor:
-        x, m = self.entered(x, mask)
-        return torch.stack([torch.where(mask, x, filled) for filled in self.nets.draws(x, m, draws, generator)])
+    def draw(self, x: Tensor, mask: Tensor, draws: int, noise: Noise | None = None) -> Tensor:
+        x, mask, m = self.entered(x, mask)
+        ways = self.nets.draws(x, m, draws, Noise.fresh(len(x)) if noise is None else noise)
+        return torch.stack([torch.where(mask, x, filled) for filled in ways])
 
-    def entered(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return cells with zeros for the missing ones, and the mask, as numbers of the weights' kind."""
+    def entered(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return cells with zeros for the missing ones, the mask, and the mask as numbers, where and of what the weights are."""
         if x.shape[1:] != self.shape.dims:
             raise InputError(f"rows of {self.shape.dims[0]} columns are wanted, these have {x.shape[1]}")
-        kind = next(self.parameters()).dtype
-        return torch.where(mask, x, 0).to(self.device, kind), mask.to(self.device, kind)
+        kind, mask = next(self.parameters()).dtype, mask.to(self.device)
+        return torch.where(mask, x.to(self.device), 0).to(kind), mask, mask.to(kind)
 
 
 def hinted(m: Tensor, hint: Literal["paper", "code"], told: float) -> tuple[Tensor, Tensor]:
@@ -179,22 +194,23 @@ class PaperNets(nn.Module):
             known = known * m.sum(1).mean()  # the paper's sums run over a row, of whose cells one is not told
         yield Move("generator", fool + self.hyper.alpha * known, {"fool": fool, "rmse_known": known.sqrt()})
 
-    def fill(self, x: Tensor, m: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def fill(self, x: Tensor, m: Tensor, noise: Noise | None = None) -> Tensor:
         """Return the generator's cells in [0, 1], given known ones and noise in place of the others."""
-        z = torch.rand(x.shape, generator=generator).to(x) * self.hyper.noise
+        drawn = torch.rand(x.shape, device=x.device) if noise is None else noise.uniform(x.shape[1], device=x.device)
+        z = drawn.to(x) * self.hyper.noise
         return self.generator(torch.cat([m * x + (1 - m) * z, m], 1)).sigmoid()
 
     def guess(self, x: Tensor, m: Tensor) -> Tensor:
         """Return the cells of rows, with the same noise for each, so that a row's answer is its own."""
-        z = torch.rand(1, x.shape[1], generator=torch.Generator().manual_seed(0)).to(x) * self.hyper.noise
+        z = Noise.of(0, 1).uniform(x.shape[1], device=x.device).to(x) * self.hyper.noise
         unit = m * (x - self.low) / self.span
         return self.said(self.generator(torch.cat([unit + (1 - m) * z, m], 1)).sigmoid())
 
-    def draws(self, x: Tensor, m: Tensor, draws: int, generator: torch.Generator | None) -> Iterator[Tensor]:
+    def draws(self, x: Tensor, m: Tensor, draws: int, noise: Noise) -> Iterator[Tensor]:
         """Yield ways to fill rows in; they hardly differ, since the noise is small beside the data."""
         unit = m * (x - self.low) / self.span
         for _ in range(draws):
-            yield self.said(self.fill(unit, m, generator))
+            yield self.said(self.fill(unit, m, noise))
 
     def said(self, unit: Tensor) -> Tensor:
         """Return cells in [0, 1] as codes: of categories the nearest index."""
@@ -207,14 +223,14 @@ def mean(values: Tensor, where: Tensor) -> Tensor:
     return (values * where).sum() / where.sum().clamp_min(1)
 
 
-def paper_net(d: int) -> nn.Sequential:
+def paper_net(d: int) -> Chain:
     """2D inputs, two hidden layers of D, D outputs; weights normal with variance 2 / inputs."""
     layers = [nn.Linear(2 * d, d), nn.ReLU(), nn.Linear(d, d), nn.ReLU(), nn.Linear(d, d)]
     for layer in layers[::2]:
         assert isinstance(layer, nn.Linear)
         nn.init.normal_(layer.weight, std=(2 / layer.in_features) ** 0.5)
         nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
+    return Chain(*layers)
 
 
 # -- modern ----------------------------------------------------------------------------------------
@@ -263,14 +279,18 @@ class ModernNets(nn.Module):
         n = len(self.cells.numbers)
         return features, torch.cat([base[:, :n] + point[:, :n], point[:, n:]], 1)
 
-    def study(self, x: Tensor, m: Tensor) -> None:
+    def study(self, x: Tensor, m: Tensor, remember: Remember) -> None:
         """Learn how the numbers hang together linearly."""
-        if self.linear is not None:
-            self.linear.fit(self.cells.spread(x, m), m[:, self.cells.owner])
+        if (linear := self.linear) is not None:
+            known = m[:, self.cells.owner]
+            linear.load_state_dict(remember("linear", lambda: linear.fitted(self.cells.spread(x, m), known)))
 
-    def noise(self, point: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def noise(self, point: Tensor, noise: Noise | None = None) -> Tensor:
         """Return the noise `[B, W + z]` of a draw around outputs `[B, W]`."""
-        return torch.randn(len(point), point.shape[1] + self.hyper.z, generator=generator).to(point)
+        width = point.shape[1] + self.hyper.z
+        if noise is not None:
+            return noise.normal(width, device=point.device).to(point)
+        return torch.randn(len(point), width, device=point.device).to(point)
 
     def merged(self, real: Tensor, fake: Tensor, known: Tensor) -> Tensor:
         """Return rows `[B, W]` with drawn cells outside of a mask `[B, D]`."""
@@ -293,12 +313,12 @@ class ModernNets(nn.Module):
         """Return the cells that the first head finds best."""
         return self.cells.read(self.generated(x, m)[1])
 
-    def draws(self, x: Tensor, m: Tensor, draws: int, generator: torch.Generator | None) -> Iterator[Tensor]:
+    def draws(self, x: Tensor, m: Tensor, draws: int, noise: Noise) -> Iterator[Tensor]:
         """Yield ways to fill rows in, each from noise of its own."""
         features, point = self.generated(x, m)
         for _ in range(draws):
-            w = self.generator.drawn(features, point, self.noise(point, generator))
-            yield self.cells.read(self.cells.pick(w, torch.rand(w.shape, generator=generator).to(w)))
+            w = self.generator.drawn(features, point, self.noise(point, noise))
+            yield self.cells.read(self.cells.pick(w, noise.uniform(w.shape[1], device=w.device).to(w)))
 
 
 class Generator(nn.Module):
@@ -337,12 +357,12 @@ def energy(cells: Cells, pair: Sequence[Tensor], x: Tensor, weight: Tensor) -> T
     score = ((a - truth).abs() + (b - truth).abs() - (a - b).abs()) / 2
     total = (score * where).sum()
     for w in pair:
-        for d, part in zip(cells.choices.tolist(), cells.parts(w), strict=True):
+        for d, part in zip(cells.chosen, cells.parts(w), strict=True):
             total = total + (F.cross_entropy(part, x[:, d].long(), reduction="none") * weight[:, d]).sum() / 2
     return total / weight.sum().clamp_min(1)
 
 
-def critic(inputs: int, outputs: int, width: int) -> nn.Sequential:
+def critic(inputs: int, outputs: int, width: int) -> Chain:
     """Two hidden layers, each of spectral norm one, which keeps the critic's slope bounded."""
-    return nn.Sequential(Bounded(inputs, width), nn.LeakyReLU(0.2), Bounded(width, width), nn.LeakyReLU(0.2),
+    return Chain(Bounded(inputs, width), nn.LeakyReLU(0.2), Bounded(width, width), nn.LeakyReLU(0.2),
                          Bounded(width, outputs))  # fmt: skip

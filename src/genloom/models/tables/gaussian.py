@@ -33,10 +33,15 @@ class Gaussian(nn.Module):
         """Return the numbers `[B, W]`, filled, and the inverse covariance of known ones `[B, W, W]`, zero elsewhere."""
         both = m[:, :, None] * m[:, None, :]
         known = both * self.covariance + torch.diag_embed(1 - m)  # unknown ones stand apart, with nothing to say
-        factor = torch.linalg.cholesky(known)
+        factor = torch.linalg.cholesky_ex(known).L  # without a look at whether it failed, which a GPU would wait for
         solved = torch.cholesky_solve((m * (w - self.mean))[:, :, None], factor)[:, :, 0]
         expected = self.mean + (m * solved) @ self.covariance
         return torch.where(m > 0, w, expected), factor
+
+    def fitted(self, w: Tensor, m: Tensor) -> dict[str, Tensor]:
+        """Return mean and covariance as `fit` learns them."""
+        self.fit(w, m)
+        return {"mean": self.mean, "covariance": self.covariance}
 
     @torch.no_grad()
     def fit(self, w: Tensor, m: Tensor) -> None:

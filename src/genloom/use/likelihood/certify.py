@@ -1,172 +1,38 @@
-"""certify: proves what a model with a likelihood claims, on its own weights.
-
-Of pixels: causal, normalised, sampled as scored. Of codes: that its bounds are bounds.
-"""
-
-# C channels, H height, W width
+"""certify: proves what a model with a likelihood claims, on its own weights."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from genloom.core.capabilities import Scores
+from genloom.core.capabilities import Certifies, Claim, Scores
 from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.models.likelihood.autoregressive import Autoregressive
-from genloom.models.likelihood.bounds import Claim, bounds
-from genloom.models.likelihood.levels import level_log_prob
-from genloom.models.likelihood.vae import VAE
-from genloom.shapes.pictures import ImageShape, grid, to_picture
+from genloom.files import writing
+from genloom.shapes.pictures import enlarged, grid, to_picture
 
-SIDE = 8  # of the pictures on which every pair of values is checked
-MOST_PICTURES = 70_000  # that are enumerated
-TOLERANCE = 1e-5
+SIGHT = 256  # pixels in height of the picture of what the middle pixel sees
 
 
 def certify(model: Model) -> Iterator[Claim]:
     """Yield each claim of a model with a likelihood with its verdict.
 
-    Nets of pixels are convolutions or run over a picture, so the same weights are examined on pictures of 8x8 and
-    smaller, where everything can be examined: every pair of values, every possible picture.
-
     Raises:
-        InputError: the model gives no likelihood.
+        InputError: the model gives no likelihood, or cannot prove anything of it.
     """
     if not isinstance(model, Scores):
         raise InputError(f"{type(model).__name__} gives no likelihood: there is nothing to certify")
-    if isinstance(model, VAE):
-        yield from bounds(model)
-        return
-    if not isinstance(model, Autoregressive):
-        raise InputError(f"certify does not know the claims of {type(model).__name__}")
-    yield causality(model)
-    yield normalisation(model)
-    yield sampled_as_scored(model)
-    yield same_by_both_methods(model)
+    if not isinstance(model, Certifies):
+        raise InputError(f"{type(model).__name__} claims nothing of its likelihood that could be proved")
+    yield from model.claims()
 
 
-def smaller(model: Autoregressive, height: int, width: int) -> Autoregressive:
-    """Return the same weights in double precision for pictures of another size."""
-    assert isinstance(model.shape, ImageShape)
-    shape = replace(model.shape, height=height, width_px=width)
-    small = type(model)(model.hyper, shape)
-    small.load_state_dict(model.state_dict())
-    return small.double().eval()
-
-
-def given_for(model: Autoregressive, n: int) -> Tensor | None:
-    """Return labels for `n` pictures where the model takes them."""
-    return torch.arange(n) % len(model.shape.classes) if model.conditional else None
-
-
-def influence(model: Autoregressive) -> Tensor:
-    """Return `[N, N]`: whether the distribution of the i-th value moves with the j-th, in raster order."""
-    channels, height, width = model.shape.dims
-    x = torch.rand(1, channels, height, width, generator=torch.Generator().manual_seed(0)).double() * 2 - 1
-    weights = torch.randn(model.outputs, 1, 1, generator=torch.Generator().manual_seed(1)).double()
-    given = given_for(model, 1)
-
-    def looked(x: Tensor) -> Tensor:  # a random mix of a value's logits moves whenever one of them does
-        return (model.logits(x, given) * weights).sum(2)[0]
-
-    jacobian = torch.autograd.functional.jacobian(looked, x)
-    assert isinstance(jacobian, Tensor)
-    n = channels * height * width
-    return jacobian[:, :, :, 0].permute(1, 2, 0, 4, 5, 3).reshape(n, n) != 0
-
-
-def causality(model: Autoregressive) -> Claim:
-    """Check that no value sees itself or a later one, and count the earlier ones that it cannot see."""
-    small = smaller(model, min(SIDE, model.height), min(SIDE, model.width))
-    seen = influence(small)
-    leaks = int(seen.triu().sum())
-    every = torch.ones_like(seen)
-    blind = int((every.tril(-1) & ~seen).sum())
-    return Claim("no value depends on itself or a later one", leaks == 0,
-                 f"{leaks} of {int(every.triu().sum())} pairs leak, by Jacobian on {small.height}x{small.width}; of "
-                 f"{int(every.tril(-1).sum())} earlier ones {blind} are not seen: reach and blind spot")  # fmt: skip
-
-
-def normalisation(model: Autoregressive) -> Claim:
-    """Check that the probabilities of all pictures of a small size sum to one."""
-    sizes = [(3, 3), (2, 3), (2, 2), (1, 3), (1, 2), (1, 1)]
-    count = lambda size: model.levels ** (model.channels * size[0] * size[1])  # noqa: E731
-    fitting = [size for size in sizes if count(size) <= MOST_PICTURES]
-    if not fitting:
-        return each_value_normalised(model)
-    height, width = fitting[0]
-    small = smaller(model, height, width)
-    values = itertools.product(range(model.levels), repeat=model.channels * height * width)
-    pictures = torch.tensor(list(values)).view(-1, model.channels, height, width)
-    total = 0.0
-    with torch.no_grad():
-        for part in pictures.split(2000):
-            given = None if not model.conditional else torch.zeros(len(part), dtype=torch.long)
-            total += float(small.score(part, given).double().exp().sum())
-    return Claim("probabilities sum to one", abs(total - 1) < TOLERANCE,
-                 f"{total:.9f} over all {len(pictures):,} pictures of {height}x{width}")  # fmt: skip
-
-
-def each_value_normalised(model: Autoregressive) -> Claim:
-    """Check that the probabilities of every value's levels sum to one: with causality, that settles it for all pictures."""
-    small = smaller(model, min(4, model.height), min(4, model.width))
-    levels = torch.randint(model.levels, (1, *small.shape.dims), generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        logits = small.logits(small.inputs(levels), given_for(small, 1))
-        each = [level_log_prob(logits, torch.full_like(levels, level)).exp() for level in range(model.levels)]
-    gap = float((torch.stack(each).sum(0) - 1).abs().max())
-    return Claim("probabilities sum to one", gap < TOLERANCE, f"each value's levels to {gap:.0e}; whole pictures of "
-                 f"{model.levels} levels in {model.channels} channels are too many to enumerate")  # fmt: skip
-
-
-def sampled_as_scored(model: Autoregressive) -> Claim:
-    """Check that the logits met while sampling are those by which the sample is scored."""
-    n = 2
-    given = given_for(model, n)
-    with torch.no_grad():
-        drawn = model.sample(n, given, generator=torch.Generator().manual_seed(3))
-        levels = torch.round(drawn * (model.levels - 1)).long().to(model.device)
-        whole = model.logits(model.inputs(levels), given).float()
-        step = model.cached(levels, given)
-        gap = 0.0
-        places = itertools.product(range(model.height), range(model.width), range(model.channels))
-        for row, column, channel in places:
-            found = step(row, column, channel, True)
-            gap = max(gap, float((found - whole[:, channel, :, row, column]).abs().max()))
-    scale = max(1.0, float(whole.abs().max()))
-    return Claim("logits while sampling equal logits while scoring", gap < TOLERANCE * scale,
-                 f"largest difference {gap:.1e} of logits up to {scale:.1f}, {model.height}x{model.width}")  # fmt: skip
-
-
-def same_by_both_methods(model: Autoregressive) -> Claim:
-    """Check that cached and naive sampling make the same pictures of the same seed, on a small size."""
-    small = smaller(model, min(6, model.height), min(6, model.width))
-    given = given_for(model, 4)
-    a, b = (small.sample(4, given, generator=torch.Generator().manual_seed(4), method=m) for m in ("cached", "naive"))
-    differ = int((a != b).any(1).sum())
-    return Claim("cached and naive sampling make the same pictures", differ == 0,
-                 f"{differ} of {4 * small.height * small.width} pixels differ")  # fmt: skip
-
-
-def write_sight(model: Autoregressive, path: Path) -> None:
-    """Draw what the middle pixel sees: dark not at all, light strongly; the pixel itself in mid-grey."""
-    channels, height, width = model.shape.dims
-    x = torch.zeros(1, channels, height, width, requires_grad=True)
-    middle = (height // 2, width // 2)
-    logits = model.logits(x, given_for(model, 1))
-    (gradient,) = torch.autograd.grad(logits[0, :, :, middle[0], middle[1]].float().square().sum(), x)
-    strength = gradient[0].abs().sum(0)
-    seen = torch.where(strength > 0, 0.35 + 0.65 * (strength / strength.max().clamp_min(1e-12)) ** 0.25, strength)
-    seen[middle] = 0.5
-    zoom = max(1, 256 // height)
-    picture = seen[None, None].repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)
-    try:
-        to_picture(grid(picture)).save(path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+def write_sight(model: Model, path: Path) -> bool:
+    """Draw what the middle value sees, dark not at all, light strongly; return whether there is anything to draw."""
+    seen = model.sight() if isinstance(model, Certifies) else None
+    if seen is None:
+        return False
+    picture = to_picture(grid(enlarged(seen[None], max(1, SIGHT // seen.shape[1]))))
+    with writing(path):
+        picture.save(path)
+    return True

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from genloom.data.tables.files import Cells, find_table
+from genloom.data.tables.base import Cells
+from genloom.data.tables.files import find_table
 from genloom.data.tables.layout import Layout, checked_names, known_cells
 from genloom.errors import InputError
 from genloom.files import replaced

@@ -1,0 +1,111 @@
+"""What a person may say about a source, a dataclass a kind of data. Light: the command line reads its flags from here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal, Self
+
+from genloom.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Base of the options of every kind.
+
+    Attributes:
+        named: the kind, as one speaks of it: "pictures", "tables".
+        live: fields that change batches and not what is stored; a run must repeat them.
+    """
+
+    @classmethod
+    def named(cls) -> str:
+        """Return the kind, as one speaks of it."""
+        return cls.__name__.removesuffix("Options").lower() + "s"
+
+    @classmethod
+    def live(cls) -> tuple[str, ...]:
+        """Return the fields that change batches and not what is stored; a run must repeat them."""
+        return ()
+
+    def given(self) -> dict[str, Any]:
+        """Return what differs from saying nothing."""
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != getattr(type(self)(), f.name)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the options that decide what is stored, as plain JSON."""
+        return {name: value for name, value in asdict(self).items() if name not in self.live()}
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Return the options that are given by name."""
+        return replace(cls(), **given)
+
+
+@dataclass(frozen=True)
+class PictureOptions(Options):
+    """What to do to pictures.
+
+    Attributes:
+        size: height and width to crop and resize to; left out, the size they all have
+        channels: 1 grey, 3 colour, 4 with transparency; left out, what the pictures are
+        flip: mirror half of the pictures left to right while training
+        squeeze: resize without cutting the middle out
+        skip_broken: leave out pictures that cannot be read
+        split: which part, where the source has train and test
+    """
+
+    size: int | tuple[int, int] | None = None
+    channels: Literal[1, 3, 4] | None = None
+    flip: bool = False
+    squeeze: bool = False
+    skip_broken: bool = False
+    split: Literal["train", "test"] = "train"
+
+    def __post_init__(self) -> None:
+        sides = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
+        for side in sides:
+            if side is not None and (isinstance(side, bool) or not isinstance(side, int)):
+                raise InputError(f"size takes a whole number, got {side!r}")
+            if side is not None and side < 1:
+                raise InputError(f"--size takes a number from 1 on, got {side}")
+        if self.channels not in (None, 1, 3, 4):
+            raise InputError(f"--channels takes 1, 3 or 4, got {self.channels!r}")
+
+    @classmethod
+    def live(cls) -> tuple[str, ...]:
+        return ("flip",)
+
+    @property
+    def height_and_width(self) -> tuple[int, int] | None:
+        """The size as height and width, or None for the pictures' own."""
+        if self.size is None or isinstance(self.size, int):
+            return None if self.size is None else (self.size, self.size)
+        return self.size[0], self.size[1]
+
+    def key(self) -> dict[str, Any]:
+        """Return what decides which pixels are stored."""
+        stored = {"size": self.height_and_width, "channels": self.channels, "crop": not self.squeeze, "split": self.split}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
+
+
+@dataclass(frozen=True)
+class TableOptions(Options):
+    """What the columns of a table are, where the guess is wrong.
+
+    Attributes:
+        kind: what a column is, by name: numeric, categorical, boolean, date, date:%d/%m/%Y, or passed, to leave it alone
+        missing: a word or number that stands for a missing cell, such as -999
+        known: a word that is a value here, though it usually stands for a missing cell: NA, None, ?
+    """
+
+    kind: dict[str, str] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": dict(self.kind), "missing": list(self.missing), "known": list(self.known)}
+
+
+KINDS: tuple[type[Options], ...] = (PictureOptions, TableOptions)
+NAMES = {f.name for kind in KINDS for f in fields(kind)}

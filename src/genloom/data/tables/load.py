@@ -1,0 +1,57 @@
+"""Tables from whatever a person named: read, their columns studied, coded."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from genloom.data.options import Options, TableOptions
+from genloom.data.source import Source
+from genloom.data.tables.dataset import TableData
+from genloom.errors import InputError
+from genloom.shapes.base import Shape
+from genloom.shapes.table import TableShape
+
+TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+
+
+class TableSource(Source):
+    """A table in a CSV or Parquet file."""
+
+    Options: ClassVar[type[Options]] = TableOptions
+    options: TableOptions
+
+    @classmethod
+    def finds(cls, name: str) -> bool:
+        return name.lower().endswith(TABLE_SUFFIXES)
+
+    def shape(self) -> TableShape:
+        """Return what the columns are; all rows are read for it."""
+        return self.data.shape
+
+    def load(self, shape: Shape | None = None) -> TableData:
+        """Return the columns that models learn, coded."""
+        return self.data
+
+    @cached_property
+    def data(self) -> TableData:
+        """The coded table.
+
+        Raises:
+            InputError: it is no table, or none of its columns can be learnt.
+        """
+        import numpy as np
+        import pandas as pd
+
+        from genloom.data.tables.files import find_table
+        from genloom.data.tables.layout import Layout, missing_words
+
+        frame = pd.concat(list(find_table(self.name).chunks()))
+        layout = Layout.study(frame, self.options.kind, missing_words(self.options.missing, self.options.known))
+        if not layout.learnt:
+            raise InputError(f"{self.name} has no column to learn from: "
+                             + "; ".join(f"{field.name!r}: {field.why}" for field in layout.fields))  # fmt: skip
+        codes = layout.encode(frame, layout.known(frame))
+        data = TableData.of(codes, np.isfinite(codes), layout.learnt, self.name)
+        data.notes += [f"{field.name} is left out: {field.why}" for field in layout.fields if field.column is None]
+        return data

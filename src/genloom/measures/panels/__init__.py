@@ -1,1 +1,0 @@
-"""What the judge measures, a panel a kind of data."""

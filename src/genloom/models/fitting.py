@@ -1,0 +1,29 @@
+"""What models of pictures ask of data, in the same words."""
+
+from __future__ import annotations
+
+from genloom.core.model import Misfit
+from genloom.shapes.base import Shape
+from genloom.shapes.pictures import ImageShape
+
+
+def no_pictures(shape: Shape, name: str) -> Misfit | None:
+    """Return why a model of pictures cannot take this, or None where these are pictures."""
+    if isinstance(shape, ImageShape):
+        return None
+    other = "; `genloom repair` and gain fill in tables" if shape.kind == "table" else ""
+    return Misfit(f"{name} makes pictures, this data is {shape.describe()}{other}")
+
+
+def no_labels(shape: Shape, asked: str) -> Misfit | None:
+    """Return why a model that learns from labels cannot take this, or None where there are several classes."""
+    if len(shape.classes) > 1:
+        return None
+    return Misfit(f"{asked} and this data has none: put each class into a sub-folder", remedy=True)
+
+
+def other_channels(shape: Shape, name: str) -> Misfit | None:
+    """Return why a model of grey or colour pictures cannot take this, or None where it can."""
+    if shape.dims[0] in (1, 3):
+        return None
+    return Misfit(f"{name} takes grey or colour pictures; say --channels 1 or --channels 3", remedy=True)

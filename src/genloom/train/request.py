@@ -1,0 +1,77 @@
+"""What a person may say about a training."""
+
+from __future__ import annotations
+
+import numbers
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self
+
+from genloom.data.options import NAMES
+from genloom.errors import InputError, nearest, refuse_wide_seed
+from genloom.train.machine import Precision
+
+WHOLE = ("examples", "batch", "micro", "threads", "save_examples", "report_examples")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a person may say about a training; `None` leaves it to genloom.
+
+    Attributes:
+        source: options of the data, by name, as `PictureOptions` and `TableOptions` have them: size, flip, ...
+        start: a run whose weights and hyper-parameters to start from.
+
+    Raises:
+        InputError: a number makes no sense.
+    """
+
+    model: str
+    data: Any
+    out: str | os.PathLike[str]
+    preset: str = "paper"
+    hyper: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+    examples: int | None = None
+    minutes: float | None = None
+    batch: int | None = None
+    micro: int | None = None
+    seed: int = 0
+    threads: int | None = None
+    device: str = "auto"
+    precision: Precision = "auto"
+    compile: bool = False
+    save_every: float = 60.0
+    report_every: float = 2.0
+    save_examples: int | None = None
+    report_examples: int | None = None
+    stop_when: Literal["plateau"] | None = None
+    start: str | os.PathLike[str] | None = None
+
+    def __post_init__(self) -> None:
+        for name in WHOLE:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, numbers.Integral):
+                raise InputError(f"{name} takes a whole number, got {value!r}")
+            if value is not None and value < 1:
+                raise InputError(f"--{name.replace('_', '-')} takes a number from 1 on, got {value}")
+        refuse_wide_seed(self.seed)
+        for name in ("minutes", "save_every"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):  # not-a-number is refused too
+                raise InputError(f"--{name.replace('_', '-')} takes a number above 0, got {value}")
+
+    @classmethod
+    def of(cls, model: str, data: Any, out: str | os.PathLike[str], **said: Any) -> Self:
+        """Return the request of options by name: its own fields, and the options of the data.
+
+        Raises:
+            InputError: there is no such option, or a number makes no sense.
+        """
+        own = {f.name for f in fields(cls)}
+        for name in said.keys() - own - NAMES:
+            raise InputError(f"fit takes no {name!r}{nearest(name, own | NAMES)}")
+        source = {name: value for name, value in said.items() if name in NAMES and name not in own}
+        rest = {name: value for name, value in said.items() if name in own}
+        return cls(model, data, out, **{**rest, "source": {**rest.get("source", {}), **source}})
