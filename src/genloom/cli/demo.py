@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+from cyclopts import Parameter
 from rich.table import Column, Table
 
+from genloom.cli.console import console
 from genloom.cli.fit import train
-from genloom.cli.judge import say
+from genloom.cli.judging import say
 from genloom.errors import InputError
-from genloom.train.run import Run
-from genloom.train.session import Request, prepare
-from genloom.use.judging.compare import compare
-from genloom.use.judging.judge import Judgement
-from genloom.use.judging.page import write_page
-from genloom.use.report.plot import plot_run
+
+if TYPE_CHECKING:
+    from genloom.use.judging.panel import Judgement
 
 CONTENDERS = (  # model, share of the time, how it goes about it
     ("dcgan", 0.5, "one net draws digits from noise, another learns to tell them from the real ones"),
@@ -32,9 +30,20 @@ ROWS = (  # name of the measure, what it says
 )
 
 
-def demo_command(out: str, seconds: float, seed: int) -> int:
-    """Train three models in turn on scikit-learn's digits, judge them, and say what to try next."""
-    console = Console(highlight=False, markup=False)
+def demo(
+    out: Annotated[str, Parameter(name=["-o", "--out"])] = "runs/demo",
+    *,
+    seconds: Annotated[float, Parameter(help="how long to train, all three")] = 70.0,
+    seed: int = 0,
+) -> int:
+    """Train a GAN, a VAE and a PixelCNN on real handwritten digits, with no download, and compare them; two minutes."""
+    from genloom.train.request import Request
+    from genloom.train.run import Run
+    from genloom.train.session import prepare
+    from genloom.use.judging.compare import compare
+    from genloom.use.judging.page import write_page
+    from genloom.use.report.plot import plot_run
+
     if not seconds > 0:
         raise InputError(f"--seconds takes a number above 0, got {seconds}")
     console.print("Three models learn from 1,438 handwritten digits of 8x8 pixels that come with scikit-learn.\n")

@@ -7,30 +7,90 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.live import Live
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from genloom.catalogue import find_model
-from genloom.core.capabilities import Encodes, Imputes, Samples
+from genloom.cli.console import Data, Device, Out, clock, count, progress_on
+from genloom.data.options import PictureOptions, TableOptions
 from genloom.errors import InputError
-from genloom.train.loop import Plan, Report
-from genloom.train.processes import main_process
-from genloom.train.run import Run
-from genloom.train.session import Request, Session, prepare
 
-# in the live line
-SHOWN = ("generator", "discriminator", "critic", "d_real", "d_fake", "nats", "elbo", "bound", "kl", "rmse")
+if TYPE_CHECKING:
+    from genloom.train.plan import Plan, Report
+    from genloom.train.request import Request
+    from genloom.train.session import Session
 
 
-def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
+def fit(
+    model: Annotated[str, Parameter(help="a name from `genloom models`")],
+    data: Data,
+    out: Out,
+    *,
+    preset: Annotated[str, Parameter(help="paper, modern or tiny")] = "paper",
+    hyper: Annotated[dict[str, str] | None, Parameter(help="--hyper.NAME V; `genloom models MODEL` lists them")] = None,
+    conditional: Annotated[bool, Parameter(help="the same as --hyper.conditional true")] = False,
+    examples: Annotated[str | None, Parameter(help="stop after so many examples: 50000, 500k, 2M")] = None,
+    minutes: Annotated[float | None, Parameter(help="stop after so many minutes (10 where nothing is said)")] = None,
+    pictures: Annotated[PictureOptions | None, Parameter(name="*")] = None,
+    tables: Annotated[TableOptions | None, Parameter(name="*")] = None,
+    batch: int | None = None,
+    micro: Annotated[int | None, Parameter(help="most examples held at once; the rest is accumulated")] = None,
+    seed: int = 0,
+    threads: int | None = None,
+    device: Device = "auto",
+    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    compile: Annotated[bool, Parameter(help="torch.compile the networks")] = False,
+    processes: Annotated[int, Parameter(help="processes on this machine, which share every batch")] = 1,
+    save_every: Annotated[float, Parameter(help="seconds between checkpoints")] = 60.0,
+    stop_when: Annotated[Literal["plateau"] | None, Parameter(help="plateau: once the light judge sees no progress")] = None,
+    start: Annotated[str | None, Parameter(name="--from", help="a run whose weights and options to start from")] = None,
+    dry_run: Annotated[bool, Parameter(help="print the resolved options and stop")] = False,
+    quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
+) -> int:
+    """Train a model on data into a run folder; the same command goes on with it."""
+    from genloom.train.request import Request
+    from genloom.train.session import prepare
+
+    if processes < 1:
+        raise InputError(f"--processes takes a number from 1 on, got {processes}")
+    request = Request(
+        model,
+        data,
+        out,
+        preset=preset,
+        hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
+        source={name: value for options in (pictures, tables) if options for name, value in options.given().items()},
+        examples=count(examples),
+        minutes=minutes,
+        batch=batch,
+        micro=micro,
+        seed=seed,
+        threads=threads,
+        device=device,
+        precision=precision,
+        compile=compile,
+        save_every=save_every,
+        stop_when=stop_when,
+        start=start,
+    )
+    if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
+        prepare(request).check_run(processes)  # what is wrong shows here, once
+        return run_processes(processes)
+    return train_and_say(request, dry_run=dry_run, quiet=quiet)
+
+
+def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) -> int:
     """Resolve, print, train; return the exit status."""
+    from genloom.train.processes import main_process
+    from genloom.train.run import Run
+    from genloom.train.session import prepare
+
     console = Console(quiet=quiet or not main_process(), markup=False)
     session = prepare(request, progress_on(console))
     console.print(options_table(session))
@@ -56,13 +116,23 @@ def fit_command(request: Request, dry_run: bool = False, quiet: bool = False) ->
     console.print(
         f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"
     )
-    kind = find_model(request.model)
-    if issubclass(kind, Samples) and not issubclass(kind, Imputes):
-        console.print(f"  genloom sample {request.out} -n 64 -o grid.png", highlight=False, soft_wrap=True)
-    elif issubclass(kind, Encodes):
-        console.print(f"  genloom walk {request.out} --reconstructions -o again.png", highlight=False, soft_wrap=True)
-    console.print(f"  genloom show {request.out} -o show.png", highlight=False, soft_wrap=True)
+    for command in next_commands(session):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
     return 0
+
+
+def next_commands(session: Session) -> Iterator[str]:
+    """Yield what to type next, by what the model can do."""
+    from genloom.core.capabilities import Encodes, Imputes, Samples
+
+    kind, out = session.model_class, session.request.out
+    if issubclass(kind, Samples):
+        yield f"genloom sample {out} -n 64 -o grid.png"
+    elif issubclass(kind, Encodes):
+        yield f"genloom walk {out} --reconstructions -o again.png"
+    elif issubclass(kind, Imputes):
+        yield f"genloom judge {out}"
+    yield f"genloom show {out} -o show.png"
 
 
 def train(session: Session, console: Console) -> Report | None:
@@ -73,6 +143,9 @@ def train(session: Session, console: Console) -> Report | None:
             grid = str(report.grid or grid)
             draw(session, report, grid)
     return report
+
+
+# -- the live line ---------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
@@ -89,10 +162,12 @@ def live(console: Console) -> Iterator[Any]:
 
 def line(session: Session, report: Report) -> Text:
     """Return a report as one line of text."""
+    from genloom.train.notes import declared_notes
+
     parts = [f"{report.examples:>11,} examples", f"{report.examples_per_second:7,.0f}/s", f"{left(session, report)} left"]
-    parts += [f"{name} {report.notes[name]:.3f}" for name in SHOWN if name in report.notes]
-    if "diversity" in report.notes:
-        parts.append(f"diversity {report.notes['diversity']:.2f}")
+    for name, note in declared_notes(session.model_class, list(report.notes)).items():
+        if note.shown:
+            parts.append(f"{name} {report.notes[name]:.{2 if note.kind == 'distance' else 3}f}")
     if report.score:
         parts.append(f"{report.score[0]} {report.score[1]:.4g}")
     text = Text("  ".join(parts))
@@ -121,13 +196,6 @@ def left(session: Session, report: Report) -> str:
     return clock(max(min(ways), 0)) if ways else "?"
 
 
-def clock(seconds: float) -> str:
-    """Return a duration as 1:02:03 or 2:03."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def options_table(session: Session) -> Table:
     """Return everything that was resolved."""
     record, data = session.record, session.data
@@ -135,15 +203,15 @@ def options_table(session: Session) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     rows = {
         "model": f"{record['model']}, preset {record['preset']}",
-        "data": f"{len(data):,} {data.shape.describe()} from {record['data']['source']}",
-        "": first_of(getattr(data, "notes", [])),
+        "data": f"{record['data']['examples']:,} {data.shape.describe()} from {record['data']['source']}",
+        "": first_of(data.notes),
         "hyper": "  ".join(f"{name} {value}" for name, value in record["hyper"].items()),
         "batch": f"{plan['batch']}" + (f", at most {plan['micro']} at once" if plan["micro"] else ""),
         "budget": budget(session.plan),
         "machine": f"{session.plan.device}, {plan['precision']}, {plan['threads']} threads, {plan['processes']} processes",
         "seed": str(plan["seed"]),
         "run": str(session.request.out),
-    }  # fmt: skip
+    }
     for name, value in rows.items():
         if value:
             table.add_row(Text(name, style="bold"), Text(value))
@@ -160,16 +228,6 @@ def budget(plan: Plan) -> str:
     examples = [] if plan.examples is None else [f"{plan.examples:,} examples"]
     minutes = [] if plan.minutes is None else [f"{plan.minutes:g} minutes"]
     return " or ".join(examples + minutes)
-
-
-def progress_on(console: Console) -> Any:
-    """Return a progress bar for work on many pictures, shown on a terminal alone."""
-
-    def show(rows: Iterable[Any], total: int, what: str) -> Iterable[Any]:
-        hidden = console.quiet or not console.is_terminal
-        return track(rows, description=what, total=total, console=console, transient=True, disable=hidden)
-
-    return show
 
 
 def run_processes(processes: int) -> int:

@@ -1,10 +1,23 @@
-"""The commands for tables, as `app` lists them; nothing heavy is imported before one runs."""
+"""`genloom repair`: what was found, how each method did on known cells, and what was written; `check` of a table."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+from rich.table import Table
+
+from genloom.cli.console import console
+from genloom.errors import InputError
+
+if TYPE_CHECKING:
+    from genloom.data.tables.layout import Field
+    from genloom.train.plan import Report
+    from genloom.use.tables.files import Outcome
+    from genloom.use.tables.repair import Settings
 
 Names = Annotated[list[str] | None, Parameter(help="a column that names rows; more of them together, by repeating it")]
 
@@ -35,9 +48,155 @@ def repair(
     threads: int | None = None,
 ) -> None:  # fmt: skip
     """Fill the holes of a table with values like its usual ones, and say how far each column is to be trusted."""
-    from genloom.cli.repair import repair_command
     from genloom.use.tables.repair import Settings
 
     settings = Settings(method=method, minutes=minutes, kinds=dict(kind or {}), missing=missing or (), known=known or (),
                         keys=key or (), seed=seed, threads=threads)  # fmt: skip
-    repair_command(source, out, table, settings, draws, report, replace)
+    repair_and_say(source, out, table, settings, draws, report, replace)
+
+
+def repair_and_say(source: str, out: str | None, table: str | None, settings: Settings, draws: int, report: str | None,
+                   replace: bool) -> None:  # fmt: skip
+    """Repair a file or a table of a database, and say what was done."""
+    if not 0 <= draws <= 100:
+        raise InputError(f"--draws takes a number from 0 to 100, got {draws}")
+    if report is not None:
+        if not report.lower().endswith((".html", ".htm")):
+            raise InputError(f"--report takes the name of a page, which ends with .html, got {report!r}")
+        check_writable(report)  # better now than after training
+    if "://" in source and not source.startswith(("http://", "https://", "hf://")):
+        from genloom.use.tables.databases import repair_database
+
+        if out:
+            raise InputError("a database is repaired within itself, into TABLE_repaired and TABLE_repairs: leave -o away")
+        if not table:
+            raise InputError("name the table of the database to repair: --table NAME")
+        outcome = repair_database(source, table, settings, draws, replace, watched())
+    else:
+        if table or replace:
+            raise InputError(f"--table and --replace are for databases, and {source} is a file")
+        if not out:
+            raise InputError("repair needs -o FILE for the repaired table; the table itself stays as it is")
+        check_writable(out)
+        from genloom.use.tables.files import repair_file
+
+        outcome = repair_file(source, out, settings, draws, watched())
+    say(outcome)
+    if report:
+        from genloom.use.tables.page import write_report
+
+        write_report(outcome, report)
+        console.print(f"report: {report}", soft_wrap=True)
+
+
+def check_writable(path: str) -> None:
+    """Raise InputError where no file can be written at a path."""
+    target = Path(path).expanduser()
+    if target.exists() and not target.is_file():
+        raise InputError(
+            f"cannot write {path}: that is a folder" if target.is_dir() else f"cannot write {path}: no plain file"
+        )
+    folder = Path(path).expanduser().resolve().parent
+    while not folder.exists():
+        folder = folder.parent
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        raise InputError(f"cannot write {path}: {folder} is no folder that you may write to") from None
+
+
+def watched() -> Callable[[Report, int], None]:
+    """Return what shows on a terminal how far training is."""
+
+    def show(report: Report, examples: int) -> None:
+        if console.is_terminal and not console.quiet:
+            share = report.examples / max(examples, 1)
+            console.print(f"learning from the table: {share:4.0%}", end="\r" if share < 1 else "\n")
+
+    return show
+
+
+def say(outcome: Outcome) -> None:
+    """Print the outcome."""
+    holes = sum(outcome.missing.values())
+    if not holes:
+        console.print(f"{outcome.source} has no missing cell in {outcome.rows:,} rows: "
+                      f"{outcome.written[0]} is the same table", soft_wrap=True)  # fmt: skip
+        return
+    filled, doubtful = sum(outcome.filled.values()), sum(outcome.doubtful.values())
+    if outcome.words:
+        words = ", ".join(f"{word!r} {count:,}" for word, count in outcome.words.items())
+        console.print(f"taken as missing: {words} times; --known WORD where that is a value", soft_wrap=True)
+    console.print(f"{outcome.source}: {outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled in", soft_wrap=True)
+    if outcome.repairer.tests:
+        console.print()
+        console.print(errors_table(outcome))
+        console.print("errors on known cells that were hidden: of numbers relative to the column's spread, of categories "
+                      "the wrong share; * filled the column, chosen on other hidden cells", soft_wrap=True)  # fmt: skip
+        if covering := outcome.repairer.covering():
+            console.print(covering, soft_wrap=True)
+        console.print()
+    for name, count in outcome.left().items():
+        why = next(field.why for field in outcome.repairer.layout.fields if field.name == name)
+        console.print(f"left empty: {count:,} cells of {name!r} ({why})", soft_wrap=True)
+    if doubtful:
+        console.print(f"{doubtful:,} filled cells are not to be trusted: the log says which and why", soft_wrap=True)
+    for path in outcome.written:
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+def check_table(source: str) -> None:
+    """Print what each column of a table is, as a repair would take it."""
+    from genloom.data.tables.files import find_table
+    from genloom.data.tables.layout import Layout
+    from genloom.use.tables.files import Outcome, look_through
+    from genloom.use.tables.repair import Repairer, Settings
+
+    outcome = Outcome(source, Repairer(Settings()))
+    sample = look_through(find_table(source), Settings(), outcome)
+    layout = Layout.study(sample)
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("column", "is", "missing", "values"):
+        shown.add_column(heading, overflow="fold")
+    for field in layout.fields:
+        kind = field.column.kind if field.column else f"{field.role}: {field.why}"
+        shown.add_row(field.name, kind, f"{outcome.missing[field.name]:,}", values_of(field))
+    holes = sum(outcome.missing.values())
+    open_ = sum(outcome.missing[field.name] for field in layout.fields if field.role in ("learnt", "constant"))
+    console.print(f"{source}: {outcome.rows:,} rows, {len(layout.fields)} columns, {holes:,} missing cells", soft_wrap=True)
+    console.print(shown)
+    console.print("no cell is missing" if not holes else f"`genloom repair {source} -o FIXED` fills in {open_:,} of them"
+                  if open_ else "none of them can be filled in", soft_wrap=True)  # fmt: skip
+
+
+def values_of(field: Field) -> str:
+    """Say in a few words which values a column holds."""
+    column = field.column
+    if column is None:
+        return "" if field.value is None else str(field.value)
+    if column.levels:
+        names = ", ".join(map(str, column.categories[:6]))
+        return names + (f", ... ({column.levels})" if column.levels > 6 else "")
+    import numpy as np
+
+    low, high = field.say(np.array([column.low, column.high]))
+    return f"{low} to {high}"
+
+
+def errors_table(outcome: Outcome) -> Table:
+    """Return the self-test's figures, a column of the table a line."""
+    from genloom.use.tables.repair import METHODS
+
+    repairer = outcome.repairer
+    shown = Table(box=None, pad_edge=False)
+    shown.add_column("column", overflow="fold")
+    for heading in ("kind", "missing", *METHODS):
+        shown.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=True)
+    for column in repairer.columns:
+        cells = []
+        for method in METHODS:
+            error = repairer.tests[method][column.name].error
+            star = "*" if repairer.chosen[column.name] == method else " "
+            cells.append(("–" if error != error else f"{error:.3f}") + star)
+        shown.add_row(column.name, column.kind, f"{outcome.missing[column.name]:,}", *cells)
+    return shown

@@ -118,8 +118,8 @@ class Coder(Protocol):
     levels: int
     coding: str
 
-    def code(self, x: Tensor) -> Tensor:
-        """Return the levels `[n, C, H, W]` of pictures in [0, 1]."""
+    def checked_code(self, x: Tensor) -> Tensor:
+        """Return the levels `[n, C, H, W]` of pictures in [0, 1]; InputError where pixels lie between them."""
 
     def pictures(self, levels: Tensor) -> Tensor:
         """Return pictures in [0, 1] of levels."""

@@ -35,10 +35,12 @@ class Shape(ABC):
     Attributes:
         classes: names of the labels in `y`, empty where there are none.
         suffixes: of the files that samples can be written as; `/` stands for a folder with a file each.
+        drawn: whether examples are pictures themselves, `[C, H, W]` in [0, 1].
     """
 
     kind: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
+    drawn: ClassVar[bool] = False
     classes: tuple[str, ...] = ()
 
     @property
@@ -54,6 +56,11 @@ class Shape(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Say in a few words what one example is."""
+
+    def need_pictures(self, who: str) -> None:
+        """Raise InputError where examples are no pictures, which `who` draws."""
+        if not self.drawn:
+            raise InputError(f"{who} draws pictures, this run gives {self.describe()}")
 
     def write(self, samples: Tensor, path: Path) -> None:
         """Write samples `[n, *dims]` to `path`; the suffix decides how, `.npy` always works."""

@@ -24,6 +24,7 @@ class ImageShape(Shape):
 
     kind: ClassVar[str] = "images"
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".npy", "/")
+    drawn: ClassVar[bool] = True
     channels: int = 1
     height: int = 28
     width_px: int = 28

@@ -66,7 +66,7 @@ class Run:
         Raises:
             InputError: the folder holds other things, or a run with other options (the first difference is named).
         """
-        run = cls(Path(folder))
+        run, record = cls(Path(folder)), {"format": FORMAT, **record}
         run.refuse_differences(record)
         if not (run.folder / "run.json").exists():
             try:

@@ -19,6 +19,7 @@ from genloom.catalogue import find_model
 from genloom.core.dataset import Dataset, size
 from genloom.core.hyper import Hyper
 from genloom.core.model import Misfit, Model
+from genloom.core.random import training
 from genloom.data.given import Given
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError
@@ -32,7 +33,7 @@ from genloom.train.origin import Origin
 from genloom.train.plan import Plan, Report, Score
 from genloom.train.processes import first_alone, main_process, meet, start_processes, world_size
 from genloom.train.request import Request
-from genloom.train.run import FORMAT, Run
+from genloom.train.run import Run
 
 DEFAULT_MINUTES = 10.0
 SMALL = 300_000  # weights below which one thread is the default: steps are shorter than threads take to meet
@@ -57,19 +58,14 @@ class Session:
         Args:
             score: what picks the best checkpoint, as `loop.play` takes it; the light judge where None.
         """
-        torch.manual_seed(self.plan.seed)
-        model = self.model_class(self.hyper, self.data.shape)
-        run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
-        meet()
-        score = score or light_judge(model, self.data, self.plan.seed)
-        start = self.origin.give if self.origin else None
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with training(self.plan.seed, self.threads):
+            model = self.model_class(self.hyper, self.data.shape)
+            run = Run.begin(self.request.out, self.record) if main_process() else Run(Path(self.request.out))
+            meet()
+            score = score or light_judge(model, self.data, self.plan.seed)
+            start = self.origin.give if self.origin else None
             with Interrupt() as interrupt:
                 yield from play(model, self.data, run, self.plan, score, interrupt.asked, start)
-        finally:
-            torch.set_num_threads(before)
 
     def check_run(self, processes: int) -> None:
         """Raise InputError where so many processes cannot train, or go on with, the run."""
@@ -196,7 +192,6 @@ def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan, threa
     source = find_source(os.fspath(request.data), request.source) if isinstance(request.data, str | os.PathLike) else None
     live = source.options.live() if source else ()
     return {
-        "format": FORMAT,
         "model": request.model,
         "preset": request.preset,
         "hyper": hyper.to_json(),

@@ -6,7 +6,7 @@ import hashlib
 import math
 import zipfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 from pathlib import Path
 
@@ -15,17 +15,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from genloom.catalogue import MODELS, find_model
 from genloom.core.clock import Clock
-from genloom.core.model import Model
+from genloom.core.model import Misfit, Model
+from genloom.data.options import PictureOptions
 from genloom.data.pictures.dataset import ImageData
-from genloom.data.pictures.decode import Look, common_size, look_over, natural_channels, silent
+from genloom.data.pictures.decode import Header, common_size, natural_channels, read_headers
+from genloom.data.pictures.load import find_pictures, load_pictures, split_range
 from genloom.data.pictures.sources import Arrays, Pictures
-from genloom.data.source import Options, Progress, find_pictures, load_pictures, split_range
+from genloom.data.source import Progress, silent
 from genloom.errors import InputError
-from genloom.models.likelihood.levels import Levelled
-from genloom.shapes.pictures import ImageShape
+from genloom.files import writing
+from genloom.shapes.pictures import MODES, enlarged, grid, to_picture
 from genloom.train.machine import has_bf16_units, pick_device, product_speed
-from genloom.use.sampling.draw import contact_sheet
 
+SHEET_COLUMNS, SHEET_LONGEST = 16, 1200  # of the contact sheet; pixels up to which it is enlarged by whole numbers
 SHARE_OF_PEAK = 0.5  # of a matrix product's speed that training reaches, as a rule of thumb
 
 
@@ -46,28 +48,27 @@ class Findings:
     data: ImageData | None = None
 
 
-def check(source: str, options: Options, progress: Progress = silent) -> Findings:
+def check(source: str, options: PictureOptions, progress: Progress = silent) -> Findings:
     """Look at every picture of a source and say what was found. Broken pictures are named, not refused."""
     whole, rows = split_range(str(source))
     pictures = find_pictures(whole, options.split)
     pictures = pictures.part(rows) if rows else pictures
     if not len(pictures):
         raise InputError(f"{source} leaves no picture")
-    looks = look_over(pictures, progress)
+    headers = read_headers(pictures, progress)
     findings = Findings(
         source=source,
         count=len(pictures),
-        sizes=Counter(look.size for look in looks if not look.error),
-        modes=Counter(look.mode for look in looks if not look.error),
+        sizes=Counter(header.size for header in headers if not header.error),
+        modes=Counter(header.mode for header in headers if not header.error),
         classes=count_classes(pictures),
-        broken=[f"{pictures.names[i]}: {look.error}" for i, look in enumerate(looks) if look.error],
+        broken=[f"{pictures.names[i]}: {header.error}" for i, header in enumerate(headers) if header.error],
         duplicates=find_duplicates(pictures),
     )
     if len(findings.broken) == len(pictures):
         return findings
-    findings.plan, size = what_will_be_done(looks, options)
-    settled = Options(**{**options.__dict__, "size": size, "skip_broken": True})
-    findings.data = load_pictures(source, settled, progress)
+    findings.plan, size = what_will_be_done(headers, options)
+    findings.data = load_pictures(source, replace(options, size=size, skip_broken=True), progress)
     known = {line.split(":")[0] for line in findings.broken}
     late = [note.removeprefix("left out ") for note in findings.data.notes]
     findings.broken += [line for line in late if line.split(":")[0] not in known]
@@ -113,56 +114,54 @@ def raw_bytes(pictures: Pictures, i: int) -> bytes | None:
     return pictures.open(i).tobytes()
 
 
-def what_will_be_done(looks: list[Look], options: Options) -> tuple[list[str], tuple[int, int]]:
+def what_will_be_done(headers: list[Header], options: PictureOptions) -> tuple[list[str], tuple[int, int]]:
     """Say what the options do to these pictures, and the size they get."""
-    lines = []
+    lines, asked = [], options.height_and_width
     try:
-        natural = common_size(looks)
-        size = options.size or natural
+        natural = common_size(headers)
+        size = asked or natural
     except InputError:
         natural = None
-        smallest = min(min(look.size) for look in looks if not look.error)
-        size = options.size or (2 ** int(math.log2(max(smallest, 8))),) * 2
-        if options.size is None:
+        smallest = min(min(header.size) for header in headers if not header.error)
+        size = asked or (2 ** int(math.log2(max(smallest, 8))),) * 2
+        if asked is None:
             lines.append(f"sizes differ: `fit` will ask for --size; {size[0]} was taken for this look")
     if size != natural:
-        cut = "the middle cut to shape and " if options.crop else ""
+        cut = "" if options.squeeze else "the middle cut to shape and "
         lines.append(f"{cut}resized to {size[0]}x{size[1]} with an antialiased bicubic filter")
-    channels = options.channels or natural_channels(looks)
-    modes = {look.mode for look in looks if not look.error}
+    channels = options.channels or natural_channels(headers)
+    modes = {header.mode for header in headers if not header.error}
     target = {1: "grey", 3: "RGB", 4: "RGBA"}[channels]
-    if modes - {{1: "L", 3: "RGB", 4: "RGBA"}[channels]}:
-        lines.append(f"converted from {', '.join(sorted(modes))} to {target}; transparent parts on white"
-                     if channels != 4 else f"converted from {', '.join(sorted(modes))} to RGBA")  # fmt: skip
+    if modes - {MODES[channels]}:
+        transparent = "" if channels == 4 else "; transparent parts on white"
+        lines.append(f"converted from {', '.join(sorted(modes))} to {target}{transparent}")
     return lines or ["nothing: they are used as they are"], size
 
 
 def how_it_fits(name: str, data: ImageData) -> str:
     """Say how a model takes these pictures and what it costs here, or which option it needs; '' where it cannot."""
     device, model = pick_device(), find_model(name)
-    height, width = model.size_for(data.shape.height, data.shape.width_px)
-    shape = ImageShape(data.shape.classes, data.shape.channels, height, width)
     preset = "modern" if "modern" in model.Hyper.presets() else "paper"
-    try:
-        hyper = model.settle(model.Hyper.preset(preset), data) if issubclass(model, Levelled) else model.Hyper.preset(preset)
-        with torch.device("meta"):
-            built = model(hyper, shape)
-    except InputError as error:
-        return f"{name}: {error}" if "say --" in str(error) else ""  # where an option helps
+    hyper = model.Hyper.preset(preset)
+    shape = model.fits(data.shape, hyper)
+    if not isinstance(shape, Misfit):
+        hyper = model.settle(hyper, data)
+        shape = model.fits(shape, hyper)
+    if isinstance(shape, Misfit):
+        return f"{name}: {shape.reason}" if shape.remedy else ""  # where an option helps
+    with torch.device("meta"):
+        built = model(hyper, shape)
     speed = SHARE_OF_PEAK * product_speed(device, torch.bfloat16 if has_bf16_units(device) else torch.float32)
     weights = sum(p.numel() for p in built.parameters())
-    resized = "" if (height, width) == data.shape.dims[1:] else f" resized to {height}x{width},"
-    return f"fits {name} ({preset}):" + (
-        f"{resized} {weights / 1e6:.1f} million weights, {weights * 16 / 1e6:,.0f} MB with optimizer, "
-        f"roughly {speed / work_per_example(built):,.0f} examples/s"
+    resized = "" if shape == data.shape else f" resized to {'x'.join(map(str, shape.dims[1:]))},"
+    return (
+        f"fits {name} ({preset}):{resized} {weights / 1e6:.1f} million weights, {weights * 16 / 1e6:,.0f} MB with "
+        f"optimizer, roughly {speed / work_per_example(built):,.0f} examples/s"
     )
 
 
 def work_per_example(model: Model) -> float:
     """Count the GFLOP of a round for one example, on the meta device, where nothing is computed."""
-    for name, buffer in list(model.named_buffers()):
-        if buffer.dtype == torch.bool:  # a switch that a round may read
-            setattr(model, name, torch.zeros(buffer.shape, dtype=torch.bool, device="cpu"))
     n = 4
     batch = {"x": torch.empty(n, *model.shape.dims, device="meta"), "y": torch.zeros(n, dtype=torch.long, device="meta")}
     parameters = {player.name: player.parameters() for player in model.players()}
@@ -174,11 +173,11 @@ def work_per_example(model: Model) -> float:
 
 def write_sheet(data: ImageData, path: Path) -> None:
     """Write a contact sheet of up to 128 pictures drawn evenly from the data."""
-    from genloom.shapes.pictures import to_picture
-
-    path.parent.mkdir(parents=True, exist_ok=True)
     index = torch.linspace(0, len(data) - 1, min(128, len(data))).round().long()
-    to_picture(contact_sheet(data.batch(index)["x"])).save(path)
+    page = grid(data.pictures(index), SHEET_COLUMNS)
+    zoom = max(1, min(4, SHEET_LONGEST // max(page.shape[1:])))
+    with writing(path, "; name a .png after -o"):
+        to_picture(enlarged(page, zoom)).save(path)
 
 
 def describe(findings: Findings) -> list[str]:

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from genloom.core.random import training
 from genloom.data.points import gaussian_line
 from genloom.errors import InputError, refuse_wide_seed
+from genloom.files import writing
 from genloom.models.adversarial.line import Line, LineHyper
-from genloom.train.loop import Plan, play
+from genloom.train.loop import play
+from genloom.train.plan import Plan
 from genloom.train.run import Run
 from genloom.use.report.plot import figure
 
@@ -33,8 +36,8 @@ def line_lesson(path: Path, examples: int = 1_200_000, frames: int = 60, seed: i
         raise InputError(f"--frames takes a number from 1 to --examples, {examples:,}; got {frames}")
     refuse_wide_seed(seed)
     data = gaussian_line()
-    torch.manual_seed(seed)
-    model = Line(LineHyper(), data.shape)
+    with training(seed):
+        model = Line(LineHyper(), data.shape)
     plan = Plan(examples=examples, batch=model.hyper.batch, seed=seed, report_examples=examples // frames, save_every=1e9)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.begin(Path(folder) / "line", {"model": "line"})
@@ -97,11 +100,8 @@ def write_pages(pages: list[bytes], path: Path) -> None:
     from PIL import Image
 
     images = [Image.open(io.BytesIO(page)).convert("P", palette=Image.Palette.ADAPTIVE, colors=64) for page in pages]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         images[0].save(path, save_all=True, append_images=images[1:] + images[-1:] * 15, duration=90, loop=0)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}") from None
 
 
 def verdict(model: Line) -> dict[str, float]:

@@ -89,7 +89,7 @@ class VAE(Levelled, Latent, Certifies, Infers):
     offset: Tensor
     examples: Tensor  # of the training set
     law = "gaussian"
-    notes = {name: Note("nats", "coders") for name in ("likelihood", "kl", "elbo", "bound")}
+    notes = {name: Note("nats", "coders", name != "likelihood") for name in ("likelihood", "kl", "elbo", "bound")}
     bound = f"iw-{SCORED_DRAWS}"
 
     def __init__(self, hyper: VAEHyper, shape: Shape) -> None:

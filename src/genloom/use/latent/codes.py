@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from genloom.core.capabilities import Encodes, Infers
+from genloom.core.capabilities import Encodes, Infers, Latent
 from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.shapes.pictures import ImageShape, grid, to_picture
+from genloom.files import writing
+from genloom.shapes.pictures import enlarged, grid, to_picture
 
 ACTIVE = 0.01  # variance of a code's mean over the data from which an axis counts as active, Burda et al. 2015
 REACH = 3.0  # standard deviations of the codes of the data
@@ -81,11 +82,8 @@ def plot_axes(found: list[Axis], dims: int, path: Path) -> None:
         left.set_ylabel(name, rotation=0, ha="right", va="center", color="black" if axis.active else "darkgrey")
     places[0][0].set_title(f"about a picture's code, {REACH:g} deviations either way")
     places[0][1].set_title(f"about zero; {len(found)} of {dims} axes, those that carry most first")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path, "; name a .png after -o"):
         page.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}; name a .png after -o") from None
 
 
 @torch.no_grad()
@@ -110,7 +108,7 @@ def manifold(model: Model, side: int = 20) -> Tensor:
     Raises:
         InputError: the model has no posterior over codes, or its code has more axes.
     """
-    dims = getattr(model.hyper, "z", 0)
+    dims = model.code_width if isinstance(model, Latent) else 0
     if not isinstance(model, Infers) or dims != 2:
         raise InputError(f"the manifold is that of a code of two axes, this one has {dims}: train with --hyper.z 2")
     places = torch.special.ndtri((torch.arange(side) + 0.5) / side)
@@ -118,12 +116,8 @@ def manifold(model: Model, side: int = 20) -> Tensor:
     return model.decode(z.to(model.device)).float().cpu()
 
 
-def write_grid(x: Tensor, shape: ImageShape, columns: int, path: Path) -> None:
-    """Write pictures as one PNG, enlarged where they are small."""
-    zoom = max(1, 64 // shape.height)
-    picture = to_picture(grid(x, columns))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.resize((picture.width * zoom, picture.height * zoom), 0).save(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}; name a .png after -o") from None
+def write_grid(x: Tensor, columns: int, path: Path) -> None:
+    """Write pictures `[N, C, H, W]` as one PNG, enlarged where they are small."""
+    picture = to_picture(enlarged(grid(x, columns), max(1, 64 // x.shape[2])))
+    with writing(path, "; name a .png after -o"):
+        picture.save(path)

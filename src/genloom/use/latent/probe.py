@@ -18,10 +18,12 @@ from torch import Tensor
 
 from genloom.core.capabilities import Encodes
 from genloom.core.model import Model
-from genloom.core.random import mix
+from genloom.core.random import generator, stream, training
 from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError
+from genloom.files import writing
 from genloom.measures.heads import HEADS, NEIGHBOURS, Graph, nearest_places, scaled
+from genloom.measures.mixture import principal_directions
 
 PCA = 50  # axes, or a quarter of the pixels where that is less
 USUAL = (100, 600, 1000, 3000)  # numbers of labels in published studies
@@ -100,7 +102,7 @@ def plan(train: ImageData, test: ImageData, counts: Sequence[int], seeds: int, u
         raise InputError(f"--seeds takes a number from 1 on, got {seeds}")
     if unlabelled < 0:
         raise InputError(f"--unlabelled takes a number from 0 on, got {unlabelled}")
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(mix(0, 30)))
+    order = torch.randperm(len(train), generator=generator("probe pool", seed=0))
     most = max(counts) // classes
     labelled = [order[train.labels[order] == each][: 2 * most] for each in range(classes)]  # of which each seed draws
     pool = torch.cat([*labelled, order[:unlabelled]]).unique()
@@ -111,7 +113,7 @@ def plan(train: ImageData, test: ImageData, counts: Sequence[int], seeds: int, u
 
 def balanced(labels: Tensor, count: int, classes: int, seed: int) -> Tensor:
     """Return places `[count]` of labels, the same number of each class, drawn by the seed."""
-    generator = torch.Generator().manual_seed(mix(seed, 31))
+    drawing = generator("probe labels", seed=seed)
     found = []
     for each in range(classes):
         places = (labels == each).nonzero().flatten()
@@ -119,7 +121,7 @@ def balanced(labels: Tensor, count: int, classes: int, seed: int) -> Tensor:
             raise InputError(
                 f"--labels {count} needs {count // classes} examples of each class; class {each} has {len(places)}"
             )
-        found.append(places[torch.randperm(len(places), generator=generator)[: count // classes]])
+        found.append(places[torch.randperm(len(places), generator=drawing)[: count // classes]])
     return torch.cat(found)
 
 
@@ -150,8 +152,7 @@ def check_encodes(model: Model) -> None:
 def all_features(model: Any, study: Study) -> Iterator[tuple[str, tuple[Tensor, Tensor]]]:
     """Yield each kind of features by name, those `[N, Z]` of the pool and those of the test set."""
     index = [(study.train, study.pool), (study.test, torch.arange(len(study.test)))]
-    with torch.random.fork_rng():
-        torch.manual_seed(mix(0, 32))
+    with training(stream("probe untrained", seed=0)):
         untrained = type(model)(model.hyper, model.shape).to(model.device).eval()
 
     def of(encode: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
@@ -162,10 +163,7 @@ def all_features(model: Any, study: Study) -> Iterator[tuple[str, tuple[Tensor, 
     yield "the encoder's codes", of(model.encode)
     pixels = of(lambda x: x.flatten(1))
     yield "raw pixels", pixels
-    mean = pixels[0].mean(0)
-    with torch.random.fork_rng():
-        torch.manual_seed(mix(0, 34))
-        _, _, axes = torch.pca_lowrank(pixels[0], min(PCA, pixels[0].shape[1] // 4 + 1, len(pixels[0])), niter=4)
+    mean, axes = principal_directions(pixels[0], min(PCA, pixels[0].shape[1] // 4 + 1, len(pixels[0])))
     yield f"PCA, {axes.shape[1]} axes", ((pixels[0] - mean) @ axes, (pixels[1] - mean) @ axes)
     yield "an untrained encoder", of(untrained.encode)
 
@@ -194,8 +192,7 @@ def error(said: Tensor, truth: Tensor | None) -> float:
 
 def fine_tuned(model: Any, study: Study, split: Split) -> float:
     """Return the test error, in per cent, of a copy of the encoder trained with a linear head on the labels."""
-    with torch.random.fork_rng():
-        torch.manual_seed(mix(split.seed, 33))
+    with training(stream("probe tuning", seed=split.seed)):
         net = copy.deepcopy(model).train()
         places = study.pool[split.index]
         x, y = study.train.pictures(places), study.train.labels[places].to(model.device)  # type: ignore[index]
@@ -232,8 +229,5 @@ def plot(rows: list[Row], path: Path) -> None:
         ax.minorticks_off()
     axes.flat[0].set_ylabel("test error, per cent")
     axes.flat[1].legend(frameon=False, loc="lower left")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path, "; name a .png after -o"):
         page.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}; name a .png after -o") from None

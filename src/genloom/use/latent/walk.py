@@ -12,8 +12,11 @@ from torch import Tensor
 
 from genloom.core.capabilities import Latent
 from genloom.core.model import Model
+from genloom.core.random import Noise
 from genloom.errors import InputError, refuse_wide_seed
-from genloom.shapes.pictures import to_picture
+from genloom.files import writing
+from genloom.shapes.pictures import enlarged, to_picture
+from genloom.use.sampling.draw import labels_for
 
 
 def walk(model: Model, seeds: list[int], frames: int = 24, label: str | int | None = None) -> Iterator[Tensor]:
@@ -23,9 +26,7 @@ def walk(model: Model, seeds: list[int], frames: int = 24, label: str | int | No
     whose length would shrink on a straight path.
     """
     source = latent(model)
-    given = None if label is None else torch.tensor([model.shape.label(label)])
-    if given is None and source.conditional:
-        given = torch.tensor([0])
+    given = labels_for(model, label, 1)
     codes = [code_of(source, seed) for seed in seeds]
     between = sphere if source.law == "gaussian" else torch.lerp
     with torch.no_grad():
@@ -44,7 +45,7 @@ def latent(model: Model) -> Latent:
 def code_of(model: Latent, seed: int) -> Tensor:
     """Return the code `[1, z]` of a seed."""
     refuse_wide_seed(seed)
-    return model.prior(1, torch.Generator().manual_seed(seed))
+    return model.prior(1, Noise.of(seed, 1))
 
 
 def sphere(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -89,12 +90,9 @@ def arithmetic(model: Model, text: str) -> Tensor:
 
 def write_gif(frames: list[Tensor], path: Path, zoom: int = 1, milliseconds: int = 60) -> None:
     """Write pictures `[1, C, H, W]` as an endless GIF."""
-    pages = [to_picture(frame[0].repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)) for frame in frames]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    pages = [to_picture(enlarged(frame[0], zoom)) for frame in frames]
+    with writing(path):
         pages[0].save(path, save_all=True, append_images=pages[1:], duration=milliseconds, loop=0)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}") from None
 
 
 def zoom_for(size: int, wanted: int = 256) -> int:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +14,45 @@ from torch import Tensor
 
 from genloom.core.capabilities import Completes
 from genloom.core.model import Model
+from genloom.core.random import Noise
 from genloom.data.pictures.decode import convert
 from genloom.errors import InputError, refuse_wide_seed
-from genloom.shapes.pictures import ImageShape
+from genloom.shapes.base import Shape
+from genloom.use.sampling.draw import labels_for
 
 EIGHT_BITS = ("1", "L", "P", "RGB", "LA", "PA", "RGBA")  # pillow's modes of up to 8 bits a channel, but CMYK and the like
 HALVES = ("top-half", "bottom-half", "left-half", "right-half")
 
 
-def read_picture(path: str, shape: ImageShape, lossless: bool = False) -> Tensor:
+def read_picture(path: str, shape: Shape, lossless: bool = False) -> Tensor:
     """Return a picture file `[1, C, H, W]` in [0, 1] in the shape of a model; it must have that size.
 
     Raises:
         InputError: it cannot be read or has another size; or, if `lossless`, the model's colours cannot hold it.
     """
+    return shape.encode(read_pixels(path, shape.dims, lossless)[None])
+
+
+def read_pixels(path: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
+    """Return the bytes `[H, W, C]` of a picture file of these dimensions `(C, H, W)`; raises as `read_picture`."""
     from PIL import Image, UnidentifiedImageError
 
+    channels, height, width = dims
     try:
         with Image.open(path) as image:
-            if (image.height, image.width) != (shape.height, shape.width_px):
-                raise InputError(f"{path} is {image.height}x{image.width}, the model makes {shape.height}x{shape.width_px}: "
-                                 "resize it to that first")  # fmt: skip
-            pixels = convert(image, shape.channels, (shape.height, shape.width_px), crop=False)
+            if (image.height, image.width) != (height, width):
+                raise InputError(
+                    f"{path} is {image.height}x{image.width}, the model makes {height}x{width}: resize it to that first"
+                )
+            pixels = convert(image, channels, (height, width), crop=False)
             if lossless and not holds(pixels, image):
-                tone = "grey" if shape.channels == 1 else "colour"
+                tone = "grey" if channels == 1 else "colour"
                 raise InputError(
                     f"{path} would lose something: the model makes {tone} pictures of 8 bits, opaque and upright"
                 )
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"{path} cannot be read as a picture: {error}") from None
-    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+    return pixels
 
 
 def holds(pixels: np.ndarray, image: Any) -> bool:
@@ -53,34 +63,30 @@ def holds(pixels: np.ndarray, image: Any) -> bool:
     return image.mode in EIGHT_BITS and np.array_equal(np.asarray(shown), np.asarray(image.convert("RGBA")))
 
 
-def labels_for(model: Model, label: str | None, n: int) -> Tensor | None:
+def own_labels(model: Model, label: str | None, n: int) -> Tensor | None:
     """Return the label of each of `n` pictures for a model that takes labels, none for one without.
 
     Raises:
         InputError: the label is unknown, missing, or asked of a model without labels.
     """
-    if not getattr(model, "conditional", False):
-        if label is not None:
-            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
-        return None
-    if label is None:
+    if model.conditional and label is None:
         raise InputError("this model was trained with labels: name the picture's with --label")
-    return torch.full((n,), model.shape.label(label))
+    return labels_for(model, label, n)
 
 
-def read_known(name: str, shape: ImageShape) -> Tensor:
+def read_known(name: str, shape: Shape) -> Tensor:
     """Return which pixels `[H, W]` are known: a half by name, or the white pixels of a picture of the same size."""
-    known = torch.zeros(shape.height, shape.width_px, dtype=torch.bool)
+    _, height, width = shape.dims
+    known = torch.zeros(height, width, dtype=torch.bool)
     if name in HALVES:
-        rows, columns = shape.height // 2, shape.width_px // 2
+        rows, columns = height // 2, width // 2
         parts = {"top-half": known[:rows], "bottom-half": known[rows:],
                  "left-half": known[:, :columns], "right-half": known[:, columns:]}  # fmt: skip
         parts[name].fill_(True)  # a view of `known`
         return known
     if not Path(name).exists():
         raise InputError(f"--known takes {', '.join(HALVES)}, or a picture whose white pixels are known; there is no {name}")
-    grey = ImageShape(channels=1, height=shape.height, width_px=shape.width_px)
-    return read_picture(name, grey)[0, 0] > 0.5
+    return torch.from_numpy(read_pixels(name, (1, height, width), False)[..., 0].astype(np.float32)) / 255 > 0.5
 
 
 def is_exact(known: Tensor) -> bool:
@@ -95,7 +101,7 @@ def complete(model: Model, path: str, known: str, n: int, seed: int = 0, label: 
     Raises:
         InputError: the model does not complete, or the picture, the mask or the label does not fit.
     """
-    if not isinstance(model, Completes) or not isinstance(model.shape, ImageShape):
+    if not isinstance(model, Completes) or not model.shape.drawn:
         raise InputError(f"{type(model).__name__} does not complete pictures; pixelcnn and pixelrnn do")
     if n < 1:
         raise InputError(f"-n takes a number from 1 on, got {n}")
@@ -103,6 +109,6 @@ def complete(model: Model, path: str, known: str, n: int, seed: int = 0, label: 
     x, mask = read_picture(path, model.shape), read_known(known, model.shape)
     if bool(mask.all()):
         raise InputError("every pixel is known: there is nothing to complete")
-    given = labels_for(model, label, n)
-    filled = model.complete(x.repeat(n, 1, 1, 1), mask, torch.Generator().manual_seed(seed), given=given)
+    given = own_labels(model, label, n)
+    filled = model.complete(x.repeat(n, 1, 1, 1), mask, Noise.of(seed, n), given=given)
     return torch.cat([torch.where(mask, x, torch.zeros_like(x)), filled]), is_exact(mask)

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import math
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.core.capabilities import Coder, Compresses
 from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.models.likelihood.autoregressive import Autoregressive
 from genloom.models.likelihood.levels import checked
 from genloom.use.likelihood.coding import Decoder, Encoder, bounds_of
-from genloom.use.likelihood.complete import labels_for, read_picture
+from genloom.use.likelihood.complete import own_labels, read_picture
 
 MAGIC = b"GLZ1"
 HEAD = struct.Struct("<4sI8sIHHHhI")  # magic, checksum of the rest, model, pictures, C, H, W, label, checksum of levels
@@ -53,15 +53,15 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
     Raises:
         InputError: the model gives no exact likelihood of pixels, or would lose something of these pictures.
     """
-    coder = as_coder(model)
-    x = checked(x, coder.shape)
-    levels = coder.code(x)
+    coder = coder_of(model)
+    x = checked(x, model.shape)
+    levels = coder.checked_code(x)
     back = coder.pictures(levels)
     nearest = torch.minimum((back - x).abs().amax(), (bytes_of(back) / 255 - x).abs().amax())
     if float(nearest) > 1e-5:
         raise InputError(f"some pixels are not of this model's levels ({coder.coding}) and would be lost: take pictures "
                          "as they come from a file, black and white ones for such a model")  # fmt: skip
-    given = labels_for(coder, label, len(x))
+    given = own_labels(model, label, len(x))
     encoder, expected = Encoder(), 0.0
     known = torch.zeros_like(levels)  # filled in as the decoder does: what it cannot know must not touch a bit
 
@@ -77,7 +77,7 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
         expected = -float(coder.score(levels, given).sum()) / math.log(2)
     code = encoder.finish()
     number = NO_LABEL if given is None else int(given[0])
-    rest = HEAD.pack(MAGIC, 0, name_of(coder), len(x), *levels.shape[1:], number, checksum(levels))[8:] + code
+    rest = HEAD.pack(MAGIC, 0, name_of(model), len(x), *levels.shape[1:], number, checksum(levels))[8:] + code
     return Packed(MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest, 8 * len(code), expected)
 
 
@@ -87,7 +87,7 @@ def unpack(model: Model, data: bytes) -> Tensor:
     Raises:
         InputError: the file is no such file, another model's, or damaged.
     """
-    coder = as_coder(model)
+    coder = coder_of(model)
     if data[:4] != MAGIC:
         raise InputError("this is no file that genloom compressed")
     if len(data) < HEAD.size:
@@ -95,7 +95,7 @@ def unpack(model: Model, data: bytes) -> Tensor:
     _, whole, name, n, *dims, number, check = HEAD.unpack_from(data)
     if whole != zlib.crc32(data[8:]):
         raise InputError("the file is damaged: its checksum does not fit")
-    if name != name_of(coder):
+    if name != name_of(model):
         raise InputError("the file was compressed with another model, or another checkpoint of this one")
     decoder = Decoder(data[HEAD.size :])
     given = None if number == NO_LABEL else torch.full((n,), number)
@@ -111,37 +111,40 @@ def unpack(model: Model, data: bytes) -> Tensor:
     return coder.pictures(levels)
 
 
-@torch.no_grad()
-def run_through(
-    coder: Autoregressive,
-    levels: Tensor,
-    given: Tensor | None,
-    visit: Callable[[tuple[int, int, int], list[list[int]]], None],
-) -> None:
-    """Visit every value in order with the bounds of its levels; one thread, so that sums come out the same again."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        step = coder.cached(levels, given)
-        channels, height, width = coder.shape.dims
-        for row, column, channel in product(range(height), range(width), range(channels)):
-            visit((row, column, channel), bounds_of(step(row, column, channel, True)))
-    finally:
-        torch.set_num_threads(before)
+def run_through(coder: Coder, levels: Tensor, given: Tensor | None, visit: Visit) -> None:
+    """Visit every value in order with the bounds of its levels.
+
+    In a thread of its own with a single one of torch's, so that sums come out the same again and nobody else's change.
+    """
+
+    @torch.no_grad()
+    def run() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)  # of this thread; new ones would begin with it too, so it is put back
+        try:
+            step = coder.cached(levels, given)
+            _, channels, height, width = levels.shape
+            for row, column, channel in product(range(height), range(width), range(channels)):
+                visit((row, column, channel), bounds_of(step(row, column, channel, True)))
+        finally:
+            torch.set_num_threads(before)
+
+    with ThreadPoolExecutor(1) as alone:
+        alone.submit(run).result()
 
 
-def as_coder(model: Model) -> Autoregressive:
-    """Return a copy of the model in double precision on the CPU, or raise InputError where it is no model of pixels."""
-    if not isinstance(model, Autoregressive):
+def coder_of(model: Model) -> Coder:
+    """Return what codes for a model, or raise InputError where it cannot."""
+    if not isinstance(model, Compresses):
         raise InputError(f"{type(model).__name__} gives no exact likelihood of pixels; pixelcnn and pixelrnn compress")
-    return copy.deepcopy(model).double().cpu().eval()
+    return model.coder()
 
 
-def name_of(model: Autoregressive) -> bytes:
+def name_of(model: Model) -> bytes:
     """Return eight bytes that name exactly these weights."""
     digest = hashlib.blake2b(json.dumps(model.hyper.to_json(), sort_keys=True).encode(), digest_size=8)
     for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode() + value.float().numpy().tobytes())
+        digest.update(key.encode() + value.cpu().float().numpy().tobytes())
     return digest.digest()
 
 
@@ -158,7 +161,7 @@ def checksum(levels: Tensor) -> int:
 def read_pictures(path: str, model: Model) -> Tensor:
     """Read a picture, or an .npy of several `[N, C, H, W]` in [0, 1] as `sample` writes them."""
     if Path(path).suffix != ".npy":
-        return read_picture(path, model.shape, lossless=True)  # type: ignore[arg-type]
+        return read_picture(path, model.shape, lossless=True)
     try:
         x = torch.from_numpy(np.load(path, allow_pickle=False))
     except (OSError, ValueError, TypeError, EOFError) as error:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shlex
+import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from genloom.errors import InputError
+from genloom.files import writing
 from genloom.train.machine import processor
-from genloom.train.session import versions
+from genloom.train.session import command, versions
 
 FOLDER = Path("docs/evidence")
 
@@ -40,20 +39,22 @@ def record(
         **rest,
     }
     path = folder / f"{name}.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+    with writing(path):
+        path.write_text(json.dumps(portable(content), indent=1) + "\n")
     return path
 
 
-def command() -> str:
-    """Return the command that is running, as a person would type it."""
-    program = Path(sys.argv[0])
-    if program.parent.name == "benchmarks":
-        return shlex.join(["python", "-m", f"benchmarks.{program.stem}", *sys.argv[1:]])
-    return shlex.join(["genloom" if program.stem in ("genloom", "__main__") else str(program), *sys.argv[1:]])
+def portable(content: Any) -> Any:
+    """Return evidence without the paths of one machine: data is named by its place in the data folder, the rest as is."""
+    if isinstance(content, dict):
+        return {key: portable(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [portable(value) for value in content]
+    if not isinstance(content, str):
+        return content
+    for folder, name in ((os.environ.get("GENLOOM_DATA"), "$GENLOOM_DATA"), (os.getcwd(), "."), (str(Path.home()), "~")):
+        content = content.replace(str(Path(folder).resolve()), name) if folder else content
+    return content
 
 
 def commit() -> str:

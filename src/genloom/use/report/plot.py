@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from genloom.catalogue import find_model
 from genloom.errors import InputError
+from genloom.files import writing
+from genloom.train.notes import declared_notes
 from genloom.train.run import Run
 
-PANELS = (  # title, the notes drawn in it by the end of their names, limits
-    ("losses, and likelihoods in nats", ("generator", "discriminator", "critic", "nats", "elbo", "bound", "kl"), None),
-    ("error of what is made again or filled in", ("rmse", "rmse_known", "error"), None),
-    ("share called rightly by the discriminator", ("d_real", "d_fake"), (0, 1)),
-    ("diversity of samples against real examples", ("diversity",), (0, 1.3)),
-    ("light judge, on the averaged weights where there are any", ("score",), None),
+PANELS = (  # title, the kinds of notes drawn in it, limits
+    ("losses, and likelihoods in nats", ("loss", "nats"), None),
+    ("error of what is made again or filled in", ("error",), None),
+    ("share called rightly by the discriminator", ("accuracy",), (0, 1)),
+    ("diversity of samples against real examples", ("distance",), (0, 1.3)),
+    ("light judge, on the averaged weights (EMA) where there are any", ("score",), None),
 )
 
 
@@ -33,11 +36,8 @@ def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[
 def plot_run(run: Run, path: Path) -> None:
     """Write curves and up to four grids of a run as one PNG."""
     page = run_figure(run, grids=4)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         page.savefig(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot write {path}: {error}") from None
 
 
 def run_figure(run: Run, grids: int) -> Any:
@@ -47,10 +47,9 @@ def run_figure(run: Run, grids: int) -> Any:
         raise InputError(f"{run.folder} has nothing to show yet: its first report comes a few seconds after the start")
     drawn = sorted((run.folder / "samples").glob("*.png"))
     chosen = [drawn[round(i)] for i in np.linspace(0, len(drawn) - 1, min(grids, len(drawn)))] if drawn else []
-    panels = [(title, found, limits) for title, names, limits in PANELS if (found := curves(history, names))]
-    if not panels:
-        players = [name.removeprefix("grad_") for name in history[-1]["notes"] if name.startswith("grad_")]
-        panels = [("losses", curves(history, players), None)]
+    kinds = kinds_of(run, history)
+    panels = [(title, found, limits) for title, wanted, limits in PANELS
+              if (found := curves(history, [name for name, kind in kinds.items() if kind in wanted]))]  # fmt: skip
     rows = (len(panels) + 1) // 2
     page, axes = figure(2, [2.6] * rows + [4.8] * ((len(chosen) + 1) // 2))
     for ax, (title, found, limits) in zip(axes.flat, panels, strict=False):
@@ -58,7 +57,7 @@ def run_figure(run: Run, grids: int) -> Any:
             ax.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="o" if len(points) == 1 else None)
         ax.set(title=title, xlabel="examples dealt", ylim=limits)
         ax.legend(frameon=False, loc="best")
-        if "diversity" in found:
+        if any(kinds.get(name) == "distance" for name in found):
             mark_verdicts(ax, history)
     for ax in axes.flat[len(panels) : 2 * rows]:
         ax.set_axis_off()
@@ -66,6 +65,13 @@ def run_figure(run: Run, grids: int) -> Any:
     record = run.record
     page.suptitle(f"{run.folder.name}: {record['model']} ({record['preset']}) on {record['data']['source']}")
     return page
+
+
+def kinds_of(run: Run, history: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return of what kind each note of a run is; the score is of its own."""
+    names = list(dict.fromkeys(name for line in history for name in line["notes"]))
+    declared = declared_notes(find_model(run.record["model"]), names)
+    return {name: note.kind for name, note in declared.items()} | {"score": "score"}
 
 
 def curves(history: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, list[tuple[int, float]]]:

@@ -1,39 +1,53 @@
-"""Draw samples from a trained model into files, and walk through its latent space."""
+"""Draw samples from a trained model into files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from genloom.core.capabilities import Samples
+from genloom.core.capabilities import PixelByPixel, Samples
 from genloom.core.model import Model
+from genloom.core.random import Noise
 from genloom.errors import InputError, refuse_wide_seed
-from genloom.models.likelihood.autoregressive import Autoregressive, Method
-from genloom.shapes.pictures import ImageShape, grid
+from genloom.files import writing
+from genloom.nn.dense import even_labels
 
 BLOCK = 250  # samples drawn at once
+Method = Literal["cached", "naive"]
 
 
 def draw(
-    model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0,
+    model: Model,
+    n: int,
+    seed: int = 0,
+    label: str | int | None = None,
+    temperature: float = 1.0,
     method: Method | None = None,
-) -> Tensor:  # fmt: skip
-    """Draw `n` samples `[n, *dims]` on the CPU in fp32; the same seed gives the same samples.
+) -> Tensor:
+    """Draw `n` samples `[n, *dims]` on the CPU in fp32; the i-th sample of a seed is the same whatever `n` is.
 
     Raises:
         InputError: the model draws no samples, has no such label, or gives values that are no numbers.
     """
-    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature, method)])
+    if method and not isinstance(model, PixelByPixel):
+        raise InputError(f"--method is for models of pixels; {type(model).__name__} draws in one way")
+    if method and isinstance(model, PixelByPixel):
+        model.method = method
+    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature)])
 
 
 def stream(
-    model: Model, n: int, seed: int = 0, label: str | int | None = None, temperature: float = 1.0,
-    method: Method | None = None, given: Tensor | None = None,
-) -> Iterator[tuple[Tensor, Tensor | None]]:  # fmt: skip
+    model: Model,
+    n: int,
+    seed: int = 0,
+    label: str | int | None = None,
+    temperature: float = 1.0,
+    given: Tensor | None = None,
+) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Yield `n` samples in blocks `[b, *dims]`, each with the labels asked for `[b]`, or None; raises as `draw`.
 
     `given` names the label of every sample; without it and `label` they go round the classes.
@@ -45,49 +59,39 @@ def stream(
     refuse_wide_seed(seed)
     if not 0 <= temperature < float("inf"):
         raise InputError(f"--temperature takes a number from 0 on, got {temperature}")
-    if method and not isinstance(model, Autoregressive):
-        raise InputError(f"--method is for models of pixels; {type(model).__name__} draws in one way")
-    ways: dict[str, Any] = {"method": method} if method else {}
-    if label is not None:
-        if not getattr(model, "conditional", False):
-            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
-        given = torch.full((n,), model.shape.label(label))
-    generator = torch.Generator().manual_seed(seed)
+    if given is None:
+        given = labels_for(model, label, n)
     for start in range(0, n, BLOCK):
-        size = min(BLOCK, n - start)
-        part = given[start : start + size] if given is not None else round_classes(model, start, size)
+        noise = Noise.of(seed, min(BLOCK, n - start), start)
+        part = None if given is None else given[start : start + BLOCK]
         with torch.no_grad():
-            samples = model.sample(size, part, temperature, generator, **ways).float().cpu()
+            samples = model.sample(len(noise), part, temperature, noise).float().cpu()
         if not samples.isfinite().all():
             raise InputError("the model gives values that are not numbers: its training went bad; use an older checkpoint")
         yield samples, part
 
 
-def round_classes(model: Model, start: int, size: int) -> Tensor | None:
-    """Class indices that go round the classes over all blocks, or None for a model without labels."""
-    if not getattr(model, "conditional", False):
+def labels_for(model: Model, label: str | int | None, n: int) -> Tensor | None:
+    """Return a label for each of `n` examples: the one asked for, else round the classes; None for a model without.
+
+    Raises:
+        InputError: the label is unknown, or asked of a model without labels.
+    """
+    if not model.conditional:
+        if label is not None:
+            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
         return None
-    return torch.arange(start, start + size) % len(model.shape.classes)
+    if label is None:
+        return even_labels(n, len(model.shape.classes), torch.device("cpu"))
+    return torch.full((n,), model.shape.label(label))
 
 
 def write(model: Model, samples: Tensor, target: str) -> Path:
-    """Write samples: `.png` one grid, `.npy` an array, a name ending in `/` one PNG each."""
+    """Write samples as their kind has it: of pictures `.png` one grid, `.npy` an array, a name ending in `/` one PNG each."""
     path = Path(target)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         if target.endswith("/"):
-            if not isinstance(model.shape, ImageShape):
-                raise InputError(f"one file each is for pictures, this model gives {model.shape.describe()}; use .npy")
             model.shape.write_each(samples, path)
         else:
             model.shape.write(samples, path)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from None
     return path
-
-
-def contact_sheet(x: Tensor, columns: int = 16, longest: int = 1200) -> Tensor:
-    """Lay pictures out as one page, enlarged by whole numbers where it would be tiny."""
-    page = grid(x, columns)
-    zoom = max(1, min(4, longest // max(page.shape[1:])))
-    return page.repeat_interleave(zoom, 1).repeat_interleave(zoom, 2)

@@ -18,30 +18,33 @@ import torch
 from genloom.api import load
 from genloom.core.capabilities import Imputes
 from genloom.core.model import Model
+from genloom.core.random import Noise, mix
 from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError
 from genloom.measures.fillers import Filler
 from genloom.models.tables.gain import GAINHyper
 from genloom.shapes.columns import Bits, Column, Numbers
-from genloom.train.loop import Report
-from genloom.train.session import Request, prepare
+from genloom.train.plan import Report
+from genloom.train.request import Request
+from genloom.train.session import prepare
 
 DRAWS = 40  # from which an interval is taken
 FEW = 80  # held cells of a column below which all columns share one stretch
 PACE = 40  # rounds that are timed where a time is given
 ROWS = 8192  # rows filled at once
 Part = tuple[torch.Tensor, torch.Tensor]  # codes and mask of some rows
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def sized(n: int, columns: int) -> tuple[dict[str, Any], int]:
     """Return hyper-parameters and a number of rounds for a table of n rows, so much the larger as there is to learn."""
     cells = n * columns
     if cells < 4000:
-        return {"width": 64, "blocks": 1, "z": 8, "batch": 64, "jury": 32, "rate": 3e-3, "shadow": 4e3}, 100 + cells // 4
+        return {"width": 64, "blocks": 1, "z": 8, "batch": 64, "jury": 32, "rate": 3e-3, "ema": 4e3}, 100 + cells // 4
     if cells < 40_000:
-        return {"width": 128, "blocks": 2, "batch": 128, "jury": 64, "shadow": 3e4}, 3000
+        return {"width": 128, "blocks": 2, "batch": 128, "jury": 64, "ema": 3e4}, 3000
     if cells < 300_000:
-        return {"width": 256, "batch": 256, "jury": 64, "hide": 0.7, "shadow": 6e4}, 6000
+        return {"width": 256, "batch": 256, "jury": 64, "hide": 0.7, "ema": 6e4}, 6000
     return {}, 8750
 
 
@@ -78,7 +81,7 @@ class Network(Filler):
         data = TableData.of(x, mask, coded, "python", self.seed)
         if self.preset == "paper":  # which holds nothing back, and takes the last weights
             data.held = torch.zeros_like(data.held)
-        with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
+        with tempfile.TemporaryDirectory() as folder:
             request = self.request(data, self.out or Path(folder) / "run")
             if self.seconds is not None:
                 request = self.paced(request, Path(folder), began)
@@ -138,28 +141,32 @@ class Network(Filler):
     # -- filling -----------------------------------------------------------------------------------
 
     def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
-        parts = [self.imputer.impute(*part).double().numpy() for part in self.batches(x, mask)]
+        parts = [self.imputer.impute(*part).double().numpy() for part, _ in self.batches(x, mask)]
         return np.concatenate(parts) if parts else x.copy()
 
-    def draw(self, x: Numbers, mask: Bits, draws: int, seed: int) -> Numbers:
-        """Return ways to fill the rows in `[draws, n, D]`, numbers stretched around the best guess as calibrated."""
-        generator = torch.Generator().manual_seed(seed)
-        parts = [self.drawn(part, draws, generator)[1] for part in self.batches(x, mask)]
+    def draw(self, x: Numbers, mask: Bits, draws: int, seed: int, rows: Indices | None = None) -> Numbers:
+        """Return ways to fill the rows in `[draws, n, D]`, numbers stretched around the best guess as calibrated.
+
+        Args:
+            rows: the number of each row `[n]` in its table, from which its noise follows; 0, 1, ... where None.
+        """
+        parts = [self.drawn(part, draws, noise)[1] for part, noise in self.batches(x, mask, seed, rows)]
         return np.concatenate(parts, 1) if parts else np.repeat(x[None], draws, 0)
 
-    def drawn(self, part: Part, draws: int, generator: torch.Generator) -> tuple[Numbers, Numbers]:
+    def drawn(self, part: Part, draws: int, noise: Noise) -> tuple[Numbers, Numbers]:
         """Return the best guess `[n, D]` for some rows, and stretched draws `[draws, n, D]`."""
         best = self.imputer.impute(*part).double().numpy()
-        drawn = self.imputer.draw(*part, draws, generator).double().numpy()
+        drawn = self.imputer.draw(*part, draws, noise).double().numpy()
         return best, best + self.stretch * (drawn - best)
 
-    def interval(self, x: Numbers, mask: Bits, seed: int = 0) -> tuple[Numbers, Numbers, Numbers, Numbers]:
+    def interval(
+        self, x: Numbers, mask: Bits, seed: int = 0, rows: Indices | None = None
+    ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
         """Return the best guess `[n, D]`, the ends of its 90 % interval, and the share of draws that agree with it.
 
         Of categories the ends are the guess itself, and the share is what there is to know; of numbers the share is 1.
         """
-        generator = torch.Generator().manual_seed(seed)
-        parts = [self.summed(*self.drawn(part, DRAWS, generator)) for part in self.batches(x, mask)]
+        parts = [self.summed(*self.drawn(part, DRAWS, noise)) for part, noise in self.batches(x, mask, seed, rows)]
         best, low, high, agree = (np.concatenate(values) for values in zip(*parts, strict=True))
         return best, low, high, agree
 
@@ -175,12 +182,14 @@ class Network(Filler):
                 agree[:, d] = (drawn[:, :, d] == best[:, d]).mean(0)
         return best, low, high, agree
 
-    def batches(self, x: Numbers, mask: Bits) -> Iterator[Part]:
-        """Yield codes and masks of some thousand rows at a time."""
+    def batches(self, x: Numbers, mask: Bits, seed: int = 0, rows: Indices | None = None) -> Iterator[tuple[Part, Noise]]:
+        """Yield codes and masks of some thousand rows at a time, and the noise of these rows."""
         kind = torch.double if self.exact else torch.float
+        keys = torch.as_tensor(np.arange(len(x)) if rows is None else rows) + mix(seed) // 2  # within int64
         for start in range(0, len(x), ROWS):
             part = slice(start, start + ROWS)
-            yield torch.as_tensor(np.where(mask[part], x[part], 0), dtype=kind), torch.as_tensor(mask[part])
+            codes = torch.as_tensor(np.where(mask[part], x[part], 0), dtype=kind)
+            yield (codes, torch.as_tensor(mask[part])), Noise(keys[part])
 
     @property
     def imputer(self) -> Imputes:

@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from genloom.files import replaced
 from genloom.shapes.columns import Column
-from genloom.use.judging.page import STYLE, plot
+from genloom.use.report.html import plot, write_html
 from genloom.use.report.plot import figure
 from genloom.use.tables.files import LOG, Outcome
 from genloom.use.tables.repair import METHODS
@@ -43,10 +42,7 @@ def write_report(outcome: Outcome, path: str) -> None:
                   "<p>Each column's known values in blue, the filled ones in orange, both as shares. Best guesses lie "
                   "closer together than the values that they stand for; drawn versions (<code>--draws</code>) do not.</p>",
                   pictures(outcome)]  # fmt: skip
-    title = html.escape(outcome.source)
-    page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style>'
-    with replaced(Path(path).expanduser()) as part:
-        part.write_text(page + "\n".join(parts) + "</html>\n", encoding="utf-8")
+    write_html(outcome.source, parts, Path(path))
 
 
 def tests_part(outcome: Outcome) -> list[str]:

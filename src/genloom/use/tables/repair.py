@@ -11,13 +11,14 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from genloom.core.random import mix
 from genloom.data.tables.layout import Field, Layout, missing_words
 from genloom.errors import InputError
 from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
 from genloom.measures.holes import cell_errors, column_errors, covered
 from genloom.shapes.columns import Bits, Column, Numbers
 from genloom.train.loop import Report
-from genloom.use.tables.network import Diverged, Network
+from genloom.use.tables.network import Diverged, Indices, Network
 
 Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees"]
 METHODS: tuple[str, ...] = ("gain", "mean", "knn", "ridge", "trees")
@@ -254,7 +255,7 @@ class Repairer:
             return [fix for fix in fixes if fix.rows.any()]
         x, mask = self.coded(frame)
         rows: Bits = np.asarray(holes.any(1))
-        filled = self.filled(x[rows], mask[rows], self.seeded(frame, 0))
+        filled = self.filled(x[rows], mask[rows], row_numbers(frame)[rows])
         sparse: Bits = np.array((~mask[rows]).mean(1) >= SPARSE, dtype=bool)
         fields = [field for field in self.layout.fields if field.column is not None]
         for d, learnt in enumerate(fields):
@@ -262,22 +263,25 @@ class Repairer:
                 fixes.append(self.column_fix(learnt, d, ~known[learnt.name], rows, filled, sparse))
         return [fix for fix in fixes if fix.rows.any()]
 
-    def filled(self, x: Numbers, mask: Bits, seed: int) -> Numbers:
-        """Return guess, ends of the interval and share `[4, n, D]` of missing cells, by each column's method."""
+    def filled(self, x: Numbers, mask: Bits, numbers: Indices) -> Numbers:
+        """Return guess, ends of the interval and share `[4, n, D]` of missing cells, by each column's method.
+
+        `numbers` `[n]` are those of the rows in their table: a row's noise is its own, whatever part it comes in.
+        """
         found = np.full((4, *x.shape), np.nan)
         for name in dict.fromkeys(self.chosen.values()):
             wanted = [d for d, column in enumerate(self.columns) if self.chosen[column.name] == name]
             rows = np.flatnonzero(~mask[:, wanted].all(1))
             if len(rows):
-                guesses = self.guesses(name, x[rows], mask[rows], wanted, seed)
+                guesses = self.guesses(name, x[rows], mask[rows], wanted, numbers[rows])
                 found[:, rows[:, None], wanted] = guesses[:, :, wanted]
         return found
 
-    def guesses(self, name: str, x: Numbers, mask: Bits, wanted: Sequence[int], seed: int) -> Numbers:
+    def guesses(self, name: str, x: Numbers, mask: Bits, wanted: Sequence[int], numbers: Indices) -> Numbers:
         """Return guess, ends of the interval and share `[4, n, D]` by one method."""
         filler = self.fillers[name]
         if isinstance(filler, Network):
-            return np.stack(filler.interval(x, mask, seed))
+            return np.stack(filler.interval(x, mask, stream_seed(self.settings.seed, 0), numbers))
         best = filler.fill(x, mask, wanted)
         tests = [self.tests[name][column.name] for column in self.columns]
         reach = np.array([0.0 if c.levels else test.reach for c, test in zip(self.columns, tests, strict=True)])
@@ -322,11 +326,6 @@ class Repairer:
             raise InputError("draws are GAIN's, which could not be trained on this table: leave --draws away")
         return network if isinstance(network, Network) else None
 
-    def seeded(self, frame: pd.DataFrame, stream: int) -> int:
-        """Return a seed for the noise of some rows: another for each part of a table, or parts would be filled alike."""
-        first = frame.index[0] if isinstance(frame.index, pd.RangeIndex) and len(frame) else 0
-        return int(np.random.SeedSequence((self.settings.seed, stream, int(first) % 2**63)).generate_state(1)[0])
-
     def draws(self, frame: pd.DataFrame, n: int) -> Iterator[dict[str, tuple[Bits, list[Any]]]]:
         """Yield n ways to fill rows in by GAIN's draws, each as cells by column.
 
@@ -342,11 +341,23 @@ class Repairer:
         rows = np.logical_or.reduce([*(holes for *_, holes in learnt), np.zeros(len(frame), bool)])
         network = self.drawing()
         x, mask = self.coded(frame)
+        numbers = row_numbers(frame)[rows]
         for i in range(n):
             if network is not None:
-                x[rows] = network.draw(x[rows], mask[rows], 1, self.seeded(frame, i + 1))[0]
+                x[rows] = network.draw(x[rows], mask[rows], 1, stream_seed(self.settings.seed, i + 1), numbers)[0]
             yield always | {field.name: (holes, field.say(column.held(x[holes, d])))
                             for d, (field, column, holes) in enumerate(learnt) if holes.any()}  # fmt: skip
+
+
+def stream_seed(seed: int, number: int) -> int:
+    """Return the seed of the intervals (0) or of a drawn version (1, 2, ...)."""
+    return mix(seed, number)
+
+
+def row_numbers(frame: pd.DataFrame) -> Indices:
+    """Return the number of each row in its table, where the index counts; else its place among these."""
+    index = frame.index
+    return np.asarray(index, np.int64) if isinstance(index, pd.RangeIndex) else np.arange(len(frame))
 
 
 def reach(distances: Numbers) -> float:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from genloom.catalogue import find_model
-from genloom.data import Options
-from genloom.data import load_pictures as load_data
+from genloom.data.options import PictureOptions
 from genloom.data.pictures.dataset import ImageData
+from genloom.data.pictures.load import PictureSource, load_pictures, split_range
 from genloom.errors import InputError
-from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape
 from genloom.train.run import Run
-
-SLICE = re.compile(r"(.+)\[(\d*):(\d*)\]")
-LEAST = 100  # pictures below which no measure says anything
+from genloom.use.judging.panel import LEAST, shape_of
 
 
 @dataclass
@@ -51,15 +47,14 @@ def find_data(
     Raises:
         InputError: there is no such data, too little of it, or it has another shape than the run's.
     """
-    record = run.record
-    shape = Shape.from_json(record["shape"])
+    record, shape = run.record, shape_of(run)
     if not isinstance(shape, ImageShape):
-        raise InputError(f"the judge measures pictures; {run.folder} gives {shape.describe()}")
+        raise InputError(f"pictures are wanted here; {run.folder} gives {shape.describe()}")
     named = str(source or record["data"]["source"])
     if named == "python":
         raise InputError(f"{run.folder} was trained on a Python object: name the pictures to compare with, after the run")
     options = options_of(record, shape, size)
-    train = load_data(named, options)
+    train = load_pictures(named, options)
     known = size is not None or train.fingerprint == record["data"]["fingerprint"]
     if not known:
         refuse_another_shape(run, named, train, shape, options)
@@ -69,24 +64,24 @@ def find_data(
     return JudgedData(train, held, validation, known)
 
 
-def options_of(record: dict[str, Any], shape: ImageShape, size: tuple[int, int] | None = None) -> Options:
+def options_of(record: dict[str, Any], shape: ImageShape, size: tuple[int, int] | None = None) -> PictureOptions:
     """Return the options with which the pictures of a run were loaded."""
-    loaded = record["data"].get("loaded", {})
-    channels: Any = shape.channels
-    return Options(size=size or (shape.height, shape.width_px), channels=channels, crop=loaded.get("crop", True),
-                   skip_broken=loaded.get("skip_broken", False))  # fmt: skip
+    loaded = PictureOptions.of(record["data"]["loaded"])
+    return replace(loaded, size=size or shape.size, channels=shape.channels)  # type: ignore[arg-type]
 
 
-def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShape, options: Options) -> None:
+def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShape, options: PictureOptions) -> None:
     """Raise InputError where data that the run was not trained on has another shape than its samples."""
+    record = run.record
     try:
-        natural = load_data(named, Options(skip_broken=options.skip_broken)).shape
+        natural = PictureSource(named, PictureOptions(skip_broken=options.skip_broken)).shape()
     except InputError:  # pictures of many sizes have none of their own; they were resized all right
         natural = data.shape
-    recorded = run.record["data"]
-    taken = find_model(run.record["model"]).size_for(natural.height, natural.width_px)
-    sized = recorded.get("loaded", {}).get("size") or named == recorded["source"]  # then resizing is part of the run
-    if natural.channels != shape.channels or not (sized or (shape.height, shape.width_px) in (natural.dims[1:], taken)):
+    model = find_model(record["model"])
+    taken = model.fits(natural, model.Hyper.from_json(record["hyper"]))
+    sized = record["data"]["loaded"]["size"] or named == record["data"]["source"]  # then resizing is part of the run
+    sizes = (natural.size, taken.size if isinstance(taken, ImageShape) else None)
+    if natural.channels != shape.channels or not (sized or shape.size in sizes):
         raise InputError(f"{run.folder} gives {shape.describe()}, {named} has {natural.describe()}: "
                          "judge it against pictures like its own")  # fmt: skip
     if data.shape.classes and shape.classes and data.shape.classes != shape.classes:
@@ -94,19 +89,16 @@ def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShap
 
 
 def held_out(
-    named: str, test: str | None, options: Options, train: ImageData, known: bool
+    named: str, test: str | None, options: PictureOptions, train: ImageData, known: bool
 ) -> tuple[ImageData | None, ImageData | None]:
     """Return pictures never trained on: to measure against, and to choose a measure's settings on."""
-    base, start, stop = named, "", ""
-    if part := SLICE.fullmatch(named):
-        base, start, stop = part[1], part[2], part[3]
+    base, rows = split_range(named)
     rest = None
-    if part and known:  # else the rest of a slice may have been trained on
-        rest = f"{base}[{stop}:]" if stop else f"{base}[:{start}]"
-        rest = rest if stop or start not in ("", "0") else None
+    if rows and known:  # else the rest of a slice may have been trained on
+        rest = f"{base}[{rows.stop}:]" if rows.stop is not None else f"{base}[:{rows.start}]" if rows.start else None
     validation = load_quietly(rest, options) if rest else None
     if test is not None:
-        found: ImageData | None = load_data(test, options)
+        found: ImageData | None = load_pictures(test, options)
         if found is not None and len(found) < LEAST:
             raise InputError(f"{test} has {len(found)} pictures; the judge needs {LEAST} at least")
         if found is not None and found.fingerprint == train.fingerprint:
@@ -114,17 +106,17 @@ def held_out(
         if found is not None and found.shape.classes and found.shape.classes != train.shape.classes:
             raise InputError(f"{test} has other classes than {named}: their folders need the same names")
     else:
-        found = load_quietly(base, Options(**{**options.__dict__, "split": "test"}))
+        found = load_quietly(base, replace(options, split="test"))
         whole = load_quietly(base, options)
         found = None if found is None or whole is None or found.fingerprint == whole.fingerprint else found
     held = [data if data is not None and len(data) >= LEAST else None for data in (found, validation)]
     return (held[0], held[1]) if held[0] is not None else (held[1], None)
 
 
-def load_quietly(source: str, options: Options) -> ImageData | None:
+def load_quietly(source: str, options: PictureOptions) -> ImageData | None:
     """Return a data set, or None where there is none."""
     try:
-        return load_data(source, options)
+        return load_pictures(source, options)
     except InputError:
         return None
 

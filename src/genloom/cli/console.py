@@ -1,0 +1,66 @@
+"""What every command prints with: the console, a progress bar, durations; and the parameters that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.progress import track
+
+from genloom.errors import InputError
+
+console = Console(highlight=False, markup=False)
+
+Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
+Data = Annotated[
+    str,
+    Parameter(
+        help="folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; `[:500]` takes a part of pictures"
+    ),
+]
+RunFolder = Annotated[str, Parameter(help="the run folder")]
+Out = Annotated[str, Parameter(name=["-o", "--out"])]
+Label = Annotated[str | None, Parameter(help="a class, by name or number")]
+Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps")]
+Record = Annotated[str | None, Parameter(help="write docs/evidence/NAME.json too")]
+
+
+def progress_on(shown: Console) -> Any:
+    """Return a progress bar for work on many things, shown on a terminal alone."""
+
+    def show(rows: Iterable[Any], total: int, what: str) -> Iterable[Any]:
+        hidden = shown.quiet or not shown.is_terminal
+        return track(rows, description=what, total=total, console=shown, transient=True, disable=hidden)
+
+    return show
+
+
+def clock(seconds: float) -> str:
+    """Return a duration as 1:02:03 or 2:03."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def count(text: str | None) -> int | None:
+    """Read `50000`, `500k` or `2M`."""
+    if text is None:
+        return None
+    scale = {"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6}.get(text[-1:], 1)
+    try:
+        value = int(float(text.rstrip("kKmM").replace("_", "").replace(",", "")) * scale)
+    except (ValueError, OverflowError):
+        value = 0
+    if value < 1:
+        raise InputError(f"--examples takes a number such as 50000, 500k or 2M, got {text!r}")
+    return value
+
+
+def named_so(path: str, suffix: str, what: str, usual: str) -> None:
+    """Raise InputError where the name of an output does not end as what it is."""
+    from pathlib import Path
+
+    if not path.endswith(suffix):
+        raise InputError(f"{what}, name it so: -o {Path(path).stem or usual}{suffix}")

@@ -1,0 +1,156 @@
+"""`genloom sample` and `genloom walk`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from genloom.cli.console import Checkpoint, Device, Label, Out, RunFolder, console, named_so, progress_on
+from genloom.errors import InputError
+
+if TYPE_CHECKING:
+    from genloom.core.model import Model
+
+MOST = 2000  # pictures over which axes are measured
+SHOWN = 40  # pictures that are drawn beside their reconstructions
+
+
+def load_watched(run: str, checkpoint: str, device: str = "cpu") -> Model:
+    """Return the model of a run; one of pixels shows on a terminal how far down the pictures it has come."""
+    from genloom.api import load
+    from genloom.core.capabilities import PixelByPixel
+
+    model = load(run, checkpoint, device)
+    if isinstance(model, PixelByPixel):
+        show = progress_on(console)
+        model.watch = lambda rows: show(rows, len(rows), "rows of pixels")
+    return model
+
+
+def sample(
+    run: RunFolder,
+    *,
+    n: Annotated[int, Parameter(name=["-n", "--n"], help="how many")] = 64,
+    out: Annotated[str | None, Parameter(name=["-o", "--out"], help=".png one grid, .npy an array, a/ one PNG each")] = None,
+    each: Annotated[str | None, Parameter(help="a folder for one PNG each")] = None,
+    seed: int = 0,
+    label: Label = None,
+    checkpoint: Checkpoint = "last",
+    temperature: Annotated[float, Parameter(help="scale of the noise")] = 1.0,
+    method: Annotated[Literal["cached", "naive"] | None, Parameter(help="of models of pixels; both draw the same")] = None,
+    device: Device = "cpu",
+) -> None:
+    """Draw samples from a run."""
+    from genloom.use.sampling.draw import draw, write
+
+    targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
+    if not targets:
+        raise InputError("sample needs -o FILE.png, FILE.npy or FOLDER/, or --each FOLDER")
+    model = load_watched(run, checkpoint, device)
+    samples = draw(model, n, seed, label, temperature, method)
+    for target in targets:
+        print(f"{n} samples in {write(model, samples, target)}")
+
+
+def walk(
+    run: RunFolder,
+    out: Out,
+    *,
+    seeds: Annotated[str, Parameter(help="where to walk, in a circle: seeds with commas")] = "1,2,3,4",
+    frames: Annotated[int, Parameter(help="pictures between two seeds")] = 24,
+    label: Label = None,
+    arithmetic: Annotated[str | None, Parameter(help="'3 - 8 + 12' or '(1,2,3) - (4,5,6) + (7,8,9)'")] = None,
+    axes: Annotated[bool, Parameter(help="a PNG of each axis of the code, by its KL")] = False,
+    reconstructions: Annotated[bool, Parameter(help="a PNG of pictures, each beside what its code gives back")] = False,
+    manifold: Annotated[bool, Parameter(help="a PNG of all pictures of a code of two axes")] = False,
+    data: Annotated[str | None, Parameter(help="pictures to encode; left out, the run's own")] = None,
+    checkpoint: Checkpoint = "last",
+) -> None:
+    """Walk through the latent space into a GIF, add and subtract codes, or look at what an encoder's codes hold."""
+    from genloom.api import load
+
+    if axes + reconstructions + manifold > 1:
+        raise InputError("walk takes one of --axes, --reconstructions and --manifold at a time")
+    model = load(run, checkpoint)
+    model.shape.need_pictures("walk")
+    if axes or reconstructions or manifold:
+        named_so(out, ".png", "this is a picture", "codes")
+        if manifold:
+            return draw_manifold(model, Path(out))
+        return (draw_axes if axes else draw_reconstructions)(model, run, data, Path(out))
+    if arithmetic:
+        return draw_sum(model, arithmetic, out)
+    draw_walk(model, seeds, frames, label, out)
+
+
+def draw_walk(model: Model, seeds: str, frames: int, label: str | None, out: str) -> None:
+    """Write a walk as a GIF."""
+    from genloom.use.latent.walk import walk, write_gif, zoom_for
+
+    named_so(out, ".gif", "a walk is a GIF", "walk")
+    try:
+        numbers = [int(seed) for seed in seeds.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds takes numbers with commas, such as 1,2,3,4, got {seeds!r}") from None
+    if frames < 1:
+        raise InputError(f"--frames takes a number from 1 on, got {frames}")
+    pictures = list(walk(model, numbers, frames, label))
+    write_gif(pictures, Path(out), zoom_for(model.shape.dims[1]))
+    console.print(f"{len(pictures)} frames in {out}")
+
+
+def draw_sum(model: Model, text: str, out: str) -> None:
+    """Write the terms of a sum of codes, and the sum, as a picture."""
+    from genloom.shapes.pictures import enlarged
+    from genloom.use.latent.walk import arithmetic, zoom_for
+    from genloom.use.sampling.draw import write
+
+    terms = arithmetic(model, text)
+    write(model, enlarged(terms, max(1, zoom_for(model.shape.dims[1]) // 2)), out)
+    console.print(f"{len(terms) - 1} terms and their sum in {out}")
+
+
+def draw_manifold(model: Model, path: Path) -> None:
+    """Write the pictures of a code of two axes."""
+    from genloom.use.latent import codes
+
+    codes.write_grid(codes.manifold(model), 20, path)
+    console.print(f"the manifold in {path}, codes spread over the Gaussian's quantiles")
+
+
+def draw_reconstructions(model: Model, run: str, data: str | None, path: Path) -> None:
+    """Write pictures, each beside its reconstruction."""
+    import torch
+
+    from genloom.train.run import Run
+    from genloom.use.judging.picture_data import find_data
+    from genloom.use.latent import codes
+
+    found = find_data(Run.open(run), data, None)
+    pictures = found.test or found.train
+    x = pictures.pictures(torch.arange(min(SHOWN, len(pictures))))
+    codes.write_grid(codes.reconstructions(model, x), 10, path)
+    console.print(f"{len(x)} pictures, each with its reconstruction to the right, in {path}")
+
+
+def draw_axes(model: Model, run: str, data: str | None, path: Path) -> None:
+    """Write a strip for each axis of the code."""
+    import torch
+
+    from genloom.core.capabilities import Latent
+    from genloom.train.run import Run
+    from genloom.use.judging.picture_data import find_data
+    from genloom.use.latent import codes
+
+    found = find_data(Run.open(run), data, None)
+    pictures = found.test or found.train
+    x = pictures.pictures(torch.linspace(0, len(pictures) - 1, min(MOST, len(pictures))).long())
+    axes = codes.axes(model, x)
+    dims = model.code_width if isinstance(model, Latent) else len(axes)
+    codes.plot_axes(axes, dims, path)
+    active = sum(axis.active for axis in axes)
+    more = "" if dims == len(axes) else f" of the {len(axes)} that carry most, {dims} in all"
+    strongest = ", ".join(f"z{axis.number} {axis.kl:.2f}" for axis in axes[:8])
+    console.print(f"{active} axes are active{more}; KL in nats: {strongest}; strips in {path}", soft_wrap=True)

@@ -1,0 +1,234 @@
+"""The panel of pictures: quality, variety, copies and likelihood of samples, beside real pictures and simple models."""
+
+# n pictures, C channels, H height, W width
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genloom.api import load
+from genloom.core.model import Model
+from genloom.data.pictures.decode import resize
+from genloom.measures.copies import Nearest
+from genloom.measures.figure import Figure
+from genloom.measures.likelihood import OF_TRAINING, likelihood_rows
+from genloom.measures.pictures import Blocks, Jury, View
+from genloom.shapes.pictures import ImageShape, grid, to_picture
+from genloom.train.run import Run
+from genloom.train.session import count_weights
+from genloom.use.judging.compare import unlike
+from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, shape_of
+from genloom.use.judging.picture_data import JudgedData, find_data
+from genloom.use.judging.picture_jury import COPIES, REAL, SIMPLE, USUAL, baselines, make_jury
+from genloom.use.report.html import image, plot
+from genloom.use.report.plot import figure
+from genloom.use.sampling.draw import stream
+
+OVERFITTED = 0.1  # share of its size by which the log-likelihood of training pictures may exceed that of others
+COPIED = 0.05  # share of near-copies, five times that of pictures never seen, that is called memorising
+
+
+@dataclass
+class Seen:
+    """What is kept of a run's samples for the page: a view of them, and their nearest training pictures."""
+
+    view: View
+    nearest: Nearest
+
+
+class PicturePanel(Panel):
+    """Measures samples of pictures before one jury."""
+
+    shown = {SIMPLE: "mixture", REAL: "real", COPIES: "copies"}
+
+    def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
+        size = common_size(runs) if len(runs) > 1 else None
+        largest = max(runs, key=lambda run: shape_of(run).dims[1:])
+        self.terms, self.found = terms, find_data(largest, data, test, size)
+        self.jury = make_jury(self.found, terms, any(mirrors(run) for run in runs))
+        self.rows = baselines(self.jury, self.found, terms)
+        # Refuses data unlike a run's own, too.
+        known = [find_data(run, data, test).known for run in runs] if len(runs) > 1 else [self.found.known]
+        self.known = {run.folder: own for run, own in zip(runs, known, strict=True)}
+
+    def judge(self, run: Run) -> Judgement:
+        jury, terms, found = self.jury, self.terms, replace(self.found, known=self.known[run.folder])
+        folder, n = run.checkpoint(terms.checkpoint), terms.count(len(found.train), found.train.source, USUAL)
+        model = load(run, folder.name)  # training may go on meanwhile
+        terms.say(f"samples of {run.folder}")
+        clock = {"seconds": 0.0}
+        samples = stream(model, n, terms.seed, given=labels_like(jury, model, n, terms.seed))
+        view = jury.view(at_size(timed(samples, clock), jury.train.shape.size))
+        terms.say(f"measures of {run.folder}")
+        copied, nearest = jury.copies(view)
+        figures = jury.measure(view) | copied
+        if model.shape.dims == jury.train.shape.dims:  # enlarged pictures have another likelihood
+            figures |= likelihood_rows(model, found.test, found.train)
+        cost = {
+            "weights": count_weights(model),
+            "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
+            "samples_per_cpu_second": round(n / max(clock["seconds"], 1e-9), 1),
+        }
+        about = self.describe(run, found) | {"checkpoint": folder.name, "n": n}
+        said = verdicts(figures, self.rows, found)
+        return Judgement(run, figures, self.rows, cost, said, about, self, Seen(view, nearest))
+
+    def describe(self, run: Run, found: JudgedData) -> dict[str, Any]:
+        """Return all that the figures were measured with."""
+        features, train, record = self.jury.features, found.train, run.record
+        return {
+            "model": record["model"],
+            "preset": record["preset"],
+            "features": {"name": features.name, "hash": features.digest, "about": features.about},
+            "train": {
+                "source": train.source,
+                "fingerprint": train.fingerprint,
+                "pictures": len(train),
+                "of_the_run": found.known,
+            },
+            "compared_with": len(self.jury.real),
+            "real_pictures": len(self.jury.fresh),
+            "never_trained_on": self.jury.unseen,
+            "dims": list(train.shape.dims),
+            "coding": "8 bits",
+            "resize": "bicubic, antialiased",
+            "seed": self.terms.seed,
+        }
+
+    # -- the page ----------------------------------------------------------------------------------
+
+    def intro(self, judgement: Judgement) -> str:
+        about = judgement.about
+        held = "never trained on" if about["never_trained_on"] else "from the other half of the training pictures"
+        return (
+            f"{about['n']:,} samples against {about['compared_with']:,} of the {about['train']['pictures']:,} training "
+            f"pictures of {about['train']['source']}, {'x'.join(map(str, about['dims']))}; real pictures: "
+            f"{about['real_pictures']:,}, {held}."
+        )
+
+    def pages(self, judgements: Sequence[Judgement]) -> list[str]:
+        features = judgements[0].about["features"]
+        quiet = f"Features {html.escape(features['name'])}: {html.escape(features['about'])}."
+        return [
+            f'<p class="quiet">{quiet}</p>',
+            "<h2>Samples</h2>",
+            self.samples_part(judgements),
+            "<h2>Nearest training pictures</h2>",
+            "<p>Each row: a sample, then its three nearest training pictures by pixels. First the eight that look most like "
+            "copies, then eight at random.</p>",
+            *(self.neighbours_part(judgement) for judgement in judgements),
+            "<h2>Where samples lie</h2>",
+            "<p>Real pictures and samples on the two directions in which real features vary most.</p>",
+            *(self.manifold_part(judgement) for judgement in judgements),
+        ]
+
+    def samples_part(self, judgements: Sequence[Judgement]) -> str:
+        """Return sample grids of the runs, from the same seed, beside real pictures."""
+        sets = [(judgement.name, judgement.seen.view.floats(64)) for judgement in judgements]
+        sets.append((REAL, self.jury.fresh.floats(64)))
+        shown = "".join(f"<div><p>{html.escape(name)}</p>{image(to_picture(grid(x, 8)))}</div>" for name, x in sets)
+        return f'<div class="pictures">{shown}</div>'
+
+    def neighbours_part(self, judgement: Judgement) -> str:
+        """Return samples beside their nearest training pictures: those most like copies, and some at random."""
+        nearest, train = judgement.seen.nearest, self.jury.train
+        sheets = []
+        for chosen in (nearest.ratio.argsort()[:8], torch.arange(8)):
+            places = nearest.index[chosen, :3]
+            mirrored = (places >= len(train)).flatten()
+            found = train.pictures(places.flatten() % len(train))
+            found = torch.where(mirrored[:, None, None, None], found.flip(3), found).view(len(chosen), -1, *found.shape[1:])
+            rows = torch.cat([judgement.seen.view.floats(len(nearest.ratio))[chosen][:, None], found], 1)
+            sheets.append(image(to_picture(grid(rows.flatten(0, 1), rows.shape[1]))))
+        shown = "".join(f"<div>{sheet}</div>" for sheet in sheets)
+        return f'<p>{html.escape(judgement.name)}</p><div class="pictures">{shown}</div>'
+
+    def manifold_part(self, judgement: Judgement) -> str:
+        """Return real pictures and samples as points on the two directions of greatest variance of the real features."""
+        real, fake = (view.features[:2000] for view in (self.jury.real, judgement.seen.view))
+        mean = real.mean(0)
+        _, directions = torch.linalg.eigh((real - mean).T @ (real - mean))
+        page, axes = figure(1, [4.2], 6.0)
+        ax = axes[0][0]
+        for x, colour, label in ((real, "tab:blue", REAL), (fake, "tab:orange", judgement.name)):
+            points = (x - mean) @ directions[:, -2:]
+            ax.scatter(points[:, 1], points[:, 0], s=4, alpha=0.35, color=colour, label=label, linewidths=0)
+        ax.set(xlabel="first direction", ylabel="second direction")
+        ax.legend(frameon=False, markerscale=3)
+        return plot(page)
+
+
+def common_size(runs: Sequence[Run]) -> tuple[int, int]:
+    """Return the largest (height, width) of the runs' samples, or raise InputError where they are unlike."""
+    shapes = [shape_of(run) for run in runs]
+    for run, shape in zip(runs, shapes, strict=True):
+        if shape.dims[0] != shapes[0].dims[0]:
+            raise unlike(run, runs[0])
+    return max(shape.size for shape in shapes if isinstance(shape, ImageShape))
+
+
+def mirrors(run: Run) -> bool:
+    """Whether the run was trained on mirrored pictures too."""
+    return bool(run.record["data"]["options"].get("flip", False))
+
+
+def labels_like(jury: Jury, model: Model, n: int, seed: int) -> Tensor | None:
+    """Return class indices `[n]` as often as the training data has them, for a model that takes labels."""
+    labels = jury.train.labels
+    if labels is None or not model.conditional:
+        return None
+    places = torch.randint(len(labels), (n,), generator=torch.Generator().manual_seed(seed))
+    return labels[places].cpu()
+
+
+def timed(blocks: Blocks, clock: dict[str, float]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Pass blocks on, adding up the CPU seconds that making them took."""
+    began = time.process_time()
+    for block in blocks:
+        clock["seconds"] += time.process_time() - began
+        yield block
+        began = time.process_time()
+
+
+def at_size(blocks: Blocks, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Pass blocks on, resized as files are where their size is another."""
+    for x, given in blocks:
+        yield (x if x.shape[2:] == size else resize(x, size)), given
+
+
+def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[str]:
+    """Say in words what the figures mean."""
+    said = []
+    for name, figure in figures.items():
+        if name.startswith("near-copies") and figure.low > COPIED:
+            said.append(f"{figure.value:.0%} of the samples are near-copies of training pictures by {name[12:-1]}, of real "
+                        "pictures 1 %: the model memorises; train less, on more pictures, or with augmentation")  # fmt: skip
+    fid, recall = (next(name for name in figures if name.startswith(kind)) for kind in ("FID", "recall"))
+    simple, real = rows[SIMPLE][fid].value, rows[REAL]
+    if figures[fid].value > simple:
+        said.append(f"a mixture of Gaussians fitted in seconds is nearer to the data by {fid}: {simple:.3g}")
+    if figures[recall].high < real[recall].low / 2:
+        said.append(f"the samples reach {figures[recall].value:.0%} of the variety of the data, other real pictures "
+                    f"{real[recall].value:.0%}: much of the data is never drawn")  # fmt: skip
+    said += [text for name in figures if name.startswith(OF_TRAINING) and (text := over_fitted(figures, name))]
+    if not found.known:
+        said.append("these are not the pictures that the run was trained on: memorisation says nothing about those")
+    return said or ["nothing stands out"]
+
+
+def over_fitted(figures: dict[str, Figure], name: str) -> str:
+    """Say that training pictures are far likelier than others, or return ""."""
+    trained, fresh = figures[name], figures[name.replace(OF_TRAINING, "log-likelihood")]
+    gap = (trained.value - fresh.value) / abs(fresh.value)
+    if trained.low <= fresh.high or gap <= OVERFITTED:
+        return ""
+    return (f"training pictures are {trained.value - fresh.value:.0f} nats likelier than unseen ones ({gap:.0%}): the model "
+            "is over-fitted; train less, or on more pictures")  # fmt: skip
