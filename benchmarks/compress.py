@@ -40,7 +40,7 @@ def main() -> None:
     began = time.process_time()
     run = Run.open(arguments.run)
     model = load(run)
-    test = load_data(run.record["data"]["source"].split("[")[0], Options(split="test"))
+    test = load_data(run.record["data"]["source"].split("[")[0], PictureOptions(split="test"))
     x = test.pictures(torch.linspace(0, len(test) - 1, arguments.pictures).long())
     before = time.process_time()
     packed = pack(model, x)

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from benchmarks.evidence import DATA, record
 from genloom import Run
-from genloom.data import Options, load_pictures
+from genloom.data import PictureOptions
+from genloom.data.pictures.load import load_pictures
 from genloom.measures.figure import mean_figure
 from genloom.models.likelihood.pixelcnn import GatedNet, PixelCNN
-from genloom.train.loop import Plan, play
+from genloom.train.loop import play
+from genloom.train.plan import Plan
 from genloom.train.machine import pick_precision
 
 SOURCE = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
@@ -71,7 +73,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     began = time.process_time()
-    train, test = (load_pictures(str(SOURCE), Options(split=split)) for split in ("train", "test"))
+    train, test = (load_pictures(str(SOURCE), PictureOptions(split=split)) for split in ("train", "test"))
     x = test.batch(torch.arange(0, len(test), 5))["x"]
     figures: dict[str, Any] = {}
     for name, (waves, dilations, torchs) in VARIANTS.items():

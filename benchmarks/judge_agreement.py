@@ -78,7 +78,7 @@ def main() -> None:
     began = time.process_time()
     warnings.filterwarnings("ignore", message="Metric .* will save all extracted features|std")
     data = load_data(str(DATA / "mnist"))
-    test = load_data(str(DATA / "mnist"), Options(split="test"))
+    test = load_data(str(DATA / "mnist"), PictureOptions(split="test"))
     x, y = mixture_samples(data.pictures(torch.arange(10_000)), N), test.pictures(torch.arange(N))
     features = make_features("classifier", data)
     (fake, probabilities), (real, _) = features(x), features(y)

@@ -49,7 +49,7 @@ def spoilt(fresh: Tensor, labels: Tensor, train: Tensor) -> dict[str, Tensor]:
 def main() -> None:
     """Measure, record, and write the table."""
     began = time.process_time()
-    data, test = (load_data(str(DATA / "mnist"), Options(split=split)) for split in ("train", "test"))
+    data, test = (load_data(str(DATA / "mnist"), PictureOptions(split=split)) for split in ("train", "test"))
     half, other = test.part(0, 5000), test.part(5000, None)
     jury = seat_jury(JudgedData(data, half, None, True), Terms(n=N), flip=False)
     x, labels = other.pictures(torch.arange(len(other))), other.labels

@@ -50,7 +50,7 @@ def judge(args: argparse.Namespace) -> None:
     """Judge the best checkpoint on the test set."""
     started = time.process_time()
     run = Run.open(args.run)
-    test = load_data(MNIST, Options(split="test"))
+    test = load_data(MNIST, PictureOptions(split="test"))
     x = test.batch(torch.arange(len(test)))["x"]
     model = load(run, "best")
     result = parzen(draw(model, 2), VALIDATION, x)

@@ -35,7 +35,7 @@ def main() -> None:
     model, info = load(run), run.record
     dims = info["shape"]
     test = load_data(arguments.test or info["data"]["source"].split("[")[0],
-                     Options(split="train" if arguments.test else "test", size=(dims["height"], dims["width_px"]),
+                     PictureOptions(split="train" if arguments.test else "test", size=(dims["height"], dims["width_px"]),
                              channels=dims["channels"]))  # fmt: skip
     rows = likelihood_rows(model, test)
     nats, bits = (next(f for name, f in rows.items() if name.startswith(kind)) for kind in ("log", "bits"))

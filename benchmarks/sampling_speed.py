@@ -36,7 +36,7 @@ NETS: dict[str, tuple[Any, dict[str, Any]]] = {
 def cost(model: Autoregressive, n: int, forwards: int) -> tuple[float, float]:
     """Return the CPU seconds of drawing `n` pictures, cached and naive."""
     began = time.process_time()
-    x = model.sample(n, generator=torch.Generator().manual_seed(0))
+    x = model.sample(n, noise=Noise.of(0, n))
     cached = time.process_time() - began
     model.logits(model.inputs(model.code(x)))
     began = time.process_time()
@@ -48,7 +48,7 @@ def cost(model: Autoregressive, n: int, forwards: int) -> tuple[float, float]:
 @torch.no_grad()
 def difference(model: Autoregressive) -> float:
     """Return the largest difference between logits while sampling and while scoring, over two pictures."""
-    code = model.code(model.sample(2, generator=torch.Generator().manual_seed(1)))
+    code = model.code(model.sample(2, noise=Noise.of(1, 2)))
     whole, step = model.logits(model.inputs(code)), model.cached(code, None)
     places = itertools.product(range(28), range(28))
     return max(float((step(row, column, 0, True) - whole[:, 0, :, row, column]).abs().max()) for row, column in places)

@@ -26,7 +26,8 @@ from genloom.core.random import mix
 from genloom.data.pictures.dataset import ImageData
 from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
 from genloom.shapes.pictures import ImageShape
-from genloom.train.loop import Plan, Table
+from genloom.train.loop import Table
+from genloom.train.plan import Plan
 from genloom.train.machine import pick_precision
 from genloom.train.run import Run
 

@@ -195,7 +195,7 @@ def test_a_checkpoint_cut_short_or_of_another_model(trained, tmp_path, capsys):
     folder, _ = trained
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    weights = Run.open(copy).last_checkpoint() / "shadow.safetensors"
+    weights = Run.open(copy).last_checkpoint() / "ema.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
     assert run(["sample", str(copy), "-o", str(tmp_path / "x.png")]) == 2

@@ -10,7 +10,7 @@ import torch
 import genloom
 from genloom.cli.app import run as command
 from genloom.core.clock import Clock
-from genloom.data import Options
+from genloom.data import PictureOptions
 from genloom.errors import InputError
 from genloom.measures.heads import HEADS, Graph, neighbours, scaled
 from genloom.models.likelihood.autoencoder import Autoencoder
@@ -85,7 +85,7 @@ def test_convolutional_coders_take_any_size(size):
 
 
 def test_tiny_reconstructs_the_digits(run):
-    model, test = genloom.load(run), genloom.load_data("digits", Options(split="test"))
+    model, test = genloom.load(run), genloom.load_data("digits", PictureOptions(split="test"))
     x = test.pictures(torch.arange(len(test)))
     with torch.no_grad():
         left = (model.decode(model.encode(x)) - x).square().mean() / (x - x.mean(0)).square().mean()
@@ -139,7 +139,7 @@ def test_dead_axes_are_dropped_and_proportions_kept():
 
 
 def test_splits_are_balanced_fixed_and_named():
-    data, test = genloom.load_data("digits"), genloom.load_data("digits", Options(split="test"))
+    data, test = genloom.load_data("digits"), genloom.load_data("digits", PictureOptions(split="test"))
     a, b = (plan(data, test, [20, 100], seeds, 500) for seeds in (2, 2))
     assert a.hash == b.hash != plan(data, test, [20], 2, 500).hash
     assert [len(split.index) for split in a.splits] == [20, 20, 100, 100]

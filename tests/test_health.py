@@ -7,7 +7,9 @@ from games import Duel, Points
 from genloom.models.adversarial.gan import GAN
 from genloom.models.likelihood.autoencoder import Autoencoder
 from genloom.train.health import plateaued
-from genloom.train.loop import Plan, Table, play
+from genloom.train.loop import Loop, play
+from genloom.train.plan import Plan
+from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
 
@@ -48,17 +50,15 @@ def test_not_a_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
     model = small()
     rounds = model.round
 
-    def poisoned(deal, clock):
-        for move in rounds(deal, clock):
+    def poisoned(batches, clock):
+        for move in rounds(batches, clock):
             yield type(move)(move.player, move.loss * (float("nan") if clock.rounds > 60 else 1), move.notes)
 
     model.round = poisoned
     found, reports = verdicts(model, genloom.load_data("digits"), tmp_path / "a", save_examples=1000)
     assert found["not-a-number"].fatal and reports[-1].fatal and reports[-1].examples < 6000
     kept = Run.open(tmp_path / "a").last_checkpoint()
-    assert (
-        int(kept.name) <= 3000 and genloom.run.Run.open(tmp_path / "a").history()[-1]["health"][0]["name"] == "not-a-number"
-    )
+    assert int(kept.name) <= 3000 and Run.open(tmp_path / "a").history()[-1]["health"][0]["name"] == "not-a-number"
 
 
 def test_a_discriminator_that_wins(tmp_path):
@@ -115,7 +115,7 @@ def test_patience_survives_a_resume(tmp_path):
 def test_a_player_that_sits_out_is_not_called_stalled(tmp_path):
     model = small()
     rounds = model.round
-    model.round = lambda deal, clock: (move for move in rounds(deal, clock) if move.player == "discriminator")
+    model.round = lambda batches, clock: (move for move in rounds(batches, clock) if move.player == "discriminator")
     found, reports = verdicts(model, genloom.load_data("digits"), tmp_path / "a", examples=3000)
     assert "stalled" not in found and "moved_generator" not in reports[-1].notes
 
@@ -143,7 +143,8 @@ def test_training_ends_on_a_plateau_where_asked(tmp_path):
 
 def test_a_costly_light_judge_leaves_checkpoints_unscored(tmp_path):
     run = Run.begin(tmp_path / "a", {"model": "duel"})
-    table = Table(Duel(), Points(), run, Plan(examples=64, batch=32), score=lambda model: ("toy", 1.0))
-    assert table.take_score(table.model) == ("toy", 1.0)
-    table.score_cost = 1e6  # its last look took so many seconds
-    assert table.take_score(table.model) is None
+    loop = Loop(Duel(), Points(), run, Plan(examples=64, batch=32), Ranks(), score=lambda model: ("toy", 1.0))
+    assert loop.take_score(loop.model) == ("toy", 1.0)
+    loop.ledger.score_cost = 1e6  # its last look took so many seconds
+    assert loop.take_score(loop.model) is None
+    loop.feed.close()

@@ -12,7 +12,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 import genloom
 from genloom.cli.app import run as command
 from genloom.core.capabilities import Scores
-from genloom.data import Options
+from genloom.data import PictureOptions
 from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError
 from genloom.measures.classes import class_accuracy, inception_score, score_of
@@ -132,7 +132,7 @@ def test_inception_score_equals_torchmetrics_and_its_extremes():
 
 
 def test_wasserstein_is_zero_for_equal_sets_and_grows_with_noise():
-    x = genloom.load_data("digits", Options(size=(32, 32))).pictures(torch.arange(200))
+    x = genloom.load_data("digits", PictureOptions(size=(32, 32))).pictures(torch.arange(200))
     x = (x * 255).round().to(torch.uint8)
     assert all(figure.value == 0 for figure in wasserstein_figures(x, x, 200).values())
     generator = torch.Generator().manual_seed(0)
@@ -152,7 +152,7 @@ def test_the_pyramid_can_be_put_together_again():
 
 
 def test_similarity_sees_a_lack_of_variety():
-    x = genloom.load_data("digits", Options(size=(32, 32))).pictures(torch.arange(300))
+    x = genloom.load_data("digits", PictureOptions(size=(32, 32))).pictures(torch.arange(300))
     varied, few = similarity_figure(x), similarity_figure(x[:3].repeat(100, 1, 1, 1))
     assert varied.high < few.low
     assert similarity_figure(x[:, :, :8, :8]) is None
@@ -172,7 +172,7 @@ def test_nearest_training_equals_brute_force_and_leaves_itself_out():
 
 
 def test_copies_are_caught_and_blur_is_not():
-    data, test = genloom.load_data("digits"), genloom.load_data("digits", Options(split="test"))
+    data, test = genloom.load_data("digits"), genloom.load_data("digits", PictureOptions(split="test"))
     train, held = (d.pictures(torch.arange(len(d))).flatten(1) for d in (data, test))
     generator = torch.Generator().manual_seed(0)
     copies = train[:300] + 0.02 * torch.randn(300, 64, generator=generator)

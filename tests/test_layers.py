@@ -112,7 +112,8 @@ def test_training_needs_nothing_but_the_core():
         "sys.path.insert(0, 'tests')\n"
         "from games import Duel, Points\n"
         "from genloom.train.run import Run\n"
-        "from genloom.train.loop import Plan, play\n"
+        "from genloom.train.loop import play\n"
+from genloom.train.plan import Plan
         "run = Run.begin(tempfile.mkdtemp() + '/a', {'model': 'duel'})\n"
         "print(list(play(Duel(), Points(), run, Plan(examples=128, batch=32)))[-1].examples)\n"
     )

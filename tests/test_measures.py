@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import genloom
-from genloom.data import Options
+from genloom.data import PictureOptions
 from genloom.measures.features.classifier import fit_classifier
 from genloom.measures.frechet import frechet_distance
 from genloom.measures.kernel import kernel_distance
@@ -52,14 +52,16 @@ def test_the_light_judge_orders_noise_behind_data():
     judge = LightJudge(data, 0)
 
     class Source:
+        device = torch.device("cpu")
+
         def __init__(self, x):
             self.x = x
 
-        def sample(self, n, generator=None):
-            return self.x[torch.randint(len(self.x), (n,), generator=generator)]
+        def sample(self, n, given=None, temperature=1.0, noise=None):
+            return self.x[(noise.uniform(1)[:, 0] * len(self.x)).long()]
 
-    test = genloom.load_data("digits", Options(split="test"))
-    x = test.batch(torch.arange(len(test)))["x"]
+    test = genloom.load_data("digits", PictureOptions(split="test"))
+    x = test.pictures(torch.arange(len(test)))
     from genloom.core.capabilities import Samples
 
     Samples.register(Source)
@@ -68,9 +70,9 @@ def test_the_light_judge_orders_noise_behind_data():
 
 
 def test_the_classifier_reads_digits_and_is_deterministic():
-    data, test = genloom.load_data("digits"), genloom.load_data("digits", Options(split="test"))
+    data, test = genloom.load_data("digits"), genloom.load_data("digits", PictureOptions(split="test"))
     net = fit_classifier(data)
-    x = test.batch(torch.arange(len(test)))["x"]
+    x = test.pictures(torch.arange(len(test)))
     assert net.accuracy(x, test.labels) > 0.95
     assert torch.equal(fit_classifier(data)(x), net(x))
 

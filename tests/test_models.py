@@ -1,5 +1,7 @@
 """One contract for every model, and what each paper fixes."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -7,7 +9,10 @@ from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
 from genloom.core.capabilities import Encodes, Imputes, Latent, Samples
 from genloom.core.clock import Clock
+from genloom.core.dataset import take
 from genloom.core.hyper import Hyper, hp
+from genloom.core.model import Misfit
+from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
@@ -17,8 +22,10 @@ from genloom.shapes.pictures import ImageShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
 from genloom.train.checkpoint import plain, read_weights
-from genloom.train.learner import Seat
-from genloom.train.loop import Plan, play
+from genloom.train.learner import Learner
+from genloom.train.loop import play
+from genloom.train.plan import Plan
+from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
 DIGITS = ImageShape(classes=tuple("0123456789"), channels=1, height=8, width_px=8)
@@ -27,23 +34,34 @@ ROWS = TableShape(columns=(Column("a", low=-3.0, high=3.0), Column("b", "categor
 MNIST = ImageShape(classes=tuple("0123456789"), channels=1, height=28, width_px=28)
 
 
+SHAPES = (DIGITS, ROWS, PointShape(columns=1))
+
+
 def build(name, preset="tiny"):
     torch.manual_seed(0)
     cls = find_model(name)
-    shape = {"line": PointShape(columns=1), "gain": ROWS}.get(name, DIGITS)
-    return cls(cls.Hyper.preset(preset), shape)
+    hyper = cls.Hyper.preset(preset)
+    return cls(hyper, next(shape for shape in SHAPES if cls.fits(shape, hyper) == shape))
+
+
+def at_once(name, make):
+    """Remember nothing."""
+    return make()
 
 
 class Random:
     """A data set of noise in a model's shape."""
 
-    def __init__(self, shape, n=64):
-        self.shape, self.n = shape, n
+    source, fingerprint, notes, lengths = "noise", "noise", (), {"x": 64}
 
-    def __len__(self):
-        return self.n
+    def __init__(self, shape):
+        self.shape = shape
 
-    def batch(self, index, generator=None):
+    def to(self, device):
+        return self
+
+    def batch(self, indices, generator=None):
+        index = indices["x"]
         generator = torch.Generator().manual_seed(int(index[0]))
         x = torch.rand(len(index), *self.shape.dims, generator=generator)
         if isinstance(self.shape, TableShape):
@@ -57,33 +75,37 @@ class Random:
 def test_contract(name, precision):
     model = build(name)
     data = Random(model.shape)
-    model.study(data)
-    seats = {p.name: Seat(p, model, 1) for p in model.players()}
-    assert sorted(id(p) for s in seats.values() for p in s.parameters) == sorted(id(p) for p in model.parameters())
-    deal = (data.batch(torch.arange(16) + i) for i in range(100))
-    moved, rounds = set(), model.round(deal, Clock())
+    assert model.study(data, at_once).lengths == data.lengths
+    learners = {p.name: Learner(p, Ranks()) for p in model.players()}
+    assert sorted(id(p) for s in learners.values() for p in s.parameters) == sorted(id(p) for p in model.parameters())
+    batches = (take(data, torch.arange(16) + i) for i in range(100))
+    moved, rounds = set(), model.round(batches, Clock())
     while True:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
             move = next(rounds, None)
         if move is None:
             break
-        assert move.loss.shape == () and move.loss.isfinite()
-        before = {n: [p.detach().clone() for p in s.parameters] for n, s in seats.items()}
-        seats[move.player].descend(move.loss, 1)
-        assert all(p.grad is not None for p in seats[move.player].parameters), "a weight that nobody trains"
-        seats[move.player].step(Clock(), watch=False)
-        for other, seat in seats.items():
-            same = all(torch.equal(a, b) for a, b in zip(before[other], seat.parameters, strict=True))
+        assert move.loss.shape == () and move.loss.isfinite() and move.notes.keys() <= model.notes.keys()
+        before = {n: [p.detach().clone() for p in s.parameters] for n, s in learners.items()}
+        learners[move.player].descend(move.loss, 1)
+        assert all(p.grad is not None for p in learners[move.player].parameters), "a weight that nobody trains"
+        learners[move.player].step(Clock(), watch=False)
+        for other, learner in learners.items():
+            same = all(torch.equal(a, b) for a, b in zip(before[other], learner.parameters, strict=True))
             assert same == (other != move.player)
         moved.add(move.player)
-    assert moved == seats.keys()
+    assert moved == learners.keys()
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if issubclass(find_model(n), Samples)])
 def test_samples_have_shape_range_and_seed(name):
     model = build(name).eval()
-    a, b, c = (model.sample(5, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2))
+    given = torch.arange(5) if model.conditional else None
+    a, b, c = (model.sample(5, given, noise=Noise.of(s, 5)) for s in (1, 1, 2))
     assert a.shape == (5, *model.shape.dims) and torch.equal(a, b) and not torch.equal(a, c)
+    parts = [model.sample(n, given if given is None else given[start:start + n], noise=Noise.of(1, n, start))
+             for start, n in ((0, 2), (2, 3))]  # fmt: skip
+    assert torch.allclose(torch.cat(parts), a, atol=1e-5)  # a sample is its own, whatever is drawn beside it
     if isinstance(model.shape, ImageShape):
         assert a.min() >= 0 and a.max() <= 1
 
@@ -91,7 +113,7 @@ def test_samples_have_shape_range_and_seed(name):
 @pytest.mark.parametrize("name", [n for n in MODELS if issubclass(find_model(n), Latent)])
 def test_the_same_code_gives_the_same_example(name):
     model = build(name).eval()
-    z = model.prior(3, torch.Generator().manual_seed(0))
+    z = model.prior(3, Noise.of(0, 3))
     assert torch.equal(model.generate(z), model.generate(z))
 
 
@@ -103,9 +125,9 @@ def test_saved_weights_give_the_same_samples(name):
             p.add_(1)
     read_weights(b, {key: plain(value) for key, value in a.state_dict().items()}, "here")
     if isinstance(a, Samples):
-        x, y = (m.sample(3, generator=torch.Generator().manual_seed(0)) for m in (a, b))
+        x, y = (m.sample(3, noise=Noise.of(0, 3)) for m in (a, b))
     elif isinstance(a, Imputes):
-        rows = Random(a.shape).batch(torch.arange(5))
+        rows = take(Random(a.shape), torch.arange(5))
         x, y = (m.impute(rows["x"], rows["mask"]) for m in (a, b))
     else:
         x, y = (m.encode(torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))) for m in (a, b))
@@ -146,7 +168,7 @@ def build_for(name, data):
     torch.manual_seed(0)
     cls = find_model(name)
     model = cls(cls.Hyper.tiny(), data.shape)
-    model.study(data)
+    model.study(data, at_once)
     return model
 
 
@@ -203,17 +225,31 @@ def test_dcgan_keeps_real_and_fake_statistics_apart():
     seen = []
     norm = dcgan.Discriminator(dcgan.DCGANHyper(width=4), 1, 16).norms[0]
     model.discriminator.register_forward_pre_hook(lambda m, x: seen.append(len(x[0])))
-    list(model.round(iter([Random(DIGITS).batch(torch.arange(16))]), Clock()))
+    list(model.round(iter([take(Random(DIGITS), torch.arange(16))]), Clock()))
     assert seen == [16, 16, 16] and isinstance(norm, torch.nn.BatchNorm2d)
 
 
-def test_unfit_shapes_are_refused():
-    with pytest.raises(InputError, match="squares of 8, 16"):
-        dcgan.DCGAN(dcgan.DCGANHyper(), MNIST)
-    with pytest.raises(InputError, match="learns from labels"):
-        cgan.CGAN(cgan.CGANHyper(), ImageShape())
-    with pytest.raises(InputError, match="needs labels"):
-        dcgan.DCGAN(dcgan.DCGANHyper(conditional=True), ImageShape((), 1, 64, 64))
+def test_what_fits_and_what_does_not():
+    hyper = dcgan.DCGANHyper()
+    assert dcgan.DCGAN.fits(MNIST, hyper) == dataclasses.replace(MNIST, height=32, width_px=32)
+    wide = ImageShape(channels=3, height=100, width_px=60)
+    assert dcgan.DCGAN.fits(wide, hyper).size == (128, 128)
+    for found, says in (
+        (cgan.CGAN.fits(ImageShape(), cgan.CGANHyper()), "learns from labels"),
+        (dcgan.DCGAN.fits(ImageShape((), 1, 64, 64), dcgan.DCGANHyper(conditional=True)), "needs labels"),
+    ):
+        assert isinstance(found, Misfit) and says in found.reason and found.remedy
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_takes_one_kind_of_data_and_says_why_not_others(name):
+    cls = find_model(name)
+    hyper = cls.Hyper.tiny()
+    taken = [shape.kind for shape in SHAPES if not isinstance(cls.fits(shape, hyper), Misfit)]
+    assert len(taken) == 1
+    for shape in SHAPES:
+        if shape.kind not in taken:
+            assert shape.describe() in cls.fits(shape, hyper).reason
 
 
 # -- the mathematics -------------------------------------------------------------------------------
@@ -285,8 +321,8 @@ def test_the_line_comes_to_rest(tmp_path):
 
 
 def test_hyper_reads_text_and_refuses_nonsense():
-    hyper = gan.GANHyper().with_values({"z": "64", "rate": "1e-3", "shadow": "none", "objective": "minimax"})
-    assert (hyper.z, hyper.rate, hyper.shadow, hyper.objective) == (64, 1e-3, None, "minimax")
+    hyper = gan.GANHyper().with_values({"z": "64", "rate": "1e-3", "ema": "none", "objective": "minimax"})
+    assert (hyper.z, hyper.rate, hyper.ema, hyper.objective) == (64, 1e-3, None, "minimax")
     for values, says in (
         ({"latent": 3}, "no hyper-parameter 'latent'"),
         ({"z": "many"}, "takes int, got 'many'"),

@@ -8,7 +8,8 @@ import torch
 
 import genloom
 from genloom.cli.app import run as command
-from genloom.data import Options
+from genloom.core.random import Noise
+from genloom.data import PictureOptions
 from genloom.errors import InputError
 from genloom.models.likelihood.autoregressive import invert
 from genloom.models.likelihood.levels import least_levels, level_log_prob, values_of
@@ -108,16 +109,24 @@ def test_samples_follow_the_enumerated_distribution():
             p.mul_(3)  # far from uniform
         pictures = torch.tensor(list(itertools.product((0.0, 1.0), repeat=6))).view(-1, 1, 2, 3)
         expected = model.log_prob(pictures).exp() * 4000
-    drawn = model.sample(4000, generator=torch.Generator().manual_seed(0)).flatten(1) @ 2.0 ** torch.arange(5, -1, -1)
+    drawn = model.sample(4000, noise=Noise.of(0, 4000)).flatten(1) @ 2.0 ** torch.arange(5, -1, -1)
     counts = torch.bincount(drawn.long(), minlength=64)
     common = expected > 5
     chi = ((counts - expected) ** 2 / expected)[common].sum()
     assert float(chi) < int(common.sum()) + 4 * (2 * int(common.sum())) ** 0.5
 
 
+def both_ways(model, n, given=None):
+    """Return samples of the same noise by both methods."""
+    drawn = []
+    for model.method in ("cached", "naive"):
+        drawn.append(model.sample(n, given, noise=Noise.of(1, n)))
+    return drawn
+
+
 def sampled_as_scored(model):
     """Assert that both methods draw the same, from the logits by which it is scored; return the levels drawn."""
-    a, b = (model.sample(4, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
+    a, b = both_ways(model, 4)
     assert torch.equal(a, b)
     code = model.code(a)
     step = model.cached(code, None)
@@ -188,7 +197,7 @@ def test_dilated_kernels_see_further_and_are_sampled_as_they_are_scored():
 def test_labels_reach_both_methods():
     model = small("gated", classes=("a", "b", "c"), conditional=True)
     given = torch.tensor([0, 1, 2, 2])
-    a, b = (model.sample(4, given, generator=torch.Generator().manual_seed(1), method=m) for m in ("cached", "naive"))
+    a, b = both_ways(model, 4, given)
     assert torch.equal(a, b)
     x = a[:2]
     with torch.no_grad():
@@ -202,19 +211,19 @@ def test_completion_keeps_what_is_known_and_goes_on_exactly():
     x = model.pictures(torch.randint(4, (3, 1, 6, 6), generator=torch.Generator().manual_seed(2)))
     known = torch.zeros(6, 6, dtype=torch.bool)
     known[:3] = True
-    filled = model.complete(x, known, torch.Generator().manual_seed(5))
+    filled = model.complete(x, known, Noise.of(5, 3))
     assert torch.equal(filled[:, :, :3], x[:, :, :3]) and not torch.equal(filled[:, :, 3:], x[:, :, 3:])
-    code, noise = model.code(filled), torch.rand(x.shape, generator=torch.Generator().manual_seed(5))
+    code, noise = model.code(filled), Noise.of(5, 3).uniform(1, 6, 6)
     with torch.no_grad():
         logits = model.logits(model.inputs(code))
     again = torch.stack([invert(logits[:, 0, :, r, c], noise[:, 0, r, c]) for r in range(3, 6) for c in range(6)], 1)
     assert torch.equal(again.view(3, 1, 3, 6), code[:, :, 3:])
 
 
-def test_completion_is_a_function_of_its_generator_and_takes_any_kind_of_mask():
+def test_completion_is_a_function_of_its_noise_and_takes_any_kind_of_mask():
     model = small(binarise="dynamic")
     x, known = torch.rand(2, 1, 6, 6), torch.arange(36).view(6, 6) < 18
-    a, b = (model.complete(x, mask, torch.Generator().manual_seed(5)) for mask in (known, known.to(torch.uint8)))
+    a, b = (model.complete(x, mask, Noise.of(5, 2)) for mask in (known, known.to(torch.uint8)))
     assert torch.equal(a, b)
     for wrong in ((x[:, :, 1:], known), (x, known[1:])):
         with pytest.raises(InputError):
@@ -260,7 +269,7 @@ def test_data_that_cannot_be_scored_is_refused_before_the_run_begins(tmp_path, n
     with pytest.raises(InputError, match="--hyper.binarise dynamic"):
         genloom.fit(name, "digits", tmp_path / "run", preset="tiny", hyper={"levels": 2}, examples=64, device="cpu")
     (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(f"{i},{i % 7}" for i in range(90)))
-    with pytest.raises(InputError, match="makes pictures, not"):
+    with pytest.raises(InputError, match=f"{name} makes pictures, this data is rows of 1 column"):
         genloom.fit(name, tmp_path / "t.csv", tmp_path / "run", examples=64, device="cpu")
     assert not (tmp_path / "run").exists()
 
@@ -375,7 +384,7 @@ def test_packed_bits_are_a_source(tmp_path):
     bits = np.random.default_rng(0).integers(0, 2, (20, 16, 16), dtype=np.uint8)
     packed = {name: np.packbits(x.reshape(len(x), -1), axis=1) for name, x in (("train", bits[:15]), ("test", bits[15:]))}
     np.savez(tmp_path / "b.npz", **packed)
-    train, test = (genloom.load_data(tmp_path / "b.npz", Options(split=split)) for split in ("train", "test"))
+    train, test = (genloom.load_data(tmp_path / "b.npz", PictureOptions(split=split)) for split in ("train", "test"))
     assert (len(train), len(test)) == (15, 5)
     assert torch.equal(train.pixels[..., 0], torch.from_numpy(bits[:15] * np.uint8(255)))
 
@@ -385,7 +394,7 @@ def test_tiny_learns_the_digits(tmp_path, name, hyper):
     options = {"preset": "tiny", "hyper": hyper, "examples": 6_000, "device": "cpu", "precision": "fp32"}
     run = genloom.fit(name, "digits", tmp_path / "run", **options)
     model = genloom.load(run)
-    test = genloom.load_data("digits", Options(split="test"))
+    test = genloom.load_data("digits", PictureOptions(split="test"))
     with torch.no_grad():
         nats = -model.log_prob(test.pictures(torch.arange(len(test)))).mean()
     assert model.coding == "17 levels" and nats < 95  # a histogram for each place, which looks at no pixel, has 106.6

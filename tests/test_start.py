@@ -8,7 +8,8 @@ import torch
 
 import genloom
 from genloom.cli.app import run as command
-from genloom.data import Options, load_pictures
+from genloom.data import PictureOptions
+from genloom.data.pictures.load import load_pictures
 from genloom.errors import InputError
 from genloom.train.run import Run
 
@@ -33,7 +34,7 @@ def test_a_training_starts_at_the_averaged_weights_of_another(origin, tmp_path):
 
 
 def test_what_the_weights_belong_with_comes_along(origin, tmp_path):
-    digits = load_pictures("digits", Options())
+    digits = load_pictures("digits", PictureOptions())
     bright = dataclasses.replace(digits, pixels=255 - digits.pixels, fingerprint="another")
     run = genloom.fit("vae", bright, tmp_path / "bright", start=origin.folder, examples=64)
     assert torch.equal(weights(run)["offset"], weights(origin)["offset"])  # not the new data's mean

@@ -1,5 +1,6 @@
 """The trainer: who moves, what a batch is, how a run goes on."""
 
+import dataclasses
 import json
 import math
 import os
@@ -18,13 +19,18 @@ import genloom
 from games import Duel, Points, weights
 from genloom.catalogue import MODELS, find_model
 from genloom.core.clock import Clock
+from genloom.core.dataset import take
 from genloom.core.model import Move, Phase
+from genloom.core.order import Order
 from genloom.core.random import mix
 from genloom.errors import InputError
 from genloom.shapes.pictures import ImageShape
-from genloom.train.feed import Order
-from genloom.train.learner import Seat
-from genloom.train.loop import Plan, compile_networks, play
+from genloom.shapes.points import PointShape
+from genloom.train.ema import EMA
+from genloom.train.learner import Learner
+from genloom.train.loop import compile_networks, play
+from genloom.train.plan import Plan
+from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
 
@@ -37,13 +43,13 @@ def train(folder, model=None, data=None, **plan):
 
 def test_a_move_changes_its_own_player_only(tmp_path):
     model = Duel()
-    seats = {p.name: Seat(p, model, 1) for p in model.players()}
-    deal = iter([Points().batch(torch.arange(16))] * 3)
-    for move in model.round(deal, Clock()):
-        before = {name: weights(getattr(model, name)).clone() for name in seats}
-        seats[move.player].descend(move.loss, 1)
-        seats[move.player].step(Clock(), watch=False)
-        for name in seats:
+    learners = {p.name: Learner(p, Ranks()) for p in model.players()}
+    batches = iter([take(Points(), torch.arange(16))] * 3)
+    for move in model.round(batches, Clock()):
+        before = {name: weights(getattr(model, name)).clone() for name in learners}
+        learners[move.player].descend(move.loss, 1)
+        learners[move.player].step(Clock(), watch=False)
+        for name in learners:
             changed = not torch.equal(before[name], weights(getattr(model, name)))
             assert changed == (name == move.player)
 
@@ -72,7 +78,7 @@ def test_examples_count_every_batch_of_a_round(tmp_path):
 )
 def test_wrong_wiring_is_refused(tmp_path, wrong, says):
     model = Duel()
-    model.round = lambda deal, clock: iter(wrong(model, next(deal)))
+    model.round = lambda batches, clock: iter(wrong(model, next(batches)))
     with pytest.raises(RuntimeError, match=says):
         train(tmp_path / "a", model)
 
@@ -80,8 +86,8 @@ def test_wrong_wiring_is_refused(tmp_path, wrong, says):
 def test_a_yield_inside_no_grad_is_refused(tmp_path):
     model = Duel()
 
-    def leaky(deal, clock):
-        loss = model.critic(next(deal)["x"]).mean()
+    def leaky(batches, clock):
+        loss = model.critic(next(batches)["x"]).mean()
         with torch.no_grad():
             yield Move("critic", loss)
 
@@ -91,11 +97,11 @@ def test_a_yield_inside_no_grad_is_refused(tmp_path):
     assert torch.is_grad_enabled()
 
 
-def test_hands_must_agree_whose_turn_it_is(tmp_path):
+def test_micro_batches_must_agree_whose_turn_it_is(tmp_path):
     model = Duel()
 
-    def by_data(deal, clock):
-        batch = next(deal)
+    def by_data(batches, clock):
+        batch = next(batches)
         name = "critic" if batch["x"].sum() > 0 else "generator"
         yield Move(name, model.critic(model.generator(batch["z"])).mean())
 
@@ -104,35 +110,135 @@ def test_hands_must_agree_whose_turn_it_is(tmp_path):
         train(tmp_path / "a", model, micro=4)
 
 
-def test_phases_follow_their_shares_and_renew_optimizers(tmp_path):
-    model, seen = Duel(optimizer=torch.optim.Adam), []
-    phases = [Phase("first", model.round, share=1), Phase("second", model.round, share=3, batch=16, fresh=True)]
-    model.phases = lambda: phases
+def seeded(kind=Duel, **options):
     torch.manual_seed(0)
-    run = Run.begin(tmp_path / "a", {"model": "duel"})
-    for report in play(
-        model, Points(), run, Plan(examples=640, batch=32, report_examples=1, save_every=1e9, report_every=0)
-    ):
-        seen.append((report.phase, report.examples))
-    assert [e for p, e in seen if p == "first"][-1] == 192  # the round that begins below a quarter of 640 ends it
-    assert seen[-1] == ("second", 640)
+    return kind(**options)
+
+
+def in_phases(model, first=192, renewed=("generator",)):
+    rounds = model.round
+    model.phases = lambda: [Phase("first", rounds, examples=first), Phase("second", rounds, batch=16, fresh=renewed)]
+    return model
+
+
+def seen_by(folder, model, **plan):
+    plan = Plan(**{"batch": 32, "report_examples": 1, "save_every": 1e9, "report_every": 0, **plan})
+    reports = play(model, Points(), Run.begin(folder, {"model": "duel"}), plan)
+    return [(report.phase, report.examples) for report in reports]
+
+
+def test_phases_last_their_examples_whatever_the_budget(tmp_path):
+    seen = seen_by(tmp_path / "a", in_phases(Duel()), examples=640)
+    assert [e for p, e in seen if p == "first"][-1] == 192 and seen[-1] == ("second", 640)
+    longer = seen_by(tmp_path / "a", in_phases(Duel()), examples=2560)  # a longer budget goes on in the second phase
+    assert {p for p, _ in longer} == {"second"} and longer[-1][1] == 2560
+    cut = seen_by(tmp_path / "b", in_phases(Duel()), examples=128)
+    assert {p for p, _ in cut} == {"first"}
+
+
+def test_the_clock_tells_the_phase_and_the_place_within_it(tmp_path):
+    model, clocks = Duel(), []
+    model.after = lambda clock: clocks.append((clock.phase, clock.within, clock.length, clock.examples))
+    seen_by(tmp_path / "a", in_phases(model), examples=288)
+    assert clocks[:3] == [(0, 64, 192, 64), (0, 128, 192, 128), (0, 192, 192, 192)]
+    assert clocks[3] == (1, 32, None, 224) and clocks[-1] == (1, 96, None, 288)
+
+
+@pytest.mark.parametrize("stop", [128, 192, 256])  # before, at and after the boundary of the phases
+def test_resume_around_a_boundary_of_phases_is_exact(tmp_path, stop):
+    def adam():
+        return in_phases(seeded(optimizer=torch.optim.Adam, ema=500.0), renewed=("generator", "critic"))
+
+    seen_by(tmp_path / "whole", adam(), examples=640)
+    seen_by(tmp_path / "parts", adam(), examples=stop)
+    seen_by(tmp_path / "parts", adam(), examples=640)
+    for file in ("model", "ema", "optimizer"):
+        a, b = (load_file(Run.open(tmp_path / n).last_checkpoint() / f"{file}.safetensors") for n in ("whole", "parts"))
+        assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), file
+
+
+def test_a_phase_renews_the_players_it_names_alone(tmp_path):
+    steps = {}
+    for name, renewed in (("both", ("generator", "critic")), ("none", ())):
+        seen_by(tmp_path / name, in_phases(Duel(optimizer=torch.optim.Adam), renewed=renewed), examples=224)
+        saved = load_file(Run.open(tmp_path / name).last_checkpoint() / "optimizer.safetensors")
+        steps[name] = {player: float(saved[f"{player}/0/step"]) for player in ("generator", "critic")}
+    assert steps == {"both": {"generator": 1, "critic": 2}, "none": {"generator": 4, "critic": 8}}
+
+
+def test_only_the_last_phase_may_be_open_and_a_last_one_may_end(tmp_path):
+    model = Duel()
+    rounds = model.round
+    model.phases = lambda: [Phase("endless", rounds), Phase("never", rounds)]
+    with pytest.raises(RuntimeError, match="'endless' has no end"):
+        seen_by(tmp_path / "a", model, examples=64)
+    model.phases = lambda: [Phase("only", rounds, examples=192)]
+    assert seen_by(tmp_path / "b", model, examples=100_000)[-1] == ("only", 192)
+
+
+class Growing(Duel):
+    """A game whose second layer comes into play in its second phase."""
+
+    def __init__(self, **options):
+        super().__init__(optimizer=torch.optim.Adam, **options)
+        self.later = nn.Linear(self.shape.width, self.shape.width)
+
+    def players(self):
+        generator, critic = super().players()
+        return [dataclasses.replace(generator, modules=(self.generator, self.later)), critic]
+
+    def phases(self):
+        grown = lambda batches, clock: self.round(batches, clock, grown=True)  # noqa: E731
+        return [Phase("small", self.round, examples=192), Phase("grown", grown)]
+
+    def round(self, batches, clock, grown=False):
+        for _ in range(2):
+            batch = next(batches)
+            yield Move("critic", self.critic(batch["x"]).mean() - self.critic(self.generator(batch["z"]).detach()).mean())
+        x_fake = self.generator(batch["z"])
+        yield Move("generator", -self.critic(self.later(x_fake) if grown else x_fake).mean())
+
+
+def test_parameters_come_into_play_phase_by_phase(tmp_path):
+    begun, small, grown = (seeded(Growing, ema=100.0) for _ in range(3))
+    for model, examples in ((small, 192), (grown, 384)):
+        seen_by(tmp_path / str(examples), model, examples=examples)
+    assert torch.equal(small.later.weight, begun.later.weight) and not torch.equal(grown.later.weight, begun.later.weight)
+    seen_by(tmp_path / "192", Growing(ema=100.0), examples=384)  # and a resume finds them where they were
+    for file in ("model", "ema", "optimizer"):
+        a, b = (load_file(Run.open(tmp_path / n).last_checkpoint() / f"{file}.safetensors") for n in ("192", "384"))
+        assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), file
 
 
 @pytest.mark.parametrize(
     ("half_life", "begun", "ended", "kept"),
     [(100.0, 10_000, 10_100, 0.5), (100.0, 10_000, 10_200, 0.25), (1e9, 500, 1000, 0.5 ** (math.log(2) / 0.1))],
 )
-def test_the_shadow_has_its_half_life_and_a_short_run_forgets_its_first_weights(half_life, begun, ended, kept):
-    model = Duel(shadow=half_life)
-    seat = Seat(model.players()[0], model, 1)
-    (value, shadow) = next(iter(seat.shadow.items()))
-    before = shadow.clone()
+def test_the_ema_has_its_half_life_and_a_short_run_forgets_its_first_weights(half_life, begun, ended, kept):
+    model = Duel(ema=half_life)
+    player = model.players()[0]
+    ema = EMA(model, model.players())
+    (value, average) = next(iter(ema.averages.items()))
+    before = average.clone()
     with torch.no_grad():
         value.add_(1.0)
-    seat.last_examples = begun
+    ema.followed[player.name] = begun
     for examples in range(begun + 1, ended + 1):  # early on a tenth of the examples: the integral of 1 / (0.1 t)
-        seat.follow(Clock(examples=examples))
-    assert torch.allclose(shadow, before + 1 - kept, atol=1e-4)
+        ema.follow(player, Clock(examples=examples))
+    assert torch.allclose(average, before + 1 - kept, atol=1e-4)
+
+
+def test_weights_that_players_share_have_one_average_and_come_back():
+    model = Duel(ema=100.0)
+    both = [dataclasses.replace(p, modules=(model.generator, model.critic), ema=100.0) for p in model.players()]
+    ema = EMA(model, both)
+    trained = weights(model).clone()
+    with torch.no_grad():
+        for average in ema.averages.values():
+            average.fill_(7.0)
+    with ema.applied() as averaged_model:
+        assert (weights(averaged_model) == 7).all() and not averaged_model.training
+    assert torch.equal(weights(model), trained) and all((average == 7).all() for average in ema.averages.values())
 
 
 def test_what_is_compiled_is_what_is_called(monkeypatch):
@@ -142,17 +248,17 @@ def test_what_is_compiled_is_what_is_called(monkeypatch):
         kind = find_model(name)
         shape = ImageShape(channels=1, height=8, width_px=8, classes=("a", "b"))
         model = kind(kind.Hyper.tiny().with_values({"levels": 2} if hasattr(kind.Hyper, "levels") else {}), shape)
-        compile_networks([Seat(player, model, 1) for player in model.players()], model)
+        compile_networks([Learner(player, Ranks()) for player in model.players()], model)
     assert len(compiled) > 8 and not [m for m in compiled if type(m).forward is nn.Module.forward]
 
 
 def test_clipping_bounds_the_step(tmp_path):
     model = Duel(rate=1.0, clip=0.01)
     before = weights(model.generator).clone()
-    seat = Seat(model.players()[0], model, 1)
-    batch = Points().batch(torch.arange(16))
-    seat.descend(model.critic(model.generator(batch["z"])).sum() * 1e3, 1)
-    seat.step(Clock(), watch=False)
+    learner = Learner(model.players()[0], Ranks())
+    batch = take(Points(), torch.arange(16))
+    learner.descend(model.critic(model.generator(batch["z"])).sum() * 1e3, 1)
+    learner.step(Clock(), watch=False)
     assert (weights(model.generator) - before).norm() == pytest.approx(0.01, rel=1e-3)
 
 
@@ -178,7 +284,7 @@ def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
     whole = genloom.fit(name, source, tmp_path / "whole", examples=512, **options)
     genloom.fit(name, source, tmp_path / "parts", examples=192, **options)
     parts = genloom.fit(name, source, tmp_path / "parts", examples=512, **options)
-    for file in ("model", "shadow", "optimizer"):
+    for file in ("model", "ema", "optimizer"):
         a, b = (load_file(run.last_checkpoint() / f"{file}.safetensors") for run in (whole, parts))
         assert a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a), file
 
@@ -245,7 +351,7 @@ def test_two_ranks_equal_one_with_the_whole_batch(tmp_path):
 
 
 def test_python_hears_of_a_full_disk_too(tmp_path, monkeypatch):
-    written = genloom.checkpoint.write_synced
+    written = genloom.train.checkpoint.write_synced
 
     def full(path, content):
         if path.suffix == ".safetensors":
@@ -262,7 +368,7 @@ def test_a_first_write_that_failed_may_be_tried_again(tmp_path, monkeypatch):
         patch.setattr("os.fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(InputError, match="disk"):
             Run.begin(tmp_path / "r", {"model": "duel"})
-    assert Run.begin(tmp_path / "r", {"model": "duel"}).record == {"model": "duel"}
+    assert Run.begin(tmp_path / "r", {"model": "duel"}).record["model"] == "duel"
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):
@@ -340,18 +446,20 @@ def test_cut_lines_and_files_do_not_spoil_a_run(tmp_path):
     assert all(line.endswith("}\n") for line in run.stats_lines()) and run.best() is not None
 
 
-def test_a_shadow_that_rested_goes_on_where_it_was(tmp_path):
+def test_an_ema_that_rested_goes_on_where_it_was(tmp_path):
     def rest():
         torch.manual_seed(0)
-        model = Duel(shadow=500.0)
+        model = Duel(ema=500.0)
         rounds = model.round
-        model.round = lambda deal, clock: (m for m in rounds(deal, clock) if m.player == "critic" or clock.rounds % 3 == 0)
+        model.round = lambda batches, clock: (
+            m for m in rounds(batches, clock) if m.player == "critic" or clock.rounds % 3 == 0
+        )
         return model
 
     train(tmp_path / "a", rest(), examples=640)
     train(tmp_path / "b", rest(), examples=320)
     train(tmp_path / "b", rest(), examples=640)
-    a, b = (load_file(Run.open(tmp_path / n).last_checkpoint() / "shadow.safetensors") for n in "ab")
+    a, b = (load_file(Run.open(tmp_path / n).last_checkpoint() / "ema.safetensors") for n in "ab")
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
@@ -379,13 +487,22 @@ def test_a_fit_leaves_the_threads_as_they_were(tmp_path):
     assert torch.get_num_threads() == 2
 
 
+class Handed:
+    """Data as a program hands it over: a shape, a length and batches."""
+
+    def __init__(self, x):
+        self.x, self.shape = x, PointShape(columns=x.shape[1])
+
+    def __len__(self):
+        return len(self.x)
+
+    def batch(self, index, generator=None):
+        return {"x": self.x[index]}
+
+
 def test_other_python_data_of_the_same_shape_is_refused_on_resume(tmp_path):
     def data(seed):
-        points = Points(64)
-        points.x = torch.rand(64, 1, generator=torch.Generator().manual_seed(seed))
-        points.shape = genloom.shapes.points.PointShape(columns=1)
-        points.batch = lambda index, generator=None: {"x": points.x[index]}
-        return points
+        return Handed(torch.rand(64, 1, generator=torch.Generator().manual_seed(seed)))
 
     genloom.fit("line", data(0), tmp_path / "run", examples=512, batch=64)
     genloom.fit("line", data(0), tmp_path / "run", examples=1024, batch=64)

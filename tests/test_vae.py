@@ -7,7 +7,7 @@ import torch
 
 import genloom
 from genloom.core.clock import Clock
-from genloom.data import Options
+from genloom.data import PictureOptions
 from genloom.errors import InputError
 from genloom.models.likelihood.vae import VAE, dequantised_gaussian, divergence, logistic_levels, path_divergence
 from genloom.nn.coder import ConvDecoder, ConvEncoder, gaussian
@@ -147,7 +147,7 @@ def test_the_most_likely_decoding_is_the_picture_itself(decoder):
 def test_the_prior_on_the_weights_is_shared_among_the_examples():
     data = genloom.load_data("digits")
     model = small(levels=17, decoder="logistic", decay=2.0)
-    model.study(data)
+    model.study(data, lambda name, make: make())
     square = sum(float(p.detach().square().sum()) for p in model.parameters())
     assert float(model.prior_on_weights().detach()) == pytest.approx(square / len(data), rel=1e-5)
 
@@ -186,8 +186,10 @@ def test_the_papers_net_has_its_count():
 
 
 def test_grey_pictures_need_a_choice():
-    with pytest.raises(InputError, match="--hyper.binarise dynamic"):
-        VAE(VAE.Hyper(levels=256), GREY)
+    misfit = VAE.fits(GREY, VAE.Hyper(levels=256))
+    assert misfit.remedy and "these have 256 levels: say --hyper.binarise dynamic, or --hyper.decoder logistic" in misfit.reason
+    for hyper in ({"levels": 2}, {"levels": None}, {"levels": 256, "binarise": "dynamic"}, {"levels": 256, "decoder": "logistic"}):
+        assert VAE.fits(GREY, VAE.Hyper(**hyper)) is GREY
     for decoder in ("logistic", "gaussian"):
         model = small(17, decoder=decoder)
         assert model.log_prob(torch.zeros(2, 1, 8, 8)).shape == (2,)
@@ -197,7 +199,7 @@ def test_grey_pictures_need_a_choice():
 def test_tiny_learns_the_digits_and_encodes_them(tmp_path):
     run = genloom.fit("vae", "digits", tmp_path / "run", preset="tiny", examples=30_000, device="cpu", precision="fp32")
     model = genloom.load(run)
-    test = genloom.load_data("digits", Options(split="test"))
+    test = genloom.load_data("digits", PictureOptions(split="test"))
     x = test.pictures(torch.arange(len(test)))
     with torch.no_grad():
         assert -model.log_prob(x).mean() < 115  # a code that is never looked at: 121.3
@@ -206,11 +208,11 @@ def test_tiny_learns_the_digits_and_encodes_them(tmp_path):
 
 
 def test_the_convolutional_net_learns_too(tmp_path):
-    hyper = {"features": 8, "z": 8, "decoder": "logistic", "shadow": 3000, "rate": 4e-3}
+    hyper = {"features": 8, "z": 8, "decoder": "logistic", "ema": 3000, "rate": 4e-3}
     run = genloom.fit("vae", "digits", tmp_path / "run", preset="modern", hyper=hyper, examples=40_000, device="cpu",
                       precision="fp32", batch=64)  # fmt: skip
     model = genloom.load(run)
-    test = genloom.load_data("digits", Options(split="test"))
+    test = genloom.load_data("digits", PictureOptions(split="test"))
     x = test.pictures(torch.arange(len(test)))
     with torch.no_grad():
         assert -model.log_prob(x).mean() < 115  # a code that is never looked at: 121.3
@@ -222,7 +224,7 @@ def test_the_decoder_may_begin_at_the_mean_picture():
     mean = data.pictures(torch.arange(len(data))).mean(0)
     for centred in (True, False):
         model = VAE(VAE.Hyper.tiny().with_values({"centred": centred, "levels": 17}), data.shape)
-        model.study(data)
+        model.study(data, lambda name, make: make())
         with torch.no_grad():
             model.decoder[-1].weight.zero_()  # what is left is where the decoder begins
             begins = model.generate(torch.zeros(1, 8))[0]

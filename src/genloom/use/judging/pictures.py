@@ -207,9 +207,9 @@ def at_size(blocks: Blocks, size: tuple[int, int]) -> Iterator[tuple[Tensor, Ten
 def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[str]:
     """Say in words what the figures mean."""
     said = []
-    for name, figure in figures.items():
-        if name.startswith("near-copies") and figure.low > COPIED:
-            said.append(f"{figure.value:.0%} of the samples are near-copies of training pictures by {name[12:-1]}, of real "
+    for name, measured in figures.items():
+        if name.startswith("near-copies") and measured.low > COPIED:
+            said.append(f"{measured.value:.0%} of the samples are near-copies of training pictures by {name[12:-1]}, of real "
                         "pictures 1 %: the model memorises; train less, on more pictures, or with augmentation")  # fmt: skip
     fid, recall = (next(name for name in figures if name.startswith(kind)) for kind in ("FID", "recall"))
     simple, real = rows[SIMPLE][fid].value, rows[REAL]
