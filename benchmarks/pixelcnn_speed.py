@@ -62,7 +62,7 @@ class Block(nn.Module):
 def plain_loop(x: Tensor) -> Callable[[], None]:
     """Return one step of the plain loop."""
     net = nn.Sequential(Masked(1, 2 * FEATURES, 7, False), *(Block() for _ in range(LAYERS)), nn.ReLU(),
-                        nn.Conv2d(2 * FEATURES, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1))  # fmt: skip
+                        nn.Conv2d(2 * FEATURES, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1)).to(x.device)  # fmt: skip
     optimizer = torch.optim.RMSprop(net.parameters(), 1e-3)
 
     def step() -> None:
@@ -73,17 +73,19 @@ def plain_loop(x: Tensor) -> Callable[[], None]:
     return step
 
 
-def our_loop(x: Tensor) -> Callable[[], None]:
+def our_loop(x: Tensor, compiled: bool = False) -> Callable[[], None]:
     """Return one step of the same net as genloom trains it."""
     model = PixelCNN(
         PixelCNN.Hyper(features=FEATURES, layers=LAYERS, levels=2), ImageShape(channels=1, height=28, width_px=28)
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ).to(x.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compiled:
+        model.network.compile()
     (player,) = model.players()
     optimizer = player.optimizer(player.parameters())
-    bf16 = pick_precision("auto", torch.device("cpu")) == "bf16"
+    bf16 = pick_precision("auto", x.device) == "bf16"
 
     def step() -> None:
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
             move = next(model.round(iter([{"x": x}]), None))  # type: ignore[arg-type]
         optimizer.zero_grad()
         move.loss.backward()

@@ -22,13 +22,14 @@ import torch
 from torch import nn
 
 from benchmarks.evidence import record
-from genloom.core.random import mix
+from genloom.core.dataset import take
 from genloom.data.pictures.dataset import ImageData
 from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
 from genloom.shapes.pictures import ImageShape
-from genloom.train.loop import Table
-from genloom.train.plan import Plan
+from genloom.train.loop import Loop
 from genloom.train.machine import pick_precision
+from genloom.train.plan import Plan
+from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
 BATCH = 64
@@ -41,7 +42,7 @@ def pictures(n: int = 1024) -> ImageData:
     return ImageData(pixels, None, ImageShape(channels=3, height=64, width_px=64), "random", "random")
 
 
-def plain_loop() -> Callable[[], None]:
+def plain_loop(batch: int = BATCH, device: str = "cpu") -> Callable[[], None]:
     """Return one step of the loop most people copy."""
 
     def block(a: int, b: int, conv: type, norm: bool, last: nn.Module) -> list[nn.Module]:
@@ -58,15 +59,16 @@ def plain_loop() -> Callable[[], None]:
         *block(128, 256, down, True, nn.LeakyReLU(0.2, True)), *block(256, 512, down, True, nn.LeakyReLU(0.2, True)),
         nn.Conv2d(512, 1, 4, 1, 0, bias=False), nn.Sigmoid(),
     )  # fmt: skip
+    generator, discriminator = generator.to(device), discriminator.to(device)
     to_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     to_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    bce, ones, zeros = nn.BCELoss(), torch.ones(BATCH), torch.zeros(BATCH)
-    x = pictures(BATCH).batch(torch.arange(BATCH))["x"].contiguous() * 2 - 1
+    bce, ones, zeros = nn.BCELoss(), torch.ones(batch, device=device), torch.zeros(batch, device=device)
+    x = (take(pictures(batch), torch.arange(batch))["x"].contiguous() * 2 - 1).to(device)
 
     def step() -> None:
         discriminator.zero_grad()
         bce(discriminator(x).view(-1), ones).backward()
-        fake = generator(torch.randn(BATCH, 100, 1, 1))
+        fake = generator(torch.randn(batch, 100, 1, 1, device=device))
         bce(discriminator(fake.detach()).view(-1), zeros).backward()
         to_d.step()
         generator.zero_grad()
@@ -84,18 +86,19 @@ def plain_process(pipe: Connection) -> None:
         pipe.send(seconds(step, 2))
 
 
-def hyper() -> DCGANHyper:
+def hyper(batch: int = BATCH) -> DCGANHyper:
     """The architecture of the plain loop."""
-    return DCGANHyper(width=64, kernel=4, batch=BATCH)
+    return DCGANHyper(width=64, kernel=4, batch=batch)
 
 
-def trainer_loop(folder: Path) -> Callable[[], None]:
+def trainer_loop(folder: Path, batch: int = BATCH, device: str = "cpu", compiled: bool = False) -> Callable[[], None]:
     """Return one round of genloom's trainer."""
-    data = pictures()
+    data = pictures(max(1024, 2 * batch))
     torch.manual_seed(0)
-    model = DCGAN(hyper(), data.shape)
-    plan = Plan(examples=10**9, batch=BATCH, precision=pick_precision("auto", torch.device("cpu")))
-    return Table(model, data, Run.begin(folder / "run", {"model": "dcgan"}), plan, None).play_round
+    model, where = DCGAN(hyper(batch), data.shape), torch.device(device)
+    precision = pick_precision("auto", where)
+    plan = Plan(examples=10**9, batch=batch, precision=precision, device=where, compile=compiled)
+    return Loop(model, data, Run.begin(folder / "run", {"model": "dcgan"}), plan, Ranks()).play_round
 
 
 def bare_loop() -> Callable[[], None]:
@@ -106,12 +109,12 @@ def bare_loop() -> Callable[[], None]:
     players = {p.name: (p.parameters(), p.optimizer(p.parameters())) for p in model.players()}
     bf16 = pick_precision("auto", torch.device("cpu")) == "bf16"
 
-    class Deal:
+    class Batches:
         def __next__(self):
-            return data.batch(torch.randint(len(data), (BATCH,)))
+            return take(data, torch.randint(len(data), (BATCH,)))
 
     def step() -> None:
-        moves = model.round(Deal(), None)
+        moves = model.round(Batches(), None)
         while True:
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
                 move = next(moves, None)
@@ -147,7 +150,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(mix(0))
+    torch.manual_seed(0)
     began = time.process_time()
     context = multiprocessing.get_context("spawn")
     ask, answer = context.Pipe()

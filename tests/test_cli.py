@@ -135,7 +135,7 @@ def bad_inputs(tmp_path):
         (["fit", "dcgan", "digits", *fit, "--size", "-16"], "--size takes a number from 1 on"),
         (["fit", "dcgam", "digits", *fit], "did you mean 'dcgan'"),
         (["fit", "dcgan", "digits", *fit, "--hyper.with", "3"], "did you mean 'width'"),
-        (["fit", "dcgan", "digits", *fit, "--size", "20"], "squares of 8, 16, 32"),
+        (["fit", "dcgan", "digits", *fit, "--size", "20"], "dcgan takes grey pictures of 32x32, 10 classes, not 20x20; say --size 32"),
         (["fit", "dcgan", "digits", *fit, "--batch", "4096"], "larger than the data"),
         (["fit", "dcgan", "digits", *bare, "--preset", "papre"], "did you mean 'paper'"),
         (["fit", "dcgan", "digits", *fit, "--exampels", "3"], "examples"),
@@ -174,7 +174,7 @@ def test_bad_questions_to_a_run(trained, tmp_path, capsys):
     for command, says in (
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--label", "eleven"], "no label 'eleven'"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--label", "11"], "no label '11'"),
-        (["sample", folder, "-o", str(tmp_path / "x.tga")], "cannot write pictures as .tga; use .png"),
+        (["sample", folder, "-o", str(tmp_path / "x.tga")], "cannot write grey pictures of 8x8, 10 classes as .tga; use .png, .npy or FOLDER/"),
         (["sample", folder], "needs -o"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--temperature", "nan"], "--temperature takes a number"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", ".."], "has no .. checkpoint"),
@@ -215,12 +215,12 @@ def test_label_asked_of_a_run_without(tmp_path, capsys):
 
 
 def test_out_of_memory_suggests_micro_batches(monkeypatch, capsys, tmp_path):
-    from genloom.train import loop as trainer
+    from genloom.train.learner import Learner
 
     def burst(self, loss, share):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    monkeypatch.setattr(trainer.Seat, "descend", burst)
+    monkeypatch.setattr(Learner, "descend", burst)
     assert run(["fit", "gan", "digits", "-o", str(tmp_path / "g"), "--preset", "tiny", "--examples", "200", "--quiet"]) == 2
     assert "--micro" in capsys.readouterr().err
 

@@ -80,7 +80,7 @@ def test_files_that_are_none_are_refused():
     with pytest.raises(InputError, match="damaged"):
         unpack(model, data + b"xyz")
     for cut in range(0, 32, 5):
-        with pytest.raises(InputError):
+        with pytest.raises(InputError, match="no file that genloom compressed" if cut < 4 else "cut short|damaged"):
             unpack(model, data[:cut])
     with pytest.raises(InputError, match="would be lost"):
         pack(made(binarise="dynamic"), torch.full((1, 1, 8, 8), 0.4))

@@ -25,12 +25,12 @@ from genloom.measures.kernel import kernel_distance, kid
 from genloom.measures.likelihood import likelihood_rows
 from genloom.measures.manifold import manifold_figures, neighbour_distances
 from genloom.measures.mixture import mixture_samples, principal_directions
-from genloom.measures.panels.pictures import View, view_of
+from genloom.measures.pictures import View, view_of
 from genloom.measures.pyramid import down, laplacian, levels, up, wasserstein_figures
 from genloom.measures.similarity import count_scales, similarity_figure
 from genloom.shapes.pictures import ImageShape, to_picture
 from genloom.use.judging.compare import compare
-from genloom.use.judging.jury import COPIES, REAL, SIMPLE
+from genloom.use.judging.picture_jury import COPIES, REAL, SIMPLE
 
 
 def features_of(n, width=6, shift=0.0, seed=0):
@@ -367,13 +367,19 @@ def test_pictures_of_another_shape_and_missing_labels(trained, tmp_path):
         genloom.judge(trained / "a", str(grey), features="classifier")
 
 
-def test_compare_refuses_different_data_and_single_runs(trained, tmp_path):
+def test_compare_refuses_different_data_and_single_runs(trained, tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.zeros((200, 8, 8), np.uint8))
     genloom.fit("gan", tmp_path / "x.npy", tmp_path / "run", preset="tiny", examples=640, device="cpu")
-    assert command(["compare", str(trained / "a"), str(tmp_path / "run")]) == 2
-    assert command(["compare", str(trained / "a")]) == 2
-    assert command(["compare", str(trained / "a"), str(trained / "a")]) == 2
-    assert command(["compare", str(trained / "a"), str(trained / "b"), "-o", "both.pdf"]) == 2
+    a, b = str(trained / "a"), str(trained / "b")
+    for arguments, says in (
+        ([a, str(tmp_path / "run")], "say with --data what to judge both by"),
+        ([a], "takes two runs or more"),
+        ([a, a], "is named twice"),
+        ([a, b, "-o", "both.pdf"], "-o both.html"),
+    ):
+        assert command(["compare", *arguments]) == 2
+        said = capsys.readouterr().err
+        assert says in said and said.count("\n") == 1
 
 
 def test_few_held_out_pictures_are_refused_where_named_and_passed_over_where_found(trained, tmp_path):
@@ -410,8 +416,9 @@ def test_the_training_data_is_refused_as_test_data(trained):
 
 
 @pytest.mark.parametrize("seed", [-3, 10**23])
-def test_seeds_out_of_range(trained, seed):
+def test_seeds_out_of_range(trained, seed, capsys):
     assert command(["judge", str(trained / "a"), "--seed", str(seed)]) == 2
+    assert f"--seed takes a number from 0 to 4294967295, got {seed}" in capsys.readouterr().err
 
 
 def test_compare_says_where_data_is_not_a_runs_own(trained, tmp_path):
@@ -428,4 +435,4 @@ def test_labels_are_asked_for_as_often_as_the_data_has_them(tmp_path):
     np.savez(tmp_path / "x.npz", x=x, y=np.array([0] * 270 + [1] * 30))
     hyper = {"conditional": True}
     genloom.fit("dcgan", tmp_path / "x.npz", tmp_path / "run", preset="tiny", examples=640, hyper=hyper, device="cpu")
-    assert 0.8 < float((genloom.judge(tmp_path / "run", n=300).view.given == 0).float().mean()) < 0.98
+    assert 0.8 < float((genloom.judge(tmp_path / "run", n=300).seen.view.given == 0).float().mean()) < 0.98

@@ -39,12 +39,13 @@ def likelihood_rows(model: Model, fresh: ImageData | None, train: ImageData | No
     return rows
 
 
-def log_likelihoods(model: Scores, data: ImageData, index: Tensor) -> Tensor:
+def log_likelihoods(model: Model, data: ImageData, index: Tensor, block: int = BLOCK) -> Tensor:
     """Return log p in nats of the pictures at these places `[n]`, in float64."""
-    labels = data.labels if getattr(model, "conditional", False) else None
+    assert isinstance(model, Scores)
+    labels = data.labels if model.conditional else None
     parts = []
     with torch.no_grad():
-        for part in index.split(BLOCK):
+        for part in index.split(block):
             given = None if labels is None else labels[part]
             parts.append(model.log_prob(data.pictures(part), given).double().cpu())
     return torch.cat(parts)
