@@ -377,6 +377,31 @@ def pace(call: Call, name: str) -> dict[str, Any]:
         return {"examples_per_second": round(loop.plan.batch / seconds), "busy_share": share, "batch": loop.plan.batch}
 
 
+def graphs(call: Call) -> dict[str, Any]:
+    """Measure what recorded graphs (`--compile` on a GPU) are worth to models of pixels; they must change no weight."""
+    found: dict[str, Any] = {}
+    sizes = {"pixelcnn": {"levels": 2}, "pixelrnn": {"levels": 2}, "row": {"levels": 2, "kind": "row"}}
+    for name, hyper in sizes.items():
+        found[name] = attempt(lambda: graphed(call, "pixelrnn" if name == "row" else name, hyper))  # noqa: B023
+    return found
+
+
+def graphed(call: Call, name: str, hyper: dict[str, Any]) -> dict[str, Any]:
+    """Return examples a second of the modern net at 28x28, without and with graphs, and how far weights lie apart."""
+    paces, weights = [], []
+    for compile in (False, call.device.type == "cuda"):
+        size = {"size": 8} if call.tiny else {"size": 28}
+        preset = "tiny" if call.tiny else "modern"
+        options = {"hyper": {"binarise": "threshold"}, "batch": call.scaled(64, 4), "compile": compile, **size}
+        options["hyper"] |= {key: value for key, value in hyper.items() if key != "levels"}
+        with training(call, name, preset, **options) as loop:
+            for _ in range(call.scaled(5, 1)):
+                loop.play_round()
+            weights.append(torch.cat([p.detach().float().flatten().cpu() for p in loop.model.parameters()]))
+            paces.append(round(loop.plan.batch / timed(call, loop.play_round, call.scaled(12, 1), 0)))
+    return {"examples_per_second": paces[0], "recorded": paces[1], "apart": apart(*weights)}
+
+
 def compiled(call: Call) -> dict[str, Any]:
     """Measure what torch.compile is worth, each in a process of its own that may take a limited time."""
     found = {}
@@ -463,16 +488,14 @@ def likelihoods(call: Call) -> dict[str, Any]:
 def likelihood(call: Call, source: str, name: str, hyper: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Train for so many seconds, the rate falling to the end, and score the test pictures."""
     folder = Path(tempfile.mkdtemp(dir=call.folder))
-    options: dict[str, Any] = {"device": str(call.device), "save_every": 1e9, "report_every": 5.0, "seed": 1}
-    began = time.monotonic()
-    genloom.fit(name, source, folder / "pace", examples=call.scaled(60, 2) * hyper["batch"], hyper=hyper, **options)
-    warm = time.monotonic()
-    genloom.fit(name, source, folder / "pace", examples=call.scaled(160, 4) * hyper["batch"], hyper=hyper, **options)
-    rounds_left = call.scaled(100, 2)
-    a_round = (time.monotonic() - warm) / rounds_left
-    scoring = 0.0 if call.tiny else 12.0
-    examples = max(1, int((seconds - (time.monotonic() - began) - scoring) / a_round)) * hyper["batch"]
-    examples = 4 * hyper["batch"] if call.tiny else examples
+    options: dict[str, Any] = {"device": str(call.device), "save_every": 1e9, "report_every": 5.0, "seed": 1,
+                               "compile": call.device.type == "cuda"}  # fmt: skip
+    began, rounds = time.monotonic(), call.scaled(100, 2)
+    trial = genloom.fit(name, source, folder / "pace", examples=rounds * hyper["batch"], hyper=hyper, **options)
+    a_round = hyper["batch"] / max(trial.history()[-1]["examples_per_second"], 1e-9)
+    start = time.monotonic() - began - rounds * a_round  # what goes before the first round, paid again
+    left = seconds - (time.monotonic() - began) - start - (0.0 if call.tiny else 10.0)  # to score
+    examples = (4 if call.tiny else max(1, int(left / a_round))) * hyper["batch"]
     run = genloom.fit(name, source, folder / "run", examples=examples, hyper={**hyper, "anneal": examples}, **options)
     model = genloom.load(run, device=str(call.device))
     test = genloom.load_data(source, split="test")
@@ -482,9 +505,8 @@ def likelihood(call: Call, source: str, name: str, hyper: dict[str, Any], second
         nats = -log_likelihoods(model, test, places, call.scaled(1000, 4))
     error = 1.96 * float(nats.std()) / math.sqrt(len(nats))
     value = float(nats.mean())
-    history = [
-        (line["seconds"], line["examples"], line["notes"]["nats"]) for line in run.history() if "nats" in line["notes"]
-    ]
+    lines = [line for line in run.history() if "nats" in line["notes"]]
+    curve = [[round(line["seconds"], 1), line["examples"], round(line["notes"]["nats"], 2)] for line in lines]
     return {
         "nats": [round(value, 3), round(value - error, 3), round(value + error, 3)],
         "examples": examples,
@@ -506,6 +528,7 @@ STEPS: dict[str, tuple[Callable[[Call], dict[str, Any]], float]] = {  # with the
     "paces": (paces, 20),
     "sampling": (sampling, 15),
     "judging": (judging, 20),
+    "graphs": (graphs, 40),
     "compile": (compiled, 120),
     "likelihoods": (likelihoods, 90),
 }

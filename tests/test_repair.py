@@ -277,7 +277,7 @@ def test_words_that_are_values(tmp_path, capsys):
 
 def test_a_bad_cell_further_on_costs_nothing(tmp_path, monkeypatch):
     """What is wrong beyond the rows that were learnt from shows while writing, and nothing half-written stays."""
-    from genloom.data.tables import files as tables
+    from genloom.data.tables import csv as tables
     from genloom.use.tables import files as repair_files
 
     write_csv(tmp_path / "t.csv", 200)
@@ -313,11 +313,18 @@ def test_parquet_and_gain_as_any_model(tmp_path, capsys):
     assert run(command) == 0
     best = json.loads((tmp_path / "run" / "best.json").read_text())
     assert best["measure"] == "error[held-out cells]" and best["value"] < 1.5
-    for command in (
-        ["sample", "-o", str(tmp_path / "x.npy")],
-        ["judge"],
-        ["certify"],
-        ["walk", "-o", str(tmp_path / "w.gif")],
+    assert run(["judge", str(tmp_path / "run")]) == 0
+    judged = json.loads((tmp_path / "run" / "judge.json").read_text())
+    assert {"error of numbers", "wrong categories", "held by 90 % intervals"} <= judged["measures"].keys()
+    assert judged["baselines"].keys() == {"mean", "nearest rows", "ridge, chained", "trees, chained"}
+    assert judged["measures"]["error of numbers"]["value"] < judged["baselines"]["mean"]["error of numbers"]["value"]
+    assert "held out of training" in capsys.readouterr().out and (tmp_path / "run" / "report.html").exists()
+    for command, says in (
+        (["sample", "-o", str(tmp_path / "x.npy")], "GAIN draws no samples"),
+        (["certify"], "GAIN gives no likelihood"),
+        (["walk", "-o", str(tmp_path / "w.gif")], "walk draws pictures, this run gives rows of 5 columns"),
+        (["judge", "--test", str(tmp_path / "t.csv")], "leave --test away"),
     ):
         assert run([command[0], str(tmp_path / "run"), *command[1:]]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert says in said and said.count("\n") == 1

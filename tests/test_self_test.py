@@ -12,7 +12,7 @@ from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
 from genloom.measures.fillers import Mean
 from genloom.shapes.columns import Column
-from genloom.train.session import Request
+from genloom.train.request import Request
 from genloom.use.tables import network, repair
 from genloom.use.tables.files import repair_file
 from genloom.use.tables.network import Diverged, Network

@@ -121,7 +121,7 @@ class Model(nn.Module, ABC):
 
     Hyper: ClassVar[type[AnyHyper]]
     notes: ClassVar[Mapping[str, Note]] = {}  # the figures that rounds note, by name
-    compilable: ClassVar[bool] = True  # whether torch.compile is of use
+    compilable: ClassVar[bool] = True  # whether torch.compile is of use; where not, a GPU may have `recorded`
 
     def __init__(self, hyper: AnyHyper, shape: Shape) -> None:
         super().__init__()
@@ -157,6 +157,13 @@ class Model(nn.Module, ABC):
         `remember(name, make)`: it returns the tensors that `make()` did the first time, kept in the run folder.
         """
         return data
+
+    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Tensor, ...]]]:
+        """Return modules that a GPU may record as graphs and play back, with inputs as for a batch of `n` examples.
+
+        For networks of many small steps, which a GPU does faster than Python can ask for them.
+        """
+        return []
 
     def after(self, clock: Clock) -> None:
         """Update state that statistics drive, once after every round."""

@@ -76,6 +76,15 @@ def compile_networks(learners: Sequence[Learner], model: Model) -> None:
                 part.compile()
 
 
+def record_networks(model: Model, plan: Plan, batch: int) -> None:
+    """Record what a model names as graphs, forwards and backwards, which the GPU then plays without waiting for Python."""
+    model.train()
+    precise = plan.precision == "fp32"
+    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=not precise, cache_enabled=False):
+        for module, inputs in model.recorded(batch):
+            torch.cuda.make_graphed_callables(module, inputs)
+
+
 def parts_called(module: nn.Module, model: Model) -> Iterator[nn.Module]:
     """Yield the modules that are called: not a container, nor the model itself, but what they hold."""
     if module is model or isinstance(module, nn.ModuleDict | nn.ModuleList):
@@ -118,7 +127,9 @@ class Loop:
         else:
             ranks.share_weights(model)
         self.phases = Phases(model.phases(), self.clock)
-        if plan.compile:
+        if plan.compile and plan.device.type == "cuda" and self.slices == 1 and model.recorded(1):
+            record_networks(model, plan, plan.batch // ranks.world)
+        elif plan.compile and model.compilable:
             compile_networks(list(self.learners.values()), model)
         self.feed = Feed(self.data, plan.seed, plan.device)
         self.referee = Referee(model, self.data, self.learners, run.history())

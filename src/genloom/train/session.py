@@ -93,11 +93,11 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     hyper = hyper.with_values(request.hyper)
     if request.batch is not None and hasattr(hyper, "batch"):
         hyper = hyper.with_values({"batch": request.batch})  # schedules that count updates must know
-    if request.compile and not model_class.compilable:
-        raise InputError(
-            f"--compile is of no use to {request.model}: compiling would take minutes and gain nothing; leave it out"
-        )
     device = pick_device(request.device)
+    if request.compile and not model_class.compilable and device.type != "cuda":
+        raise InputError(
+            f"--compile is of no use to {request.model}: compiling would take minutes and gain nothing without a GPU; leave it out"
+        )
     data = open_data(request, model_class, hyper, progress, origin)
     hyper = model_class.settle(hyper, data)
     settle_shape(request.model, model_class, data.shape, hyper)

@@ -16,7 +16,7 @@ from itertools import product
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from genloom.core.capabilities import Certifies, Claim, Coder, Completes, Compresses, PixelByPixel
 from genloom.core.clock import Clock
@@ -43,6 +43,7 @@ class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):
     """A model of pictures that gives the distribution of each pixel from the earlier ones."""
 
     hyper: AutoregressiveHyper
+    network: nn.Module
     bound = "exact"
     notes = {"nats": Note("nats", "network")}
     method = "cached"
@@ -61,6 +62,11 @@ class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):
         batch = next(batches)
         nats = -self.score(self.code(batch["x"]), batch["y"] if self.conditional else None).mean()
         yield Move("network", nats, {"nats": nats})
+
+    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Tensor, ...]]]:
+        x = torch.zeros(n, *self.shape.dims, device=self.device)
+        labels = (torch.zeros(n, len(self.shape.classes), device=self.device),) if self.conditional else ()
+        return [(self.network, (x, *labels))]
 
     # -- likelihood --------------------------------------------------------------------------------
 

@@ -222,7 +222,8 @@ class PixelCNN(Autoregressive):
         return fit if isinstance(fit, Misfit) else unlabelled or fit
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        return self.network(x, self.labels(given, len(x))).unflatten(1, (self.channels, -1))
+        labels = self.labels(given, len(x))
+        return self.network(x, *(() if labels is None else (labels,))).unflatten(1, (self.channels, -1))
 
     @property
     def conditional(self) -> bool:
