@@ -187,8 +187,8 @@ def test_the_papers_net_has_its_count():
 
 def test_grey_pictures_need_a_choice():
     misfit = VAE.fits(GREY, VAE.Hyper(levels=256))
-    assert misfit.remedy and "these have 256 levels: say --hyper.binarise dynamic, or --hyper.decoder logistic" in misfit.reason
-    for hyper in ({"levels": 2}, {"levels": None}, {"levels": 256, "binarise": "dynamic"}, {"levels": 256, "decoder": "logistic"}):
+    assert misfit.remedy and "256 levels: say --hyper.binarise dynamic, or --hyper.decoder logistic" in misfit.reason
+    for hyper in ({"levels": 2}, {"levels": None}, {"binarise": "dynamic"}, {"levels": 256, "decoder": "logistic"}):
         assert VAE.fits(GREY, VAE.Hyper(**hyper)) is GREY
     for decoder in ("logistic", "gaussian"):
         model = small(17, decoder=decoder)
