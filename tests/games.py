@@ -1,5 +1,7 @@
 """Small games for tests of the trainer."""
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -39,7 +41,7 @@ class Duel(Model):
     """WGAN-GP with two critic moves a round: several batches a round, double backward, two players."""
 
     Hyper = Hyper
-    notes = {"gap": Note("loss", "critic")}
+    notes: ClassVar = {"gap": Note("loss", "critic")}
 
     def __init__(self, hyper=None, shape=None, optimizer=torch.optim.SGD, rate=0.05, ema=None, clip=None):
         super().__init__(hyper or Hyper(), shape or PointShape(columns=3))

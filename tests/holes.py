@@ -10,10 +10,16 @@ def complete(n=300, seed=0):
     g = np.random.default_rng(seed)
     size = g.normal(10, 3, n).round(2)
     day = pd.Timestamp("2021-03-01") + pd.to_timedelta(g.integers(0, 200, n), unit="D")
-    return pd.DataFrame({
-        "id": np.arange(1, n + 1), "size": size, "weight": (2 * size + g.normal(0, 0.5, n)).round(1),
-        "kind": np.where(size > 11, "large", np.where(size > 8, "middle", "small")), "day": day, "ok": size > 9,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": np.arange(1, n + 1),
+            "size": size,
+            "weight": (2 * size + g.normal(0, 0.5, n)).round(1),
+            "kind": np.where(size > 11, "large", np.where(size > 8, "middle", "small")),
+            "day": day,
+            "ok": size > 9,
+        }
+    )
 
 
 def holes(frame, share=0.15, seed=1):

@@ -233,8 +233,22 @@ def test_output_to_a_full_disk(tmp_path):
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
-    command = [sys.executable, "-m", "genloom", "fit", "dcgan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
-               "--examples", "100M", "--threads", "1"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "genloom",
+        "fit",
+        "dcgan",
+        "digits",
+        "-o",
+        str(tmp_path / "r"),
+        "--preset",
+        "tiny",
+        "--examples",
+        "100M",
+        "--threads",
+        "1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "r" / "stats.jsonl").exists() and time.monotonic() < deadline:
@@ -248,8 +262,24 @@ def test_ctrl_c_saves_and_says_how_to_go_on(tmp_path):
 
 def test_two_processes_on_one_machine(tmp_path):
     (tmp_path / "r").mkdir()  # an empty folder is as good as none
-    command = [sys.executable, "-m", "genloom", "fit", "gan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
-               "--examples", "400", "--processes", "2", "--device", "cpu"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "genloom",
+        "fit",
+        "gan",
+        "digits",
+        "-o",
+        str(tmp_path / "r"),
+        "--preset",
+        "tiny",
+        "--examples",
+        "400",
+        "--processes",
+        "2",
+        "--device",
+        "cpu",
+    ]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     run_folder = Run.open(tmp_path / "r")
     assert int(run_folder.last_checkpoint().name) == 400 and run_folder.record["plan"]["processes"] == 2
@@ -315,10 +345,28 @@ def test_first_mistakes_in_python_are_sentences(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_two_processes_and_saves(tmp_path, number):
-    command = [sys.executable, "-m", "genloom", "fit", "gan", "digits", "-o", str(tmp_path / "r"), "--preset", "tiny",
-               "--examples", "100M", "--processes", "2", "--device", "cpu", "--quiet"]  # fmt: skip
-    process = subprocess.Popen(command, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-                               stderr=subprocess.DEVNULL)  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "genloom",
+        "fit",
+        "gan",
+        "digits",
+        "-o",
+        str(tmp_path / "r"),
+        "--preset",
+        "tiny",
+        "--examples",
+        "100M",
+        "--processes",
+        "2",
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
+    process = subprocess.Popen(
+        command, start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 90
     while not (tmp_path / "r" / "stats.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.05)

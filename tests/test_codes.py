@@ -111,8 +111,9 @@ def test_the_curves_of_a_model_without_adversary_are_drawn(run):
     shown = [ax for ax in run_figure(Run.open(run), grids=0).axes if ax.axison]
     assert [ax.get_title() for ax in shown] == ["error of what is made again or filled in"] and len(shown[0].lines) == 1
     assert curves([{"examples": 5, "notes": {"kl": 2.0}, "score": ["KID", 0.5]}], ["kl", "elbo", "score"]) == {
-        "kl": [(5, 2.0)], "KID": [(5, 0.5)],
-    }  # fmt: skip
+        "kl": [(5, 2.0)],
+        "KID": [(5, 0.5)],
+    }
 
 
 def test_labels_propagate_along_the_data():
@@ -156,8 +157,9 @@ def test_the_probe_prints_its_table_and_writes_its_figures(run, tmp_path, capsys
     said = capsys.readouterr().out
     assert "transductive" in said and "untrained encoder" in said and (tmp_path / "p.png").stat().st_size > 10_000
     errors = json.loads((run / "probe.json").read_text())["errors"]
-    own, untrained = (errors[f"{f}, label propagation (transductive), 100"][0] for f in
-                      ("the encoder's codes", "an untrained encoder"))  # fmt: skip
+    own, untrained = (
+        errors[f"{f}, label propagation (transductive), 100"][0] for f in ("the encoder's codes", "an untrained encoder")
+    )
     assert own < 15 and own < untrained
     assert errors["the encoder, fine-tuned, linear, 100"][0] < 25
 

@@ -89,8 +89,15 @@ def test_files_that_are_none_are_refused():
 
 
 def test_the_command_goes_both_ways(tmp_path, capsys):
-    genloom.fit("pixelcnn", "digits", tmp_path / "run", preset="tiny", examples=640, device="cpu",
-                hyper={"conditional": True, "layers": 1})  # fmt: skip
+    genloom.fit(
+        "pixelcnn",
+        "digits",
+        tmp_path / "run",
+        preset="tiny",
+        examples=640,
+        device="cpu",
+        hyper={"conditional": True, "layers": 1},
+    )
     run, glz, back = str(tmp_path / "run"), str(tmp_path / "x.glz"), str(tmp_path / "back.npy")
     x = genloom.load_data("digits").pictures(torch.arange(3))
     np.save(tmp_path / "x.npy", x.numpy())

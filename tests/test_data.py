@@ -88,7 +88,7 @@ def of_mode(mode, seed):
         "I;16": lambda: (Image.fromarray(deep[..., 0].astype(np.uint16)), deep / 257),
         "I": lambda: (Image.fromarray(deep[..., 0].astype(np.int32)), deep / 257),
         "F": lambda: (Image.fromarray(share[..., 0]), share * 255),
-    }[mode]()  # fmt: skip
+    }[mode]()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "RGB", "RGBA", "P", "CMYK", "I;16", "I", "F"])
@@ -195,10 +195,13 @@ def test_numpy(layout, tmp_path):
     colour = np.random.default_rng(0).integers(0, 256, (6, 5, 7, 3), dtype=np.uint8)
     grey = colour[..., 0]
     array, expected = {
-        "nhw": (grey, grey[..., None]), "nhwc": (colour, colour), "nchw": (colour.transpose(0, 3, 1, 2), colour),
-        "float": (grey / 255, grey[..., None]), "uint16": (grey.astype(np.uint16) * 257, grey[..., None]),
+        "nhw": (grey, grey[..., None]),
+        "nhwc": (colour, colour),
+        "nchw": (colour.transpose(0, 3, 1, 2), colour),
+        "float": (grey / 255, grey[..., None]),
+        "uint16": (grey.astype(np.uint16) * 257, grey[..., None]),
         "bool": (grey > 127, np.where(grey > 127, 255, 0)[..., None]),
-    }[layout]  # fmt: skip
+    }[layout]
     np.save(tmp_path / "a.npy", array)
     assert np.array_equal(load(tmp_path / "a.npy").pixels.numpy(), expected)
     np.savez(tmp_path / "a.npz", x=array, y=np.array(list("abcabc")))
@@ -275,8 +278,17 @@ def test_the_doctor_tells_what_is_wrong(folder):
     picture(5, (20, 24), 1).save(folder / "cats" / "large.png")
     findings = check(str(folder), PictureOptions())
     text = "\n".join(describe(findings))
-    for part in ("10 pictures", "12x10 (", "20x24 (1)", "2 classes: cats", "1 cannot be read: cats/1.png",
-                 "1 are copies of another: dogs/copy.png = dogs/0.png", "--size", "fits dcgan", "L (1)"):  # fmt: skip
+    for part in (
+        "10 pictures",
+        "12x10 (",
+        "20x24 (1)",
+        "2 classes: cats",
+        "1 cannot be read: cats/1.png",
+        "1 are copies of another: dogs/copy.png = dogs/0.png",
+        "--size",
+        "fits dcgan",
+        "L (1)",
+    ):
         assert part in text, (part, text)
 
 

@@ -9,7 +9,7 @@ from genloom.cli.app import run
 from genloom.errors import InputError
 from genloom.use.tables import databases
 from genloom.use.tables.databases import repair_database
-from genloom.use.tables.repair import Settings
+from genloom.use.tables.settings import Settings
 from holes import complete, holes
 
 QUICK = Settings("ridge")
@@ -48,10 +48,17 @@ def fill(url, key=True):
     """Make the table `parts` with holes, keyed by two columns."""
     frame = complete(SIZE)
     out = holes(frame)
-    table = sql.Table("parts", sql.MetaData(), sql.Column("site", sql.String(8), primary_key=key),
-                      sql.Column("id", sql.Integer, primary_key=key, autoincrement=False), sql.Column("size", sql.Float),
-                      sql.Column("weight", sql.Numeric(8, 1)), sql.Column("kind", sql.String(10)),
-                      sql.Column("day", sql.Date), sql.Column("ok", sql.Boolean))  # fmt: skip
+    table = sql.Table(
+        "parts",
+        sql.MetaData(),
+        sql.Column("site", sql.String(8), primary_key=key),
+        sql.Column("id", sql.Integer, primary_key=key, autoincrement=False),
+        sql.Column("size", sql.Float),
+        sql.Column("weight", sql.Numeric(8, 1)),
+        sql.Column("kind", sql.String(10)),
+        sql.Column("day", sql.Date),
+        sql.Column("ok", sql.Boolean),
+    )
     known = frame.astype(object).where(~out, None)
     rows = [{"site": "north"} | {name: plain(cell) for name, cell in row.items()} for row in known.to_dict("records")]
     engine = connect(url)
@@ -231,8 +238,15 @@ def test_times_with_a_zone(server):
     engine = connect(server)
     hours = np.arange(200)
     start = pd.Timestamp("2021-06-01", tz="UTC")
-    rows = [{"id": int(i), "x": 1.1 * i, "at": None if i % 9 == 4 else (start + pd.Timedelta(i, "h")).to_pydatetime(),
-             "span": None if i % 5 else pd.Timedelta(i, "s").to_pytimedelta()} for i in hours]  # fmt: skip
+    rows = [
+        {
+            "id": int(i),
+            "x": 1.1 * i,
+            "at": None if i % 9 == 4 else (start + pd.Timedelta(i, "h")).to_pydatetime(),
+            "span": None if i % 5 else pd.Timedelta(i, "s").to_pytimedelta(),
+        }
+        for i in hours
+    ]
     with engine.begin() as connection:
         connection.execute(sql.text("drop table if exists times, times_repaired, times_repairs"))
         connection.execute(sql.text("create table times (id int primary key, x float, at timestamptz, span interval)"))

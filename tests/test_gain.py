@@ -38,8 +38,15 @@ def build(hyper=None, columns=MIXED):
 
 def mixed_rows(n, seed=0):
     g = torch.Generator().manual_seed(seed)
-    return torch.stack([torch.randn(n, generator=g), torch.randint(3, (n,), generator=g).float(),
-                        torch.randint(2, (n,), generator=g).float(), torch.randn(n, generator=g)], 1)  # fmt: skip
+    return torch.stack(
+        [
+            torch.randn(n, generator=g),
+            torch.randint(3, (n,), generator=g).float(),
+            torch.randint(2, (n,), generator=g).float(),
+            torch.randn(n, generator=g),
+        ],
+        1,
+    )
 
 
 @pytest.mark.parametrize("d", [16, 57])

@@ -148,12 +148,15 @@ def test_categories_of_any_type():
     assert (filled.dtypes == given.dtypes).all() and not filled.isna().any().any()
 
 
-@pytest.mark.parametrize(("options", "frame", "says"), [
-    ({"method": "forest"}, complete(40), "the method is auto, gain,"),
-    ({"max_seconds": -1}, complete(40), "max_seconds takes"),
-    ({"kinds": {"size": "number"}}, complete(40), "a column is numeric"),
-    ({}, pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.0, np.nan])}), "column 'x' is sparse"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "frame", "says"),
+    [
+        ({"method": "forest"}, complete(40), "the method is auto, gain,"),
+        ({"max_seconds": -1}, complete(40), "max_seconds takes"),
+        ({"kinds": {"size": "number"}}, complete(40), "a column is numeric"),
+        ({}, pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.0, np.nan])}), "column 'x' is sparse"),
+    ],
+)
 def test_what_a_table_imputer_refuses(options, frame, says):
     with pytest.raises(InputError, match=says):
         TableImputer(**options).fit(frame)

@@ -137,8 +137,9 @@ def test_wasserstein_is_zero_for_equal_sets_and_grows_with_noise():
     assert all(figure.value == 0 for figure in wasserstein_figures(x, x, 200).values())
     generator = torch.Generator().manual_seed(0)
     noise = 255 * torch.rand(x.shape, generator=generator)
-    values = [wasserstein_figures((x + s * noise).clamp(0, 255).to(torch.uint8), x, 200)["SWD mean"].value
-              for s in (0.1, 0.4)]  # fmt: skip
+    values = [
+        wasserstein_figures((x + s * noise).clamp(0, 255).to(torch.uint8), x, 200)["SWD mean"].value for s in (0.1, 0.4)
+    ]
     assert 0 < values[0] < values[1]
     assert levels(28) == [28] and levels(64) == [64, 32, 16] and levels(256)[-1] == 16
 
@@ -225,10 +226,13 @@ def test_the_inception_network_has_the_published_size_and_reads_its_file(tmp_pat
     assert sum(p.numel() for p in net.parameters()) == 27_161_264 - 3_326_696 - 2_049_000 + 2_065_392
     names = net.state_dict()
     for name, shape in {
-        "Conv2d_4a_3x3.conv.weight": (192, 80, 3, 3), "Mixed_6a.branch3x3.conv.weight": (384, 288, 3, 3),
-        "Mixed_6c.branch7x7dbl_4.conv.weight": (160, 160, 7, 1), "Mixed_7a.branch7x7x3_4.conv.weight": (192, 192, 3, 3),
-        "Mixed_7c.branch3x3dbl_3b.conv.weight": (384, 384, 3, 1), "fc.weight": (1008, 2048),
-    }.items():  # fmt: skip
+        "Conv2d_4a_3x3.conv.weight": (192, 80, 3, 3),
+        "Mixed_6a.branch3x3.conv.weight": (384, 288, 3, 3),
+        "Mixed_6c.branch7x7dbl_4.conv.weight": (160, 160, 7, 1),
+        "Mixed_7a.branch7x7x3_4.conv.weight": (192, 192, 3, 3),
+        "Mixed_7c.branch3x3dbl_3b.conv.weight": (384, 384, 3, 1),
+        "fc.weight": (1008, 2048),
+    }.items():
         assert tuple(names[name].shape) == shape
     save_file({name: value.clone() for name, value in names.items()}, tmp_path / "w.safetensors")
     features = make_features("inception", digits(), tmp_path / "w.safetensors")
@@ -286,8 +290,20 @@ def trained(tmp_path_factory):
 def test_judge_gives_every_measure_with_interval_and_baselines(trained):
     judgement = genloom.judge(trained / "c", n=300)
     kinds = {name.split("[")[0] for name in judgement.measures}
-    assert kinds == {"FID", "KID", "precision", "recall", "density", "coverage", "IS", "class accuracy", "SWD 8", "Parzen",
-                     "near-copies", "nearest distance"}  # fmt: skip
+    assert kinds == {
+        "FID",
+        "KID",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "IS",
+        "class accuracy",
+        "SWD 8",
+        "Parzen",
+        "near-copies",
+        "nearest distance",
+    }
     assert all(f.low <= f.value <= f.high for f in judgement.measures.values())
     fid_name = next(name for name in judgement.measures if name.startswith("FID"))
     rows = judgement.baselines

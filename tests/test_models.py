@@ -29,8 +29,13 @@ from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
 DIGITS = ImageShape(classes=tuple("0123456789"), channels=1, height=8, width_px=8)
-ROWS = TableShape(columns=(Column("a", low=-3.0, high=3.0), Column("b", "categorical", categories=("x", "y", "z")),
-                           Column("c", "date", scale=1e7, high=1e8)))  # fmt: skip
+ROWS = TableShape(
+    columns=(
+        Column("a", low=-3.0, high=3.0),
+        Column("b", "categorical", categories=("x", "y", "z")),
+        Column("c", "date", scale=1e7, high=1e8),
+    )
+)
 MNIST = ImageShape(classes=tuple("0123456789"), channels=1, height=28, width_px=28)
 
 
@@ -103,8 +108,10 @@ def test_samples_have_shape_range_and_seed(name):
     given = torch.arange(5) if model.conditional else None
     a, b, c = (model.sample(5, given, noise=Noise.of(s, 5)) for s in (1, 1, 2))
     assert a.shape == (5, *model.shape.dims) and torch.equal(a, b) and not torch.equal(a, c)
-    parts = [model.sample(n, given if given is None else given[start:start + n], noise=Noise.of(1, n, start))
-             for start, n in ((0, 2), (2, 3))]  # fmt: skip
+    parts = [
+        model.sample(n, given if given is None else given[start : start + n], noise=Noise.of(1, n, start))
+        for start, n in ((0, 2), (2, 3))
+    ]
     assert torch.allclose(torch.cat(parts), a, atol=1e-5)  # a sample is its own, whatever is drawn beside it
     if isinstance(model.shape, ImageShape):
         assert a.min() >= 0 and a.max() <= 1

@@ -363,8 +363,10 @@ def test_a_scan_is_the_recurrence_cell_by_cell(diagonal):
 
 def test_certify_catches_a_right_to_left_map_that_is_not_moved_down(monkeypatch):
     pad = torch.nn.functional.pad  # the map keeps its row: the last, doubled, stands for the first
-    monkeypatch.setattr("genloom.models.likelihood.pixelrnn.F.pad", lambda x, sizes: (
-        torch.cat([x, x[-1:]]) if len(sizes) == 8 else pad(x, sizes)))  # fmt: skip
+    monkeypatch.setattr(
+        "genloom.models.likelihood.pixelrnn.F.pad",
+        lambda x, sizes: torch.cat([x, x[-1:]]) if len(sizes) == 8 else pad(x, sizes),
+    )
     assert not next(iter(certify(small("diagonal")))).holds
 
 
@@ -418,8 +420,13 @@ def test_certify_proves_a_right_model(kind, channels, levels):
 
 
 def test_certify_catches_planted_defects(monkeypatch):
-    monkeypatch.setattr(Own, "forward", lambda self, x: torch.nn.functional.conv2d(  # one pixel too far to the right
-        torch.nn.functional.pad(x, (self.taps - 1, 0)), self.masked(), self.bias))  # fmt: skip
+    monkeypatch.setattr(
+        Own,
+        "forward",
+        lambda self, x: torch.nn.functional.conv2d(  # one pixel too far to the right
+            torch.nn.functional.pad(x, (self.taps - 1, 0)), self.masked(), self.bias
+        ),
+    )
     broken = {claim.text: claim.holds for claim in certify(small("gated"))}
     assert not broken["no value depends on itself or a later one"]
     assert not broken["logits while sampling equal logits while scoring"]

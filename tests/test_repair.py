@@ -13,7 +13,8 @@ from genloom.measures.fillers import Chained, Mean, Neighbours
 from genloom.measures.holes import column_errors, covered
 from genloom.shapes.columns import Column
 from genloom.use.tables.files import repair_file
-from genloom.use.tables.repair import Repairer, Settings
+from genloom.use.tables.repair import Repairer
+from genloom.use.tables.settings import Settings
 from holes import as_text, complete, holes, write_csv
 
 NUMBERS = tuple(Column(str(d), low=-9.0, high=9.0) for d in range(5))
@@ -136,7 +137,8 @@ def test_the_log_names_each_filled_cell(repaired):
     with (folder / "fixed.repairs.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert {(int(line["row"]) - 1, line["column"]) for line in lines} == {
-        (int(r), frame.columns[c]) for r, c in zip(*out.nonzero(), strict=True)}  # fmt: skip
+        (int(r), frame.columns[c]) for r, c in zip(*out.nonzero(), strict=True)
+    }
     inside = []
     for line in lines:
         assert line["value"] == fixed[line["column"]][int(line["row"]) - 1] and line["trusted"] in ("yes", "no")

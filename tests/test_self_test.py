@@ -16,7 +16,8 @@ from genloom.train.request import Request
 from genloom.use.tables import network, repair
 from genloom.use.tables.files import repair_file
 from genloom.use.tables.network import Diverged, Network
-from genloom.use.tables.repair import Repairer, Settings
+from genloom.use.tables.repair import Repairer
+from genloom.use.tables.settings import Settings
 from holes import complete, holes, write_csv
 
 
@@ -41,8 +42,10 @@ def test_hidden_cells_are_hidden_and_errors_are_not_of_those_that_choose():
     frame = pd.DataFrame(truth, columns=["a", "b"])
     repairer = Repairer(Settings())
     repairer.layout = Layout.study(frame)
-    repairer.layout = replace(repairer.layout, fields=tuple(
-        replace(field, column=column) for field, column in zip(repairer.layout.fields, columns, strict=True)))  # fmt: skip
+    repairer.layout = replace(
+        repairer.layout,
+        fields=tuple(replace(field, column=column) for field, column in zip(repairer.layout.fields, columns, strict=True)),
+    )
     mask = np.ones_like(truth, bool)
     hidden = repairer.hide(mask)
     assert hidden.sum(0).tolist() == [40, 40]

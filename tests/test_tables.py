@@ -32,44 +32,63 @@ def text(values):
 RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("cells", "kind", "step"), [
-    (text(RNG.normal(size=50).round(3)), "numeric", 0.001), (text(RNG.integers(0, 9, 50)), "integer", 1.0),
-    ([f"{50 * i}" for i in RNG.integers(1, 99, 50)], "integer", 50.0),
-    (["1.5e3", "2e-2", "7e1"] * 9, "numeric", 0.0), (["1,5", "2,25", "3,0"] * 9, "numeric", 0.01),
-    (["red", "green", "red"] * 9, "categorical", 0), (["1,234.50", "2.25", "12,000.00"] * 9, "numeric", 0.01),
-    (["20200131", "20210201"] * 9, "date", 86400.0),
-    (["yes", "no"] * 9, "boolean", 0), (["0", "1"] * 9, "boolean", 0),
-    (["2020-01-31", "2021-02-01"] * 9, "date", 86400.0), (["31.01.2020 13:05", "01.02.2020 00:00"] * 9, "date", 1.0),
-    (pd.Series([1.0, 2.0, np.nan, 5.0]), "integer", 1.0), (pd.Series([True, False] * 9), "boolean", 0),
-    (pd.Series(["a", "b"] * 9, dtype="category"), "categorical", 0),
-    (pd.Series([1, 5, 7, None], dtype="Int64"), "integer", 1.0),
-    ([Decimal("1.50"), Decimal("2.25"), None], "numeric", 0.01),
-    ([date(2020, 1, 31), date(2020, 5, 1)] * 3, "date", 86400.0),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "kind", "step"),
+    [
+        (text(RNG.normal(size=50).round(3)), "numeric", 0.001),
+        (text(RNG.integers(0, 9, 50)), "integer", 1.0),
+        ([f"{50 * i}" for i in RNG.integers(1, 99, 50)], "integer", 50.0),
+        (["1.5e3", "2e-2", "7e1"] * 9, "numeric", 0.0),
+        (["1,5", "2,25", "3,0"] * 9, "numeric", 0.01),
+        (["red", "green", "red"] * 9, "categorical", 0),
+        (["1,234.50", "2.25", "12,000.00"] * 9, "numeric", 0.01),
+        (["20200131", "20210201"] * 9, "date", 86400.0),
+        (["yes", "no"] * 9, "boolean", 0),
+        (["0", "1"] * 9, "boolean", 0),
+        (["2020-01-31", "2021-02-01"] * 9, "date", 86400.0),
+        (["31.01.2020 13:05", "01.02.2020 00:00"] * 9, "date", 1.0),
+        (pd.Series([1.0, 2.0, np.nan, 5.0]), "integer", 1.0),
+        (pd.Series([True, False] * 9), "boolean", 0),
+        (pd.Series(["a", "b"] * 9, dtype="category"), "categorical", 0),
+        (pd.Series([1, 5, 7, None], dtype="Int64"), "integer", 1.0),
+        ([Decimal("1.50"), Decimal("2.25"), None], "numeric", 0.01),
+        ([date(2020, 1, 31), date(2020, 5, 1)] * 3, "date", 86400.0),
+    ],
+)
 def test_kinds_of_columns(cells, kind, step):
     field = study(cells)
     assert field.role == "learnt" and field.column.kind == kind and field.column.step == pytest.approx(step)
 
 
-@pytest.mark.parametrize(("cells", "role", "why"), [
-    (["", "NA", "null"], "empty", "no known value"), (["EUR", "", "EUR"], "constant", "one value"),
-    (["burnt", *[""] * 9], "empty", "known in 1 of 10 rows"), (["", "1", "7", *[""] * 9], "empty", "known in 2 of 12 rows"),
-    ([f"C{i}" for i in range(200)], "passed", "in almost every row"), (text(range(40)), "passed", "an identifier"),
-    (pd.Series(pd.to_timedelta([1, 2, 5], unit="s")), "passed", "spans of time"),
-    (pd.Series(range(20200101, 20200131)), "passed", "dates written as whole numbers"),
-    ([f"a remark {i % 90}" for i in range(200)], "passed", "free text"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "role", "why"),
+    [
+        (["", "NA", "null"], "empty", "no known value"),
+        (["EUR", "", "EUR"], "constant", "one value"),
+        (["burnt", *[""] * 9], "empty", "known in 1 of 10 rows"),
+        (["", "1", "7", *[""] * 9], "empty", "known in 2 of 12 rows"),
+        ([f"C{i}" for i in range(200)], "passed", "in almost every row"),
+        (text(range(40)), "passed", "an identifier"),
+        (pd.Series(pd.to_timedelta([1, 2, 5], unit="s")), "passed", "spans of time"),
+        (pd.Series(range(20200101, 20200131)), "passed", "dates written as whole numbers"),
+        ([f"a remark {i % 90}" for i in range(200)], "passed", "free text"),
+    ],
+)
 def test_columns_that_are_not_learnt(cells, role, why):
     field = study(cells)
     assert field.role == role and why in field.why
 
 
-@pytest.mark.parametrize(("cells", "says"), [
-    (["1", "2", "abc", "4"], "'abc' in row 3 is no number"),
-    (["2020-01-01", "2020-13-45", "2020-01-02"], "'2020-13-45' in row 2 is no date"),
-    (["01/02/2021", "03/04/2021", "05/05/2021"], "say --kind.x date:%d/%m/%Y or date:%m/%d/%Y"),
-    (["1", "inf", "4"], "infinite number in row 2"), ([1, "a", 3, 4], "'a' in row 2 is no number"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        (["1", "2", "abc", "4"], "'abc' in row 3 is no number"),
+        (["2020-01-01", "2020-13-45", "2020-01-02"], "'2020-13-45' in row 2 is no date"),
+        (["01/02/2021", "03/04/2021", "05/05/2021"], "say --kind.x date:%d/%m/%Y or date:%m/%d/%Y"),
+        (["1", "inf", "4"], "infinite number in row 2"),
+        ([1, "a", 3, 4], "'a' in row 2 is no number"),
+    ],
+)
 def test_mixed_columns_are_refused_by_their_cell(cells, says):
     with pytest.raises(InputError, match=says):
         study(cells)
@@ -215,14 +234,21 @@ def test_one_column_may_hold_empty_lines(tmp_path):
     assert next(find_table(tmp_path / "t.csv").chunks())["x"].tolist() == ["1", "", "3"]
 
 
-@pytest.mark.parametrize(("name", "data", "says"), [
-    ("a.csv", b"", "is empty"), ("a.csv", b"a,b\n", "no row"),
-    ("a.csv", b"a,b\n1,2\n3\n", "row 2 has 1 fields where the heading has 2"),
-    ("a.csv", b"a,b\n1,\"2\n3,4\n", "never closed"), ("a.csv", b"\x89PNG\0\0", "no table"),
-    ("a.csv", b"1,2\n3,4\n", "begins with numbers"),
-    ("a.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-30], "cut short"), ("a.csv.gz", b"no gzip", "cannot read"),
-    ("a.parquet", b"PAR1 and no more", "no Parquet file"), ("a.xlsx", b"PK", "is no table"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "data", "says"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"a,b\n", "no row"),
+        ("a.csv", b"a,b\n1,2\n3\n", "row 2 has 1 fields where the heading has 2"),
+        ("a.csv", b'a,b\n1,"2\n3,4\n', "never closed"),
+        ("a.csv", b"\x89PNG\0\0", "no table"),
+        ("a.csv", b"1,2\n3,4\n", "begins with numbers"),
+        ("a.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9999)[:-30], "cut short"),
+        ("a.csv.gz", b"no gzip", "cannot read"),
+        ("a.parquet", b"PAR1 and no more", "no Parquet file"),
+        ("a.xlsx", b"PK", "is no table"),
+    ],
+)
 def test_files_that_are_no_table(tmp_path, name, data, says):
     (tmp_path / name).write_bytes(data)
     with pytest.raises(InputError, match=says):
@@ -258,14 +284,35 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
 
 def test_parquet_keeps_its_schema(tmp_path):
-    schema = pyarrow.schema([("i", pyarrow.int32()), ("big", pyarrow.int64()), ("f", pyarrow.float32()),
-                             ("s", pyarrow.string()), ("d", pyarrow.date32()),
-                             ("t", pyarrow.timestamp("ms")), ("n", pyarrow.decimal128(8, 2)),
-                             ("c", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())), ("b", pyarrow.bool_())],
-                            metadata={"made": "here"})  # fmt: skip
+    schema = pyarrow.schema(
+        [
+            ("i", pyarrow.int32()),
+            ("big", pyarrow.int64()),
+            ("f", pyarrow.float32()),
+            ("s", pyarrow.string()),
+            ("d", pyarrow.date32()),
+            ("t", pyarrow.timestamp("ms")),
+            ("n", pyarrow.decimal128(8, 2)),
+            ("c", pyarrow.dictionary(pyarrow.int8(), pyarrow.string())),
+            ("b", pyarrow.bool_()),
+        ],
+        metadata={"made": "here"},
+    )
     when = pd.Timestamp("2021-05-05 12:00")
-    rows = [{"i": 1, "big": 2**60 + 1, "f": 0.1, "s": "a", "d": date(2020, 1, 1), "t": when, "n": Decimal("1.25"), "c": "u",
-             "b": True}, dict.fromkeys(schema.names)]  # fmt: skip
+    rows = [
+        {
+            "i": 1,
+            "big": 2**60 + 1,
+            "f": 0.1,
+            "s": "a",
+            "d": date(2020, 1, 1),
+            "t": when,
+            "n": Decimal("1.25"),
+            "c": "u",
+            "b": True,
+        },
+        dict.fromkeys(schema.names),
+    ]
     table = pyarrow.Table.from_pylist(rows, schema)
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
     cells = {
@@ -303,9 +350,15 @@ def test_parquet_keeps_order_and_packing(tmp_path):
 def test_parts_of_a_parquet_file_with_dictionaries_of_their_own(tmp_path):
     kind = pyarrow.dictionary(pyarrow.int8(), pyarrow.string())
     big = pyarrow.decimal128(38, 10)
-    parts = [pyarrow.table({"c": pyarrow.DictionaryArray.from_arrays([0, None, 1], pyarrow.array(names)),
-                            "n": pyarrow.array([Decimal(10) ** 22, None, Decimal(1)], big)})
-             for names in (["a", "b"], ["c", "a"])]  # fmt: skip
+    parts = [
+        pyarrow.table(
+            {
+                "c": pyarrow.DictionaryArray.from_arrays([0, None, 1], pyarrow.array(names)),
+                "n": pyarrow.array([Decimal(10) ** 22, None, Decimal(1)], big),
+            }
+        )
+        for names in (["a", "b"], ["c", "a"])
+    ]
     with pyarrow.parquet.ParquetWriter(tmp_path / "t.parquet", pyarrow.schema([("c", kind), ("n", big)])) as writer:
         for part in parts:
             writer.write_table(part.cast(pyarrow.schema([("c", kind), ("n", big)])))

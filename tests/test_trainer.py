@@ -270,8 +270,12 @@ def test_order_is_a_permutation_each_epoch_and_a_pure_function():
     assert torch.equal(Order(10, mix(3)).take(7, 6), torch.cat([first[7:], second[:3]]))
 
 
-RESUMED = {"colour": ("pixelcnn", {"layers": 1}), "row": ("pixelrnn", {"kind": "row", "layers": 1}),
-           "pixelrnn": ("pixelrnn", {"layers": 1}), "prior": ("vae", {"decay": 1.0})}  # fmt: skip
+RESUMED = {
+    "colour": ("pixelcnn", {"layers": 1}),
+    "row": ("pixelrnn", {"kind": "row", "layers": 1}),
+    "pixelrnn": ("pixelrnn", {"layers": 1}),
+    "prior": ("vae", {"decay": 1.0}),
+}
 
 
 @pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior"])

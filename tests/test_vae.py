@@ -95,9 +95,9 @@ def test_bounds_are_ordered_and_reach_the_exact_likelihood():
     grid = torch.cartesian_prod(side, side)
     with torch.no_grad():  # the integral over the two-dimensional code, by the rectangle rule
         prior = -0.5 * grid.square().sum(1) - math.log(2 * math.pi)
-        exact = torch.stack([
-            (model.likelihood(one.expand(len(grid), 1, 8, 8), grid) + prior).logsumexp(0) for one in levels
-        ]) + 2 * math.log(12 / 240)  # fmt: skip
+        exact = torch.stack(
+            [(model.likelihood(one.expand(len(grid), 1, 8, 8), grid) + prior).logsumexp(0) for one in levels]
+        ) + 2 * math.log(12 / 240)
         torch.manual_seed(0)
         elbo = torch.stack([model.elbo(x) for _ in range(400)]).mean(0)
         few, many = model.importance(x, 8), model.importance(x, 4000)
@@ -209,8 +209,17 @@ def test_tiny_learns_the_digits_and_encodes_them(tmp_path):
 
 def test_the_convolutional_net_learns_too(tmp_path):
     hyper = {"features": 8, "z": 8, "decoder": "logistic", "ema": 3000, "rate": 4e-3}
-    run = genloom.fit("vae", "digits", tmp_path / "run", preset="modern", hyper=hyper, examples=40_000, device="cpu",
-                      precision="fp32", batch=64)  # fmt: skip
+    run = genloom.fit(
+        "vae",
+        "digits",
+        tmp_path / "run",
+        preset="modern",
+        hyper=hyper,
+        examples=40_000,
+        device="cpu",
+        precision="fp32",
+        batch=64,
+    )
     model = genloom.load(run)
     test = genloom.load_data("digits", PictureOptions(split="test"))
     x = test.pictures(torch.arange(len(test)))

@@ -7,6 +7,7 @@ from typing import Any
 
 from genloom.catalogue import find_model
 from genloom.core.model import Model
+from genloom.core.random import undisturbed
 from genloom.errors import InputError
 from genloom.files import read_tensors
 from genloom.shapes.base import Shape
@@ -60,6 +61,7 @@ def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: st
     run = run if isinstance(run, Run) else Run.open(run)
     path, record = run.weights(checkpoint), run.record
     model_class = find_model(record["model"])
-    model = model_class(model_class.Hyper.from_json(record["hyper"]), Shape.from_json(record["shape"]))
+    with undisturbed():
+        model = model_class(model_class.Hyper.from_json(record["hyper"]), Shape.from_json(record["shape"]))
     read_weights(model, read_tensors(path), path)
     return model.to(pick_device(device)).eval()

@@ -23,7 +23,7 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
     "sample": ("genloom.cli.drawing:sample", "Draw samples from a run."),
     "judge": (
         "genloom.cli.judging:judge",
-        "Judge a run against real data: quality, variety, copies, with intervals and baselines.",
+        "Judge a run against real data: samples or filled cells, with intervals and baselines.",
     ),
     "compare": (
         "genloom.cli.judging:compare",

@@ -239,8 +239,16 @@ def run_processes(processes: int) -> int:
             next(words, None)
         elif not word.startswith("--processes="):
             arguments.append(word)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}",
-               "-m", "genloom", *arguments]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        f"--nproc-per-node={processes}",
+        "-m",
+        "genloom",
+        *arguments,
+    ]
     threads = str(max(1, (os.cpu_count() or 1) // processes))  # else torchrun says in five lines that it takes one each
     # In a session of its own: what the terminal sends to all comes once, by way of this process, and the run is saved.
     started = subprocess.Popen(command, env={"OMP_NUM_THREADS": threads, **os.environ}, start_new_session=True)

@@ -54,8 +54,9 @@ def judge(
     named_so(str(target), ".json", "the figures are written as JSON", "judge")
     page = target.with_suffix(".html") if out else Path(run) / "report.html"
     check_writable(target, page)
-    judgement = judge(run, data, n, features, test=test, checkpoint=checkpoint, seed=seed, weights=weights, fetch=fetch,
-                      say=say)  # fmt: skip
+    judgement = judge(
+        run, data, n, features, test=test, checkpoint=checkpoint, seed=seed, weights=weights, fetch=fetch, say=say
+    )
     show([judgement])
     write_figures(target, judgement.to_json())
     write_page([judgement], page)
@@ -96,8 +97,9 @@ def compare(
     named_so(out, ".html", "the comparison is a page", "compare")
     target = Path(out).with_suffix(".json")
     check_writable(target, Path(out))
-    judgements = compare(runs, data, n, features, test=test, checkpoint=checkpoint, seed=seed, weights=weights, fetch=fetch,
-                         say=say)  # fmt: skip
+    judgements = compare(
+        runs, data, n, features, test=test, checkpoint=checkpoint, seed=seed, weights=weights, fetch=fetch, say=say
+    )
     show(judgements)
     write_figures(target, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})
     write_page(judgements, Path(out))
@@ -212,8 +214,14 @@ def probe(
         from genloom.use.report.evidence import record as write_evidence
 
         notes = f"{protocol(study, seeds)}; [mean, less and plus one deviation]"
-        write_evidence(record, figures | own_figures(rows, counts), seed=0, cpu_seconds=time.process_time() - began,
-                       notes=notes, training=Run.open(run).record["command"])  # fmt: skip
+        write_evidence(
+            record,
+            figures | own_figures(rows, counts),
+            seed=0,
+            cpu_seconds=time.process_time() - began,
+            notes=notes,
+            training=Run.open(run).record["command"],
+        )
 
 
 def errors_table(rows: list[Row], counts: list[int]) -> Table:

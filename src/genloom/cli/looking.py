@@ -58,7 +58,7 @@ def check(
     from genloom.data.source import find_source
     from genloom.use.check import check, describe, write_sheet
 
-    source = find_source(data)
+    source = find_source(data, pictures.given() if pictures else {})
     if source.Options is not PictureOptions:
         from genloom.cli.tables import check_table
 
@@ -127,8 +127,10 @@ def lesson(
 
     named_so(out, ".gif", "a lesson is a GIF", "line")
     found = line_lesson(Path(out), count(examples) or 1, frames, seed)
-    console.print(f"{out}: D is within {found['gap']:.2f} of 1/2 where the data is; p_g has mean {found['mean']:.2f} "
-                  f"and deviation {found['deviation']:.2f} (the data 0 and 1)")  # fmt: skip
+    console.print(
+        f"{out}: D is within {found['gap']:.2f} of 1/2 where the data is; p_g has mean {found['mean']:.2f} "
+        f"and deviation {found['deviation']:.2f} (the data 0 and 1)"
+    )
 
 
 def doctor() -> None:

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from genloom.data.tables.layout import Field
     from genloom.train.plan import Report
     from genloom.use.tables.files import Outcome
-    from genloom.use.tables.repair import Settings
+    from genloom.use.tables.settings import Settings
 
 Names = Annotated[list[str] | None, Parameter(help="a column that names rows; more of them together, by repeating it")]
 
 
 def repair(
-    source: Annotated[str, Parameter(help="a .csv, .csv.gz, .tsv or .parquet file, or a database: sqlite:///FILE, "
-                                          "postgresql://USER@HOST/NAME")],
+    source: Annotated[
+        str,
+        Parameter(help="a .csv, .csv.gz, .tsv or .parquet file, or a database: sqlite:///FILE, postgresql://USER@HOST/NAME"),
+    ],
     *,
     out: Annotated[str | None, Parameter(name=["-o", "--out"], help="the repaired table, a file of the same kind")] = None,
     table: Annotated[str | None, Parameter(help="of a database, the table to repair")] = None,
@@ -36,27 +38,40 @@ def repair(
     minutes: Annotated[float | None, Parameter(help="most minutes to train; by the table's size, if left out")] = None,
     kind: Annotated[
         dict[str, str] | None,
-        Parameter(help="--kind.COLUMN K, where the guess is wrong: numeric, categorical, boolean, date, date:%d/%m/%Y, or "
-                       "passed, to leave it alone"),
+        Parameter(
+            help="--kind.COLUMN K, where the guess is wrong: numeric, categorical, boolean, date, date:%d/%m/%Y, or "
+            "passed, to leave it alone"
+        ),
     ] = None,
     missing: Annotated[list[str] | None, Parameter(help="a word or number that stands for a missing cell: -999")] = None,
-    known: Annotated[list[str] | None, Parameter(help="a word that is a value here, though it usually stands for a missing "
-                                                      "cell: NA, None, ?")] = None,
+    known: Annotated[
+        list[str] | None,
+        Parameter(help="a word that is a value here, though it usually stands for a missing cell: NA, None, ?"),
+    ] = None,
     key: Names = None,
     replace: Annotated[bool, Parameter(help="of a database, replace tables that an earlier repair wrote")] = False,
     seed: int = 0,
     threads: int | None = None,
-) -> None:  # fmt: skip
+) -> None:
     """Fill the holes of a table with values like its usual ones, and say how far each column is to be trusted."""
-    from genloom.use.tables.repair import Settings
+    from genloom.use.tables.settings import Settings
 
-    settings = Settings(method=method, minutes=minutes, kinds=dict(kind or {}), missing=missing or (), known=known or (),
-                        keys=key or (), seed=seed, threads=threads)  # fmt: skip
+    settings = Settings(
+        method=method,
+        minutes=minutes,
+        kinds=dict(kind or {}),
+        missing=missing or (),
+        known=known or (),
+        keys=key or (),
+        seed=seed,
+        threads=threads,
+    )
     repair_and_say(source, out, table, settings, draws, report, replace)
 
 
-def repair_and_say(source: str, out: str | None, table: str | None, settings: Settings, draws: int, report: str | None,
-                   replace: bool) -> None:  # fmt: skip
+def repair_and_say(
+    source: str, out: str | None, table: str | None, settings: Settings, draws: int, report: str | None, replace: bool
+) -> None:
     """Repair a file or a table of a database, and say what was done."""
     if not 0 <= draws <= 100:
         raise InputError(f"--draws takes a number from 0 to 100, got {draws}")
@@ -120,8 +135,10 @@ def say(outcome: Outcome) -> None:
     """Print the outcome."""
     holes = sum(outcome.missing.values())
     if not holes:
-        console.print(f"{outcome.source} has no missing cell in {outcome.rows:,} rows: "
-                      f"{outcome.written[0]} is the same table", soft_wrap=True)  # fmt: skip
+        console.print(
+            f"{outcome.source} has no missing cell in {outcome.rows:,} rows: {outcome.written[0]} is the same table",
+            soft_wrap=True,
+        )
         return
     filled, doubtful = sum(outcome.filled.values()), sum(outcome.doubtful.values())
     if outcome.words:
@@ -131,8 +148,11 @@ def say(outcome: Outcome) -> None:
     if outcome.repairer.tests:
         console.print()
         console.print(errors_table(outcome))
-        console.print("errors on known cells that were hidden: of numbers relative to the column's spread, of categories "
-                      "the wrong share; * filled the column, chosen on other hidden cells", soft_wrap=True)  # fmt: skip
+        console.print(
+            "errors on known cells that were hidden: of numbers relative to the column's spread, of categories "
+            "the wrong share; * filled the column, chosen on other hidden cells",
+            soft_wrap=True,
+        )
         if covering := outcome.repairer.covering():
             console.print(covering, soft_wrap=True)
         console.print()
@@ -150,7 +170,8 @@ def check_table(source: str) -> None:
     from genloom.data.tables.files import find_table
     from genloom.data.tables.layout import Layout
     from genloom.use.tables.files import Outcome, look_through
-    from genloom.use.tables.repair import Repairer, Settings
+    from genloom.use.tables.repair import Repairer
+    from genloom.use.tables.settings import Settings
 
     outcome = Outcome(source, Repairer(Settings()))
     sample = look_through(find_table(source), Settings(), outcome)
@@ -165,8 +186,14 @@ def check_table(source: str) -> None:
     open_ = sum(outcome.missing[field.name] for field in layout.fields if field.role in ("learnt", "constant"))
     console.print(f"{source}: {outcome.rows:,} rows, {len(layout.fields)} columns, {holes:,} missing cells", soft_wrap=True)
     console.print(shown)
-    console.print("no cell is missing" if not holes else f"`genloom repair {source} -o FIXED` fills in {open_:,} of them"
-                  if open_ else "none of them can be filled in", soft_wrap=True)  # fmt: skip
+    console.print(
+        "no cell is missing"
+        if not holes
+        else f"`genloom repair {source} -o FIXED` fills in {open_:,} of them"
+        if open_
+        else "none of them can be filled in",
+        soft_wrap=True,
+    )
 
 
 def values_of(field: Field) -> str:
@@ -185,7 +212,7 @@ def values_of(field: Field) -> str:
 
 def errors_table(outcome: Outcome) -> Table:
     """Return the self-test's figures, a column of the table a line."""
-    from genloom.use.tables.repair import METHODS
+    from genloom.use.tables.settings import METHODS
 
     repairer = outcome.repairer
     shown = Table(box=None, pad_edge=False)

@@ -8,8 +8,9 @@ import errno
 def in_one_sentence(error: BaseException) -> str | None:
     """Return what to do about a failure that the machine gave rise to, None for one that is our own."""
     if out_of_memory(error):
-        return ("out of memory: hold fewer examples at once with --micro 16 (slower, much the same result) or a smaller "
-                "--batch")  # fmt: skip
+        return (
+            "out of memory: hold fewer examples at once with --micro 16 (slower, much the same result) or a smaller --batch"
+        )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full, or what the output was sent to: make room, or send it elsewhere"
     return None

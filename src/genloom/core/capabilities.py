@@ -116,7 +116,9 @@ class Coder(Protocol):
     """Gives the probabilities by which values are coded one after the other, the same again on the way back."""
 
     levels: int
-    coding: str
+
+    @property
+    def coding(self) -> str: ...
 
     def checked_code(self, x: Tensor) -> Tensor:
         """Return the levels `[n, C, H, W]` of pictures in [0, 1]; InputError where pixels lie between them."""

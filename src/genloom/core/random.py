@@ -69,14 +69,24 @@ def seed_device(seed: int, device: torch.device) -> None:
 
 @contextlib.contextmanager
 def training(seed: int, threads: int | None = None) -> Iterator[None]:
-    """Train here reproducibly: seed torch and set its threads, and put both back afterwards. For what trains, and only that."""
-    before, state = torch.get_num_threads(), torch.default_generator.get_state()
-    torch.default_generator.manual_seed(seed)
-    torch.set_num_threads(threads or before)
+    """Train here reproducibly: seed torch, set its threads, and put both back afterwards. For what trains, and only that."""
+    before = torch.get_num_threads()
+    with undisturbed():
+        torch.default_generator.manual_seed(seed)
+        torch.set_num_threads(threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave torch's generator as it was: for what draws numbers that are thrown away, such as building a net to fill."""
+    state = torch.default_generator.get_state()
     try:
         yield
     finally:
-        torch.set_num_threads(before)
         torch.default_generator.set_state(state)
 
 

@@ -109,8 +109,10 @@ class Entry:
                 shutil.rmtree(self.folder, ignore_errors=True)
                 temporary.rename(self.folder)
         except OSError as error:
-            raise InputError(f"cannot write the cache {self.folder.parent}: {error.strerror or error}; free some space "
-                             "or set GENLOOM_CACHE to another disk") from None  # fmt: skip
+            raise InputError(
+                f"cannot write the cache {self.folder.parent}: {error.strerror or error}; free some space "
+                "or set GENLOOM_CACHE to another disk"
+            ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -25,8 +25,10 @@ class Given:
     def __init__(self, data: Any) -> None:
         lacking = [name for name in NEEDED if not hasattr(data, name)]
         if lacking:
-            raise InputError(f"data is a source to name, or an object with `shape`, `__len__` and `batch`; one of "
-                             f"{type(data).__name__} has no `{lacking[0]}`: save arrays as .npy")  # fmt: skip
+            raise InputError(
+                f"data is a source to name, or an object with `shape`, `__len__` and `batch`; one of "
+                f"{type(data).__name__} has no `{lacking[0]}`: save arrays as .npy"
+            )
         self.data = data
         self.shape: Shape = data.shape
         self.source: str = getattr(data, "source", "python")

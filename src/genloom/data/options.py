@@ -64,6 +64,8 @@ class PictureOptions(Options):
 
     def __post_init__(self) -> None:
         sides = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
+        if len(sides) != 2:
+            raise InputError(f"size takes a number, or a height and a width, got {self.size!r}")
         for side in sides:
             if side is not None and (isinstance(side, bool) or not isinstance(side, int)):
                 raise InputError(f"size takes a whole number, got {side!r}")

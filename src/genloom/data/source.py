@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from genloom.data.options import KINDS as OPTIONS
-from genloom.data.options import Options
-from genloom.errors import InputError
+from genloom.data.options import Options as AnyOptions
+from genloom.errors import InputError, nearest
 from genloom.shapes.base import Shape
 
 Progress = Callable[[Any, int, str], Any]  # rows, how many, and what is done with them, to the same rows
@@ -34,9 +34,9 @@ class Source(ABC):
         name: what the person named.
     """
 
-    Options: ClassVar[type[Options]]
+    Options: ClassVar[type[AnyOptions]]
 
-    def __init__(self, name: str, options: Options, progress: Progress = silent) -> None:
+    def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:
         self.name, self.options, self.progress = name, options, progress
 
     @classmethod
@@ -65,7 +65,9 @@ def find_source(name: str | Path, given: Mapping[str, Any] | None = None, progre
     source = next(kind for kind in map(kind_of, KINDS) if kind.finds(str(name)))
     own = {f.name for f in fields(source.Options)}
     if foreign := [option for option in given or {} if option not in own]:
-        owner = next(kind for kind in OPTIONS if foreign[0] in {f.name for f in fields(kind)})
+        owner = next((kind for kind in OPTIONS if foreign[0] in {f.name for f in fields(kind)}), None)
+        if owner is None:
+            raise InputError(f"there is no option {foreign[0]!r}{nearest(foreign[0], own)}")
         flags = ", ".join(f"--{f.name.replace('_', '-')}" for f in fields(owner) if f.name != "split")
         raise InputError(f"{name} holds {source.Options.named()}: {flags} are for {owner.named()}")
     return source(str(name), source.Options.of(given or {}), progress)
@@ -78,7 +80,7 @@ def kind_of(name: str) -> type[Source]:
     return found
 
 
-def load(name: str | Path, options: Options | None = None, progress: Progress = silent, **given: Any) -> Any:
+def load(name: str | Path, options: AnyOptions | None = None, progress: Progress = silent, **given: Any) -> Any:
     """Load pictures from a folder, zip, idx, npy or npz file, `hf:owner/name` or a built-in name; or a table from a file.
 
     A range in brackets takes a part of pictures: `mnist[:50000]`. Pictures are decoded once, in parallel,

@@ -22,8 +22,10 @@ def kid(fake: Tensor, real: Tensor, protocol: str) -> Figure:
     least = min(len(fake), len(real))
     blocks = max(least // BLOCK, 4)
     size = least // blocks
-    values = torch.tensor([kernel_distance(fake[i * size : (i + 1) * size], real[i * size : (i + 1) * size])
-                           for i in range(blocks)], dtype=torch.float64)  # fmt: skip
+    values = torch.tensor(
+        [kernel_distance(fake[i * size : (i + 1) * size], real[i * size : (i + 1) * size]) for i in range(blocks)],
+        dtype=torch.float64,
+    )
     from scipy.stats import t
 
     few = float(t.ppf(0.975, blocks - 1)) / WIDTH  # four blocks know their own scatter badly

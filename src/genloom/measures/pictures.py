@@ -178,8 +178,13 @@ def view_of(blocks: Blocks, features: Features, reader: Features | None) -> View
         read = probabilities if reader is features else reader(x)[1] if reader else None
         room = max(0, min(KEPT_PICTURES, KEPT_BYTES // pixels[0].numel()) - kept)
         kept += len(pixels[:room])
-        for name, value in (("features", h), ("probabilities", probabilities), ("read", read), ("given", given),
-                            ("pictures", pixels[:room])):  # fmt: skip
+        for name, value in (
+            ("features", h),
+            ("probabilities", probabilities),
+            ("read", read),
+            ("given", given),
+            ("pictures", pixels[:room]),
+        ):
             rows[name] += [] if value is None else [value]
     whole = {name: torch.cat(parts) if parts else None for name, parts in rows.items()}
     assert whole["features"] is not None and whole["pictures"] is not None

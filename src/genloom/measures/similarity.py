@@ -27,8 +27,10 @@ def similarity_figure(x: Tensor) -> Figure | None:
     generator = make_generator("pairs")
     first = torch.randint(len(x), (PAIRS,), generator=generator)
     second = (first + torch.randint(1, len(x), (PAIRS,), generator=generator)) % len(x)  # never itself
-    values = [similarity(x[i], x[j], data_range=1.0, betas=weights, reduction="none", normalize="relu")
-              for i, j in zip(first.split(100), second.split(100), strict=True)]  # fmt: skip
+    values = [
+        similarity(x[i], x[j], data_range=1.0, betas=weights, reduction="none", normalize="relu")
+        for i, j in zip(first.split(100), second.split(100), strict=True)
+    ]
     return mean_figure(torch.cat(values), f"{PAIRS} pairs, {scales} scales", "nearer")
 
 

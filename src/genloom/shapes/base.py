@@ -34,11 +34,13 @@ class Shape(ABC):
 
     Attributes:
         classes: names of the labels in `y`, empty where there are none.
+        kind, named: its name in files, and in sentences.
         suffixes: of the files that samples can be written as; `/` stands for a folder with a file each.
         drawn: whether examples are pictures themselves, `[C, H, W]` in [0, 1].
     """
 
     kind: ClassVar[str]
+    named: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
     drawn: ClassVar[bool] = False
     classes: tuple[str, ...] = ()
@@ -74,12 +76,10 @@ class Shape(ABC):
     def refuse_suffix(self, suffix: str) -> None:
         """Raise InputError where samples cannot be written so."""
         if suffix.lower() not in self.suffixes:
-            known = [known if known != "/" else "FOLDER/" for known in self.suffixes]
-            named = {"": "a name without suffix", "/": "one file each"}.get(suffix, suffix)
-            *first, last = known
-            raise InputError(
-                f"cannot write {self.describe()} as {named}; use {', '.join(first)}{' or ' * bool(first)}{last}"
-            )
+            *first, last = ["FOLDER/" if known == "/" else known for known in self.suffixes]
+            what = {"": "a name without suffix", "/": "one file each"}.get(suffix, suffix)
+            ways = f"{', '.join(first)} or {last}" if first else last
+            raise InputError(f"cannot write {self.named} as {what}; use {ways}")
 
     def preview(self, samples: Tensor) -> Any:
         """Return samples `[n, *dims]` as one small picture, a pillow image, or None for a kind that has none."""

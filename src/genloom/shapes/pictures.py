@@ -23,6 +23,7 @@ class ImageShape(Shape):
     """Pictures `[C, H, W]` in [0, 1]: 1 channel grey, 3 colour, 4 colour with transparency."""
 
     kind: ClassVar[str] = "images"
+    named: ClassVar[str] = "pictures"
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".npy", "/")
     drawn: ClassVar[bool] = True
     channels: int = 1
@@ -61,7 +62,8 @@ class ImageShape(Shape):
 
     def encode(self, values: Any) -> Tensor:
         """Return bytes `[n, H, W, C]` as pictures."""
-        return torch.as_tensor(np.asarray(values, np.uint8)).permute(0, 3, 1, 2).float() / 255
+        pixels = torch.as_tensor(np.array(values, np.uint8))  # a copy: torch warns of pillow's, which cannot be written
+        return pixels.permute(0, 3, 1, 2).float() / 255
 
     def decode(self, samples: Tensor) -> Any:
         """Return pictures as bytes `[n, H, W, C]`."""

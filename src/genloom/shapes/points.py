@@ -13,6 +13,7 @@ class PointShape(Shape):
     """Points `[D]` of real numbers, unscaled."""
 
     kind: ClassVar[str] = "points"
+    named: ClassVar[str] = "points"
     columns: int = 1
 
     @property

@@ -23,6 +23,7 @@ class TableShape(Shape):
     """Rows `[D]` of a table, each cell coded by its column; a mask `[D]` beside a row says which cells are known."""
 
     kind: ClassVar[str] = "table"
+    named: ClassVar[str] = "rows of a table"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".npy")
     columns: tuple[Column, ...] = ()
 
@@ -62,8 +63,12 @@ class TableShape(Shape):
         """Return codes `[n, D]` as values that the columns could hold, `[n]` by column name."""
         codes = samples.double().numpy()
         held = {column.name: column.held(codes[:, d]) for d, column in enumerate(self.columns)}
-        return {column.name: [column.categories[int(i)] for i in held[column.name]] if column.categories
-                else held[column.name].tolist() for column in self.columns}  # fmt: skip
+        return {
+            column.name: [column.categories[int(i)] for i in held[column.name]]
+            if column.categories
+            else held[column.name].tolist()
+            for column in self.columns
+        }
 
 
 def as_column(value: Column | Mapping[str, Any]) -> Column:

@@ -1,4 +1,4 @@
-"""Checkpoints: everything that the next round depends on, as safetensors and JSON in a folder that appears whole or not at all."""
+"""Checkpoints: all that the next round depends on, as safetensors and JSON in a folder that appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -57,8 +57,11 @@ class Checkpoint:
         others = loop.ranks.gather(buffers_of(loop.model))[1:]
         if others:
             groups["ranks"] = {f"{i + 1}/{name}": value for i, each in enumerate(others) for name, value in each.items()}
-        groups["optimizer"] = {key: value for name, learner in loop.learners.items()
-                               for key, value in optimizer_tensors(name, learner.optimizer).items()}  # fmt: skip
+        groups["optimizer"] = {
+            key: value
+            for name, learner in loop.learners.items()
+            for key, value in optimizer_tensors(name, learner.optimizer).items()
+        }
         if loop.ema and loop.ranks.first:
             with loop.ema.applied() as model:
                 groups["ema"] = {name: value.clone() for name, value in model.state_dict().items()}

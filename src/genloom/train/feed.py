@@ -45,8 +45,10 @@ class Feed:
         batch = {"index": indices["x"], **self.data.batch(indices, generator)}
         if self.device.type == "cpu":
             return batch
-        pinned = {name: value.pin_memory() if value.device.type == "cpu" and self.device.type == "cuda" else value
-                  for name, value in batch.items()}  # fmt: skip
+        pinned = {
+            name: value.pin_memory() if value.device.type == "cpu" and self.device.type == "cuda" else value
+            for name, value in batch.items()
+        }
         return {name: value.to(self.device, non_blocking=True) for name, value in pinned.items()}
 
     def get(self, start: int, count: int, step: int) -> Batch:

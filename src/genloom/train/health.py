@@ -36,18 +36,36 @@ class Rule:
 
 
 RULES = {
-    "not-a-number": Rule("not-a-number", "numbers have gone bad (not-a-number or infinite): nothing learnt from here "
-                         "on; go back to the last checkpoint with a smaller learning rate or --precision fp32", 1, True),
-    "discriminator-won": Rule("discriminator-won", "the discriminator has won: it tells real from fake every time and "
-                              "teaches the generator nothing; weaken it (smaller rate, dropout, --preset modern)"),
-    "collapse": Rule("collapse", "the generator has collapsed: its samples differ from each other far less than real "
-                     "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern"),
-    "plateau": Rule("plateau", "no better by the light judge in the last half of its looks: more of the same training "
-                    "may not help; `best` names the checkpoint to use", 1),
-    "no-gradient": Rule("no-gradient", "a gradient is exactly zero, from a saturated output or dead units: nothing more is "
-                        "learnt; start again with a smaller learning rate"),
+    "not-a-number": Rule(
+        "not-a-number",
+        "numbers have gone bad (not-a-number or infinite): nothing learnt from here "
+        "on; go back to the last checkpoint with a smaller learning rate or --precision fp32",
+        1,
+        True,
+    ),
+    "discriminator-won": Rule(
+        "discriminator-won",
+        "the discriminator has won: it tells real from fake every time and "
+        "teaches the generator nothing; weaken it (smaller rate, dropout, --preset modern)",
+    ),
+    "collapse": Rule(
+        "collapse",
+        "the generator has collapsed: its samples differ from each other far less than real "
+        "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern",
+    ),
+    "plateau": Rule(
+        "plateau",
+        "no better by the light judge in the last half of its looks: more of the same training "
+        "may not help; `best` names the checkpoint to use",
+        1,
+    ),
+    "no-gradient": Rule(
+        "no-gradient",
+        "a gradient is exactly zero, from a saturated output or dead units: nothing more is "
+        "learnt; start again with a smaller learning rate",
+    ),
     "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
-}  # fmt: skip
+}
 
 
 class Referee:

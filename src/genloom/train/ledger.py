@@ -54,8 +54,12 @@ class Ledger:
         if not named:
             return {}
         device = next((value.device for value in named.values() if value.device.type != "cpu"), torch.device("cpu"))
-        values = torch.stack([value.double() if device.type != "mps" else value for value in
-                              (value.to(device, non_blocking=True) for value in named.values())]).tolist()  # fmt: skip
+        values = torch.stack(
+            [
+                value.double() if device.type != "mps" else value
+                for value in (value.to(device, non_blocking=True) for value in named.values())
+            ]
+        ).tolist()
         return dict(zip(named, values, strict=True))
 
     # -- time --------------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ class Loop:
         return last is not None and int(last.name) == self.clock.examples
 
     def wishes(self, stop: Callable[[], bool]) -> list[bool]:
-        """Return whether to stop, to save and to report: any process may ask to stop, the first one's clock is the others'."""
+        """Return whether to stop, to save and to report: any process may ask to stop, the rest the first decides."""
         first, ledger = self.ranks.first, self.ledger
         over = stop() or (first and ledger.out_of_time())
         return self.ranks.any(over, first and ledger.save_due(), first and ledger.report_due())

@@ -69,8 +69,11 @@ def processor() -> str:
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     if torch.cuda.is_available():
         name = f"{torch.cuda.get_device_name()}, {name}"
-    units = [word for word, probe in (("amx", "_is_amx_tile_supported"), ("avx512_bf16", "_is_avx512_bf16_supported"))
-             if getattr(torch.cpu, probe, bool)()]  # fmt: skip
+    units = [
+        word
+        for word, probe in (("amx", "_is_amx_tile_supported"), ("avx512_bf16", "_is_avx512_bf16_supported"))
+        if getattr(torch.cpu, probe, bool)()
+    ]
     return (
         f"{name}, {os.cpu_count()} cores, {torch.backends.cpu.get_cpu_capability()}{''.join(f' {unit}' for unit in units)}"
     )

@@ -130,16 +130,22 @@ class Run:
                 raise InputError(f"{self.folder} is not empty and not a run; name a new folder after -o")
             return
         before, now = flatten(self.record), flatten(json.loads(json.dumps(record)))
-        other = [key for start in BINDING for key in sorted(before.keys() | now.keys())
-                 if key.startswith(start) and before.get(key) != now.get(key)]  # fmt: skip
+        other = [
+            key
+            for start in BINDING
+            for key in sorted(before.keys() | now.keys())
+            if key.startswith(start) and before.get(key) != now.get(key)
+        ]
         if not other:
             return
         key, remedy = other[0], "repeat the first command to go on, or name a new folder after -o"
         if key.startswith("hyper") and before.get("preset") != now.get("preset"):
             key = "preset"
         if key == "data.fingerprint":
-            raise InputError(f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "
-                             f"{now.get('data.source')} now; {remedy}")  # fmt: skip
+            raise InputError(
+                f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "
+                f"{now.get('data.source')} now; {remedy}"
+            )
         raise InputError(f"{self.folder} was begun with {key} = {before.get(key)!r}, now it is {now.get(key)!r}; {remedy}")
 
     # -- reading -----------------------------------------------------------------------------------
@@ -156,8 +162,10 @@ class Run:
         except ValueError as error:
             raise InputError(f"{self.folder / 'run.json'} is cut short ({error})") from None
         if not isinstance(record, dict) or record.get("format") != FORMAT:
-            raise InputError(f"{self.folder} was made by another version of genloom, whose runs this one does not read: "
-                             "train it anew into another folder")  # fmt: skip
+            raise InputError(
+                f"{self.folder} was made by another version of genloom, whose runs this one does not read: "
+                "train it anew into another folder"
+            )
         return record
 
     def checkpoints(self) -> list[Path]:

@@ -19,7 +19,7 @@ from genloom.catalogue import find_model
 from genloom.core.dataset import Dataset, size
 from genloom.core.hyper import Hyper
 from genloom.core.model import Misfit, Model
-from genloom.core.random import training
+from genloom.core.random import training, undisturbed
 from genloom.data.given import Given
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError
@@ -71,7 +71,8 @@ class Session:
         """Raise InputError where so many processes cannot train, or go on with, the run."""
         if self.plan.device.type == "cuda" and processes > torch.cuda.device_count():
             raise InputError(
-                f"--processes {processes} needs as many GPUs, this machine has {torch.cuda.device_count()}; or say --device cpu"
+                f"--processes {processes} needs as many GPUs, this machine has {torch.cuda.device_count()}; or say "
+                "--device cpu"
             )
         run = Run(Path(self.request.out))
         run.refuse_differences(self.record)
@@ -96,13 +97,13 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     device = pick_device(request.device)
     if request.compile and not model_class.compilable and device.type != "cuda":
         raise InputError(
-            f"--compile is of no use to {request.model}: compiling would take minutes and gain nothing without a GPU; leave it out"
+            f"--compile is of no use to {request.model} without a GPU: it would take minutes and gain nothing; leave it out"
         )
     data = open_data(request, model_class, hyper, progress, origin)
     hyper = model_class.settle(hyper, data)
     settle_shape(request.model, model_class, data.shape, hyper)
     plan = make_plan(request, hyper, device)
-    with torch.device("cpu" if origin else "meta"):
+    with undisturbed(), torch.device("cpu" if origin else "meta"):
         model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
     if origin:
         origin.refuse_other_columns(data.shape)
@@ -177,7 +178,7 @@ def settle_shape(name: str, model_class: type[Model], shape: Shape, hyper: Hyper
     if isinstance(found, Misfit):
         raise InputError(found.reason)
     if found != shape and (source is None or "size" in source.options.given()):
-        raise InputError(f"{name} takes {found.describe()}, not {by(shape)}; say --size {max(found.dims[1:])}")
+        raise InputError(f"{name} takes {found.named} of {by(found)}, not {by(shape)}; say --size {max(found.dims[1:])}")
     return found
 
 

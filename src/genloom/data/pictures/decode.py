@@ -66,8 +66,10 @@ def common_size(headers: list[Header]) -> tuple[int, int]:
     sizes = Counter(header.size for header in headers if not header.error)
     if len(sizes) > 1:
         small, large = min(sizes), max(sizes)
-        raise InputError(f"the pictures have {len(sizes)} sizes, from {small[0]}x{small[1]} to {large[0]}x{large[1]} "
-                         "(height x width); say --size S to crop and resize them all")  # fmt: skip
+        raise InputError(
+            f"the pictures have {len(sizes)} sizes, from {small[0]}x{small[1]} to {large[0]}x{large[1]} "
+            "(height x width); say --size S to crop and resize them all"
+        )
     return next(iter(sizes))
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from genloom.data.cache import Entry, content_key, remember, remembered
-from genloom.data.options import Options, PictureOptions
+from genloom.data.options import Options as AnyOptions
+from genloom.data.options import PictureOptions
 from genloom.data.pictures.builtin import BUILTIN
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, common_size, decode_all, natural_channels, read_headers
@@ -25,14 +26,14 @@ from genloom.shapes.pictures import ImageShape
 class PictureSource(Source):
     """Pictures in a folder, zip, idx, npy or npz file, `hf:owner/name`, or inside a package."""
 
-    Options: ClassVar[type[Options]] = PictureOptions
+    Options: ClassVar[type[AnyOptions]] = PictureOptions
     options: PictureOptions
 
     @classmethod
     def finds(cls, name: str) -> bool:
         return True  # what is nothing else is looked for as pictures, and the message says what there is
 
-    def __init__(self, name: str, options: Options, progress: Progress = silent) -> None:
+    def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:
         super().__init__(name, options, progress)
         self.whole, self.rows = split_range(name)
 
@@ -159,8 +160,10 @@ def find_pictures(source: str | Path, split: str = "train") -> Pictures:
         return from_zip(path, split)
     if path.suffix in (".npy", ".npz"):
         return from_numpy(path, split)
-    raise InputError(f"{name} is no source of pictures (a folder, .zip, .npy, .npz, an idx file or hf:owner/name is) and no "
-                     "table (.csv, .tsv, .parquet)")  # fmt: skip
+    raise InputError(
+        f"{name} is no source of pictures (a folder, .zip, .npy, .npz, an idx file or hf:owner/name is) and no "
+        "table (.csv, .tsv, .parquet)"
+    )
 
 
 def pictures_key(pictures: Pictures) -> list[str]:

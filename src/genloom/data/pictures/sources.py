@@ -204,8 +204,10 @@ def find_idx(folder: Path, split: str) -> Path:
         raise InputError(f"{folder} has idx files, but none with 'images' in its name; name the file itself")
     fitting = found if len(found) == 1 else [p for p in found if any(word in p.name for word in words)]
     if len(fitting) != 1:
-        raise InputError(f"{folder} holds several files of pictures, and not one alone for {split}: name the one to use, "
-                         f"such as {(fitting or found)[0]}")  # fmt: skip
+        raise InputError(
+            f"{folder} holds several files of pictures, and not one alone for {split}: name the one to use, "
+            f"such as {(fitting or found)[0]}"
+        )
     return fitting[0]
 
 

@@ -52,8 +52,11 @@ class CsvTable(Table):
         encoding = text_encoding(path)
         lines = re.findall(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+", start.decode(encoding, "replace"))
         if not lines or not lines[0].strip():
-            raise InputError(f"{path} begins with an empty line: a table's first line names its columns" if lines else
-                             f"{path} is empty: a table begins with a line of headings")  # fmt: skip
+            raise InputError(
+                f"{path} begins with an empty line: a table's first line names its columns"
+                if lines
+                else f"{path} is empty: a table begins with a line of headings"
+            )
         # Where no mark stands in the heading there is a single column, of numbers with commas perhaps.
         marks = [mark for mark in DELIMITERS if mark in lines[0]] or [
             mark for mark in DELIMITERS if not any(mark in line for line in lines)
@@ -98,8 +101,10 @@ class CsvTable(Table):
             if i == 0:
                 continue
             if len(record.fields) != len(self.names):
-                raise InputError(f"{self.path}: row {i:,} has {len(record.fields)} fields where the heading has "
-                                 f"{len(self.names)}; mend that line")  # fmt: skip
+                raise InputError(
+                    f"{self.path}: row {i:,} has {len(record.fields)} fields where the heading has "
+                    f"{len(self.names)}; mend that line"
+                )
             held.append(record)
             if len(held) == CHUNK:
                 yield first, held

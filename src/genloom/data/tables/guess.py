@@ -132,8 +132,10 @@ def date_form(name: str, present: pd.Series) -> str:
         if bad.any():  # the month came first in all of the sample
             return swapped
         if (others != values).any():
-            raise InputError(f"column {name!r}: {present.iloc[0]!r} may be day and month or month and day, and no cell "
-                             f"tells which: say --kind.{name} date:{swapped} or date:{form}")  # fmt: skip
+            raise InputError(
+                f"column {name!r}: {present.iloc[0]!r} may be day and month or month and day, and no cell "
+                f"tells which: say --kind.{name} date:{swapped} or date:{form}"
+            )
     if bad.any():
         raise odd_cell(name, date_like(form), present, bad)
     return form

@@ -79,8 +79,9 @@ class Field:
             kind = date_like(self.form) if self.column.kind == "date" else "number"
             raise odd_cell(self.name, kind, present, np.isnan(values))
         if np.isinf(values).any():
-            raise InputError(f"column {self.name!r} holds an infinite number {where(present, np.isinf(values))}; "
-                             "leave that cell empty")  # fmt: skip
+            raise InputError(
+                f"column {self.name!r} holds an infinite number {where(present, np.isinf(values))}; leave that cell empty"
+            )
         found[known] = values
         return found
 
@@ -126,8 +127,13 @@ class Layout:
     missing: frozenset[str] = MISSING
 
     @classmethod
-    def study(cls, frame: pd.DataFrame, kinds: Mapping[str, str] | None = None, missing: frozenset[str] = MISSING,
-              keys: Sequence[str] = ()) -> Layout:  # fmt: skip
+    def study(
+        cls,
+        frame: pd.DataFrame,
+        kinds: Mapping[str, str] | None = None,
+        missing: frozenset[str] = MISSING,
+        keys: Sequence[str] = (),
+    ) -> Layout:
         """Find out what each column of a table is.
 
         Args:
@@ -145,8 +151,10 @@ class Layout:
                 raise InputError(f"no column {name!r}{nearest(name, names)}")
             if kind not in KINDS and not (kind.startswith("date:") and is_form(kind[5:])):
                 raise InputError(f"a column is {', '.join(KINDS)} or date:%d/%m/%Y, not {kind!r}: --kind.{name}")
-        fields = [study_column(str(name), frame[name], known_cells(frame[name], missing), said.get(str(name)))
-                  for name in frame.columns]  # fmt: skip
+        fields = [
+            study_column(str(name), frame[name], known_cells(frame[name], missing), said.get(str(name)))
+            for name in frame.columns
+        ]
         return cls(tuple(fields), missing)
 
     @property
@@ -156,13 +164,18 @@ class Layout:
 
     def known(self, frame: pd.DataFrame) -> dict[str, Bits]:
         """Return which cells `[n]` of each column are known."""
-        return {field.name: known_cells(frame[name], self.missing)
-                for field, name in zip(self.fields, frame.columns, strict=True)}  # fmt: skip
+        return {
+            field.name: known_cells(frame[name], self.missing)
+            for field, name in zip(self.fields, frame.columns, strict=True)
+        }
 
     def encode(self, frame: pd.DataFrame, known: Mapping[str, Bits]) -> Numbers:
         """Return the codes `[n, D]` of the learnt columns, not-a-number for what a model cannot use."""
-        codes = [field.column.code(field.read(frame[name], known[field.name]))
-                 for field, name in zip(self.fields, frame.columns, strict=True) if field.column is not None]  # fmt: skip
+        codes = [
+            field.column.code(field.read(frame[name], known[field.name]))
+            for field, name in zip(self.fields, frame.columns, strict=True)
+            if field.column is not None
+        ]
         return np.stack(codes, 1) if codes else np.zeros((len(frame), 0))
 
 
@@ -201,8 +214,9 @@ def known_cells(cells: pd.Series, missing: frozenset[str]) -> Bits:
     known = cells.notna().to_numpy()
     numbers = [float(word) for word in missing if re.fullmatch(r"[-+]?\d+(\.\d*)?", word)]
     if is_text(cells):
-        words = cells.astype(object).map(lambda cell: (isinstance(cell, str) and cell.strip() in missing)
-                                         or (bool(numbers) and as_float(cell) in numbers))  # fmt: skip
+        words = cells.astype(object).map(
+            lambda cell: (isinstance(cell, str) and cell.strip() in missing) or (bool(numbers) and as_float(cell) in numbers)
+        )
         known = known & ~words.to_numpy(bool)
     elif numbers and pd.api.types.is_numeric_dtype(cells.dtype) and not pd.api.types.is_bool_dtype(cells.dtype):
         known = known & ~np.isin(cells.to_numpy(float, na_value=np.nan), numbers)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from genloom.data.options import Options, TableOptions
+from genloom.data.options import Options as AnyOptions
+from genloom.data.options import TableOptions
 from genloom.data.source import Source
 from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError
@@ -18,7 +19,7 @@ TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
 class TableSource(Source):
     """A table in a CSV or Parquet file."""
 
-    Options: ClassVar[type[Options]] = TableOptions
+    Options: ClassVar[type[AnyOptions]] = TableOptions
     options: TableOptions
 
     @classmethod
@@ -49,8 +50,10 @@ class TableSource(Source):
         frame = pd.concat(list(find_table(self.name).chunks()))
         layout = Layout.study(frame, self.options.kind, missing_words(self.options.missing, self.options.known))
         if not layout.learnt:
-            raise InputError(f"{self.name} has no column to learn from: "
-                             + "; ".join(f"{field.name!r}: {field.why}" for field in layout.fields))  # fmt: skip
+            raise InputError(
+                f"{self.name} has no column to learn from: "
+                + "; ".join(f"{field.name!r}: {field.why}" for field in layout.fields)
+            )
         codes = layout.encode(frame, layout.known(frame))
         data = TableData.of(codes, np.isfinite(codes), layout.learnt, self.name)
         data.notes += [f"{field.name} is left out: {field.why}" for field in layout.fields if field.column is None]

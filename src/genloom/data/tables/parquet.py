@@ -119,8 +119,13 @@ def frame_of(batch: Any, first: int) -> pd.DataFrame:
     """Return a record batch as a DataFrame whose index counts on from `first`; whole numbers stay whole beside holes."""
     import pyarrow
 
-    whole = {pyarrow.int8(): pd.Int8Dtype(), pyarrow.int16(): pd.Int16Dtype(), pyarrow.int32(): pd.Int32Dtype(),
-             pyarrow.int64(): pd.Int64Dtype(), pyarrow.bool_(): pd.BooleanDtype()}  # fmt: skip
+    whole = {
+        pyarrow.int8(): pd.Int8Dtype(),
+        pyarrow.int16(): pd.Int16Dtype(),
+        pyarrow.int32(): pd.Int32Dtype(),
+        pyarrow.int64(): pd.Int64Dtype(),
+        pyarrow.bool_(): pd.BooleanDtype(),
+    }
     frame = batch.to_pandas(types_mapper=whole.get)
     frame.index = range(first, first + len(frame))
     return frame

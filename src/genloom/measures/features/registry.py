@@ -152,8 +152,12 @@ def dinov2(data: ImageData, weights: Path | None, fetch: bool) -> Features:
 
 
 KINDS: dict[str, Callable[[ImageData, Path | None, bool], Features]] = {
-    "classifier": classifier, "inception": inception, "dinov2": dinov2, "pixels": pixels, "random": random,
-}  # fmt: skip
+    "classifier": classifier,
+    "inception": inception,
+    "dinov2": dinov2,
+    "pixels": pixels,
+    "random": random,
+}
 
 
 def named(kind: str, tensors: Mapping[str, Tensor], compute: Compute, about: str) -> Features:

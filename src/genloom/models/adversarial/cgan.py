@@ -31,6 +31,7 @@ from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
@@ -64,8 +65,20 @@ class CGANHyper(AnnealedSGD):
     @classmethod
     def tiny(cls) -> Self:
         """Small layers with larger weights at the start, so that learning begins at once."""
-        return cls(z=16, z_hidden=64, y_hidden=64, joint=128, x_maxout=64, y_maxout=16, joint_maxout=64, pieces=2,
-                   joint_pieces=2, spread_g=0.1, spread_d=0.05, ema=5_000.0)  # fmt: skip
+        return cls(
+            z=16,
+            z_hidden=64,
+            y_hidden=64,
+            joint=128,
+            x_maxout=64,
+            y_maxout=16,
+            joint_maxout=64,
+            pieces=2,
+            joint_pieces=2,
+            spread_g=0.1,
+            spread_d=0.05,
+            ema=5_000.0,
+        )
 
 
 class Generator(nn.Module):
@@ -123,7 +136,7 @@ class CGAN(Model, Latent):
         self.discriminator = Discriminator(hyper, self.classes, shape.width)
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         return no_pictures(shape, "cgan") or no_labels(shape, "cgan learns from labels") or shape
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:

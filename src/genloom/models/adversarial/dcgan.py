@@ -37,6 +37,7 @@ from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper, hp
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
 from genloom.models.fitting import no_labels, no_pictures
@@ -146,7 +147,7 @@ class DCGAN(Model, Latent):
         return self.hyper.conditional
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         assert isinstance(hyper, DCGANHyper)
         if misfit := no_pictures(shape, "dcgan"):
             return misfit

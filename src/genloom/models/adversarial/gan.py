@@ -28,6 +28,7 @@ from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
@@ -57,8 +58,18 @@ class GANHyper(AnnealedSGD):
     @classmethod
     def tiny(cls) -> Self:
         """Small layers with larger weights at the start, so that learning begins at once."""
-        return cls(z=16, generator=128, maxout=64, pieces=2, spread_g=0.1, spread_d=0.1, keep_input=0.9, keep_hidden=0.8,
-                   momentum=0.7, ema=5_000.0)  # fmt: skip
+        return cls(
+            z=16,
+            generator=128,
+            maxout=64,
+            pieces=2,
+            spread_g=0.1,
+            spread_d=0.1,
+            keep_input=0.9,
+            keep_hidden=0.8,
+            momentum=0.7,
+            ema=5_000.0,
+        )
 
 
 class Generator(nn.Module):
@@ -105,7 +116,7 @@ class GAN(Model, Latent):
         self.discriminator = Discriminator(hyper, shape.width)
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         return no_pictures(shape, "gan") or shape
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:

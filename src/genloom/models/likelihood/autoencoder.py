@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from genloom.core.capabilities import Encodes
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Player
 from genloom.core.schedules import Descent
@@ -65,10 +66,10 @@ class Autoencoder(Model, Encodes):
 
     Hyper = AutoencoderHyper
     hyper: AutoencoderHyper
-    notes = {"rmse": Note("error", "coders")}
+    notes: ClassVar = {"rmse": Note("error", "coders")}
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         return no_pictures(shape, "autoencoder") or shape
 
     def __init__(self, hyper: AutoencoderHyper, shape: Shape) -> None:

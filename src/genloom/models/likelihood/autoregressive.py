@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):
     hyper: AutoregressiveHyper
     network: nn.Module
     bound = "exact"
-    notes = {"nats": Note("nats", "network")}
+    notes: ClassVar = {"nats": Note("nats", "network")}
     method = "cached"
 
     def __init__(self, hyper: AutoregressiveHyper, shape: Shape) -> None:

@@ -42,8 +42,11 @@ def decoder_is_a_law(model: VAE) -> Claim:
     low, high = float(total.min()), float(total.max())
     holds = (high < 1 + 1e-5 and low > 1 - 1e-5) if exact else float(total.mean()) < 1.01
     text = "probabilities of a value's levels, given the code, sum to one"
-    return Claim(text if exact else text + " at most", holds,
-                 f"between {low:.7f} and {high:.7f}, on the mean {float(total.mean()):.7f}")  # fmt: skip
+    return Claim(
+        text if exact else text + " at most",
+        holds,
+        f"between {low:.7f} and {high:.7f}, on the mean {float(total.mean()):.7f}",
+    )
 
 
 def divergence_of_draws(model: VAE, x: Tensor) -> Claim:
@@ -53,8 +56,11 @@ def divergence_of_draws(model: VAE, x: Tensor) -> Claim:
     each = 0.5 * (z.square() - (z - mu).square() / logvar.exp() - logvar).sum(2).mean(1)  # [K]
     found, error = float(each.mean()), float(each.std()) / math.sqrt(DRAWS)
     closed = float(divergence(mu, logvar).mean())
-    return Claim("the KL in closed form is that of draws", abs(found - closed) < SURE * error + 1e-6,
-                 f"{closed:.4f} nats, by {DRAWS} draws {found:.4f} +- {error:.4f}")  # fmt: skip
+    return Claim(
+        "the KL in closed form is that of draws",
+        abs(found - closed) < SURE * error + 1e-6,
+        f"{closed:.4f} nats, by {DRAWS} draws {found:.4f} +- {error:.4f}",
+    )
 
 
 def bounds_in_order(model: VAE, x: Tensor) -> Claim:
@@ -86,5 +92,8 @@ def below_the_integral(model: VAE, x: Tensor, side: int = 241, reach: float = 7.
         parts = [model.likelihood(picture.expand(len(part), -1, -1, -1), part) for part in z.split(2000)]
         exact.append((torch.cat(parts) + log_prior).logsumexp(0) + cell)
     gap = float((torch.stack(exact) - model.importance(x, INTEGRAL_DRAWS, at_once=512)).mean())
-    return Claim(f"the bound of {INTEGRAL_DRAWS:,} draws comes up to the integral over all codes", -0.2 < gap < 0.5,
-                 f"{float(torch.stack(exact).mean()):.3f} nats by integration, {gap:.3f} more than the bound")  # fmt: skip
+    return Claim(
+        f"the bound of {INTEGRAL_DRAWS:,} draws comes up to the integral over all codes",
+        -0.2 < gap < 0.5,
+        f"{float(torch.stack(exact).mean()):.3f} nats by integration, {gap:.3f} more than the bound",
+    )

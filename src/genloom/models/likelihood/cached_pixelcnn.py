@@ -87,8 +87,10 @@ class CachedPlain(Incremental):
         self.rows = [
             Rows(n, block.causal.own.weight.shape[1], block.causal.above.rows, width, like) for block in self.blocks
         ]
-        self.down, self.up = [[Linear(part) for part in parts] for parts in
-                              zip(*((block.down, block.up) for block in self.blocks), strict=True)]  # fmt: skip
+        self.down, self.up = [
+            [Linear(part) for part in parts]
+            for parts in zip(*((block.down, block.up) for block in self.blocks), strict=True)
+        ]
         self.head, self.out = Linear(network.head), Linear(network.out)
 
     def begin_row(self) -> None:

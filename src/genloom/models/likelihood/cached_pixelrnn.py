@@ -95,9 +95,7 @@ class CachedRow(CachedRecurrent):
     def rows_above(self) -> None:
         padded = torch.cat([self.start[0, :, :1], self.states, self.start[0, :, :1]], 1)
         window = torch.cat([padded[:, 1:-1], padded[:, :-2], padded[:, 2:]], 3)
-        self.base = torch.stack([
-            window[i] @ layer.states[0] + layer.below[0].bias for i, layer in enumerate(self.layers)
-        ])  # fmt: skip
+        self.base = torch.stack([window[i] @ layer.states[0] + layer.below[0].bias for i, layer in enumerate(self.layers)])
         self.memory_above = self.memory.clone()
 
     def left(self, i: int, column: int) -> Tensor:

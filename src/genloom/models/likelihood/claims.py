@@ -72,9 +72,12 @@ def causality(model: Autoregressive) -> Claim:
     leaks = int(seen.triu().sum())
     every = torch.ones_like(seen)
     blind = int((every.tril(-1) & ~seen).sum())
-    return Claim("no value depends on itself or a later one", leaks == 0,
-                 f"{leaks} of {int(every.triu().sum())} pairs leak, by Jacobian on {small.height}x{small.width}; of "
-                 f"{int(every.tril(-1).sum())} earlier ones {blind} are not seen: reach and blind spot")  # fmt: skip
+    return Claim(
+        "no value depends on itself or a later one",
+        leaks == 0,
+        f"{leaks} of {int(every.triu().sum())} pairs leak, by Jacobian on {small.height}x{small.width}; of "
+        f"{int(every.tril(-1).sum())} earlier ones {blind} are not seen: reach and blind spot",
+    )
 
 
 def normalisation(model: Autoregressive) -> Claim:
@@ -93,8 +96,11 @@ def normalisation(model: Autoregressive) -> Claim:
         for part in pictures.split(2000):
             given = None if not model.conditional else torch.zeros(len(part), dtype=torch.long)
             total += float(small.score(part, given).double().exp().sum())
-    return Claim("probabilities sum to one", abs(total - 1) < TOLERANCE,
-                 f"{total:.9f} over all {len(pictures):,} pictures of {height}x{width}")  # fmt: skip
+    return Claim(
+        "probabilities sum to one",
+        abs(total - 1) < TOLERANCE,
+        f"{total:.9f} over all {len(pictures):,} pictures of {height}x{width}",
+    )
 
 
 def each_value_normalised(model: Autoregressive) -> Claim:
@@ -105,8 +111,12 @@ def each_value_normalised(model: Autoregressive) -> Claim:
         logits = small.logits(small.inputs(levels), given_for(small, 1))
         each = [level_log_prob(logits, torch.full_like(levels, level)).exp() for level in range(model.levels)]
     gap = float((torch.stack(each).sum(0) - 1).abs().max())
-    return Claim("probabilities sum to one", gap < TOLERANCE, f"each value's levels to {gap:.0e}; whole pictures of "
-                 f"{model.levels} levels in {model.channels} channels are too many to enumerate")  # fmt: skip
+    return Claim(
+        "probabilities sum to one",
+        gap < TOLERANCE,
+        f"each value's levels to {gap:.0e}; whole pictures of "
+        f"{model.levels} levels in {model.channels} channels are too many to enumerate",
+    )
 
 
 def sampled_as_scored(model: Autoregressive) -> Claim:
@@ -124,8 +134,11 @@ def sampled_as_scored(model: Autoregressive) -> Claim:
             found = step(row, column, channel, True)
             gap = max(gap, float((found - whole[:, channel, :, row, column]).abs().max()))
     scale = max(1.0, float(whole.abs().max()))
-    return Claim("logits while sampling equal logits while scoring", gap < TOLERANCE * scale,
-                 f"largest difference {gap:.1e} of logits up to {scale:.1f}, {model.height}x{model.width}")  # fmt: skip
+    return Claim(
+        "logits while sampling equal logits while scoring",
+        gap < TOLERANCE * scale,
+        f"largest difference {gap:.1e} of logits up to {scale:.1f}, {model.height}x{model.width}",
+    )
 
 
 def same_by_both_methods(model: Autoregressive) -> Claim:
@@ -135,8 +148,11 @@ def same_by_both_methods(model: Autoregressive) -> Claim:
     a, small.method = small.sample(4, given, noise=Noise.of(4, 4)), "naive"
     b = small.sample(4, given, noise=Noise.of(4, 4))
     differ = int((a != b).any(1).sum())
-    return Claim("cached and naive sampling make the same pictures", differ == 0,
-                 f"{differ} of {4 * small.height * small.width} pixels differ")  # fmt: skip
+    return Claim(
+        "cached and naive sampling make the same pictures",
+        differ == 0,
+        f"{differ} of {4 * small.height * small.width} pixels differ",
+    )
 
 
 def middle_sight(model: Autoregressive) -> Tensor:

@@ -78,8 +78,10 @@ def refuse_between(x: Tensor, levels: int) -> None:
     steps = x * (levels - 1)
     if bool((steps - steps.round()).abs().max() > 0.51 * (levels - 1) / 255):
         what = "black and white" if levels == 2 else f"{levels} levels"
-        raise InputError(f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
-                         "(or threshold), or with --hyper.levels 256")  # fmt: skip
+        raise InputError(
+            f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
+            "(or threshold), or with --hyper.levels 256"
+        )
 
 
 class Levelled(Model):
@@ -109,7 +111,7 @@ class Levelled(Model):
         return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise]
 
     def code(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return the levels `[B, C, H, W]` of pictures in [0, 1], which lie on them: `settle` has looked at all of the data."""
+        """Return the levels `[B, C, H, W]` of pictures in [0, 1] on these levels: `settle` has looked at all of the data."""
         if self.hyper.binarise == "dynamic":
             u = torch.rand(x.shape, generator=generator, device="cpu" if generator else x.device)
             return (u.to(x.device) < x).long()

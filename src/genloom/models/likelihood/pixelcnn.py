@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit
 from genloom.errors import InputError
@@ -66,14 +67,36 @@ class PixelCNNHyper(AutoregressiveHyper):
     @classmethod
     def modern(cls) -> Self:
         """Gated stacks that reach far and are told where they are, Adam, averaged weights."""
-        return cls(kind="gated", layers=9, dilations=(1, 2, 4), waves=6, optimizer="adam", rate=2e-3, beta2=0.99, clip=1.0,
-                   warmup=2000, ema=5000.0)  # fmt: skip
+        return cls(
+            kind="gated",
+            layers=9,
+            dilations=(1, 2, 4),
+            waves=6,
+            optimizer="adam",
+            rate=2e-3,
+            beta2=0.99,
+            clip=1.0,
+            warmup=2000,
+            ema=5000.0,
+        )
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(kind="gated", features=24, layers=4, head=24, waves=4, optimizer="adam", rate=4e-3, beta2=0.99, clip=1.0,
-                   warmup=500, batch=32, ema=2000.0)  # fmt: skip
+        return cls(
+            kind="gated",
+            features=24,
+            layers=4,
+            head=24,
+            waves=4,
+            optimizer="adam",
+            rate=4e-3,
+            beta2=0.99,
+            clip=1.0,
+            warmup=500,
+            batch=32,
+            ema=2000.0,
+        )
 
 
 class Block(nn.Module):
@@ -215,7 +238,7 @@ class PixelCNN(Autoregressive):
             self.network = PlainNet(hyper, dims, self.outputs)
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         assert isinstance(hyper, PixelCNNHyper)
         fit = super().fits(shape, hyper)
         unlabelled = no_labels(shape, "--conditional needs labels") if hyper.conditional else None

@@ -54,8 +54,19 @@ class PixelRNNHyper(AutoregressiveHyper):
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(features=12, layers=2, head=24, whole=True, waves=4, optimizer="adam", rate=8e-3, beta2=0.99, clip=1.0,
-                   batch=32, ema=2000.0)  # fmt: skip
+        return cls(
+            features=12,
+            layers=2,
+            head=24,
+            whole=True,
+            waves=4,
+            optimizer="adam",
+            rate=8e-3,
+            beta2=0.99,
+            clip=1.0,
+            batch=32,
+            ema=2000.0,
+        )
 
 
 class Recurrent(nn.Module):

@@ -23,7 +23,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from genloom.core.capabilities import Certifies, Claim, Infers, Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Move, Note, Player, Remember
 from genloom.core.random import Noise
@@ -77,8 +78,18 @@ class VAEHyper(LevelHyper, Descent):
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return cls(hidden=(256,), z=8, decoder="logistic", optimizer="adam", rate=3e-3, deviation=None, centred=True,
-                   decay=0.0, batch=64, ema=5000.0)  # fmt: skip
+        return cls(
+            hidden=(256,),
+            z=8,
+            decoder="logistic",
+            optimizer="adam",
+            rate=3e-3,
+            deviation=None,
+            centred=True,
+            decay=0.0,
+            batch=64,
+            ema=5000.0,
+        )
 
 
 class VAE(Levelled, Latent, Certifies, Infers):
@@ -89,7 +100,7 @@ class VAE(Levelled, Latent, Certifies, Infers):
     offset: Tensor
     examples: Tensor  # of the training set
     law = "gaussian"
-    notes = {name: Note("nats", "coders", name != "likelihood") for name in ("likelihood", "kl", "elbo", "bound")}
+    notes: ClassVar = {name: Note("nats", "coders", name != "likelihood") for name in ("likelihood", "kl", "elbo", "bound")}
     bound = f"iw-{SCORED_DRAWS}"
 
     def __init__(self, hyper: VAEHyper, shape: Shape) -> None:
@@ -107,12 +118,15 @@ class VAE(Levelled, Latent, Certifies, Infers):
         self.log_scale = nn.Parameter(torch.full((self.channels, 1, 1), -2.0)) if hyper.decoder != "bernoulli" else None
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         assert isinstance(hyper, VAEHyper)
         levels = 2 if hyper.binarise != "none" else hyper.levels
         if hyper.decoder == "bernoulli" and levels not in (2, None):  # None: not settled yet
-            return Misfit(f"a Bernoulli decoder needs black and white pictures, these have {levels} levels: say "
-                          "--hyper.binarise dynamic, or --hyper.decoder logistic", remedy=True)  # fmt: skip
+            return Misfit(
+                f"a Bernoulli decoder needs black and white pictures, these have {levels} levels: say "
+                "--hyper.binarise dynamic, or --hyper.decoder logistic",
+                remedy=True,
+            )
         return super().fits(shape, hyper)
 
     def start(self) -> None:

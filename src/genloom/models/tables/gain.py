@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -42,6 +42,7 @@ from torch import Tensor, nn
 from genloom.core.capabilities import Imputes
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.random import Noise
@@ -91,7 +92,7 @@ class GAIN(Model, Imputes):
 
     Hyper = GAINHyper
     hyper: GAINHyper
-    notes = {
+    notes: ClassVar = {
         "fool": Note("loss", "generator"),
         "rmse_known": Note("error", "generator"),
         "error": Note("error", "generator"),
@@ -100,7 +101,7 @@ class GAIN(Model, Imputes):
     }
 
     @classmethod
-    def fits(cls, shape: Shape, hyper: Hyper) -> Shape | Misfit:
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         table = isinstance(shape, TableShape)
         return shape if table else Misfit(f"gain fills in tables, this data is {shape.describe()}")
 
@@ -140,7 +141,7 @@ class GAIN(Model, Imputes):
         return torch.stack([torch.where(mask, x, filled) for filled in ways])
 
     def entered(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return cells with zeros for the missing ones, the mask, and the mask as numbers, where and of what the weights are."""
+        """Return cells, zero where missing, the mask, and the mask as numbers, all of the weights' kind and device."""
         if x.shape[1:] != self.shape.dims:
             raise InputError(f"rows of {self.shape.dims[0]} columns are wanted, these have {x.shape[1]}")
         kind, mask = next(self.parameters()).dtype, mask.to(self.device)
@@ -172,9 +173,12 @@ class PaperNets(nn.Module):
     def __init__(self, hyper: GAINHyper, shape: TableShape) -> None:
         super().__init__()
         self.hyper = hyper
-        ends = [(0.0, column.levels - 1.0) if column.levels else
-                ((column.low - column.mean) / column.scale, (column.high - column.mean) / column.scale)
-                for column in shape.columns]  # fmt: skip
+        ends = [
+            (0.0, column.levels - 1.0)
+            if column.levels
+            else ((column.low - column.mean) / column.scale, (column.high - column.mean) / column.scale)
+            for column in shape.columns
+        ]
         self.register_buffer("low", torch.tensor([low for low, _ in ends]), persistent=False)
         self.register_buffer("span", torch.tensor([high - low for low, high in ends]) + 1e-6, persistent=False)
         self.register_buffer("choices", torch.tensor([column.levels > 0 for column in shape.columns]), persistent=False)
@@ -327,8 +331,9 @@ class Generator(nn.Module):
     def __init__(self, inputs: int, outputs: int, hyper: GAINHyper) -> None:
         super().__init__()
         width = hyper.width
-        self.trunk = nn.Sequential(nn.Linear(inputs, width), *(Residual(width) for _ in range(hyper.blocks)),
-                                   nn.LayerNorm(width), nn.SiLU())  # fmt: skip
+        self.trunk = nn.Sequential(
+            nn.Linear(inputs, width), *(Residual(width) for _ in range(hyper.blocks)), nn.LayerNorm(width), nn.SiLU()
+        )
         self.point = Exact(width, outputs)
         self.spread = Exact(width, outputs)
         self.mixer = nn.Sequential(nn.Linear(width + hyper.z, width // 2), nn.SiLU(), Exact(width // 2, outputs))
@@ -364,5 +369,6 @@ def energy(cells: Cells, pair: Sequence[Tensor], x: Tensor, weight: Tensor) -> T
 
 def critic(inputs: int, outputs: int, width: int) -> Chain:
     """Two hidden layers, each of spectral norm one, which keeps the critic's slope bounded."""
-    return Chain(Bounded(inputs, width), nn.LeakyReLU(0.2), Bounded(width, width), nn.LeakyReLU(0.2),
-                         Bounded(width, outputs))  # fmt: skip
+    return Chain(
+        Bounded(inputs, width), nn.LeakyReLU(0.2), Bounded(width, width), nn.LeakyReLU(0.2), Bounded(width, outputs)
+    )

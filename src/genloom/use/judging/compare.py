@@ -62,8 +62,10 @@ def refuse_different_data(runs: Sequence[Run]) -> None:
     sources = [run.record["data"]["source"] for run in runs]
     for run, source in zip(runs, sources, strict=True):
         if source != sources[0]:
-            raise InputError(f"{runs[0].folder} was trained on {sources[0]}, {run.folder} on {source}: say with --data "
-                             "what to judge both by")  # fmt: skip
+            raise InputError(
+                f"{runs[0].folder} was trained on {sources[0]}, {run.folder} on {source}: say with --data "
+                "what to judge both by"
+            )
 
 
 def check_protocols(judgements: Sequence[Judgement]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
@@ -50,14 +50,22 @@ class Terms:
     fetch: bool = False
     say: Callable[[str], None] = lambda text: None
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"--seed takes a number from 0 to {2**32 - 1}, got {self.seed}")
+
+    def pictures_only(self) -> None:
+        """Raise InputError where something was said that only pictures have."""
+        for name, value in (("-n", self.n), ("--features", self.features), ("--weights", self.weights)):
+            if value is not None:
+                raise InputError(f"{name} is for samples of pictures: leave it away")
+
     def count(self, available: int, source: str, usual: int) -> int:
         """Return the number of samples to draw.
 
         Raises:
             InputError: too few for any measure, or more than there are examples to compare with.
         """
-        if not 0 <= self.seed < 2**32:
-            raise InputError(f"--seed takes a number from 0 to {2**32 - 1}, got {self.seed}")
         if self.n is not None and self.n < LEAST:
             raise InputError(f"-n {self.n} is too few for any measure; use {LEAST} or more")
         if self.n is not None and self.n > available:
@@ -114,7 +122,7 @@ class Panel(ABC):
         test: a source of examples never trained on, where the data has none of its own.
     """
 
-    shown: dict[str, str]  # headings of the baselines, short ones for a terminal
+    shown: ClassVar[dict[str, str]]  # headings of the baselines, short ones for a terminal
 
     @abstractmethod
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None: ...

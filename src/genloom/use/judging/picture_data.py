@@ -82,8 +82,10 @@ def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShap
     sized = record["data"]["loaded"]["size"] or named == record["data"]["source"]  # then resizing is part of the run
     sizes = (natural.size, taken.size if isinstance(taken, ImageShape) else None)
     if natural.channels != shape.channels or not (sized or shape.size in sizes):
-        raise InputError(f"{run.folder} gives {shape.describe()}, {named} has {natural.describe()}: "
-                         "judge it against pictures like its own")  # fmt: skip
+        raise InputError(
+            f"{run.folder} gives {shape.describe()}, {named} has {natural.describe()}: "
+            "judge it against pictures like its own"
+        )
     if data.shape.classes and shape.classes and data.shape.classes != shape.classes:
         raise InputError(f"{run.folder} has {len(shape.classes)} classes, {named} has {len(data.shape.classes)} others")
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -47,7 +47,7 @@ class Seen:
 class PicturePanel(Panel):
     """Measures samples of pictures before one jury."""
 
-    shown = {SIMPLE: "mixture", REAL: "real", COPIES: "copies"}
+    shown: ClassVar = {SIMPLE: "mixture", REAL: "real", COPIES: "copies"}
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         size = common_size(runs) if len(runs) > 1 else None
@@ -209,15 +209,19 @@ def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[
     said = []
     for name, measured in figures.items():
         if name.startswith("near-copies") and measured.low > COPIED:
-            said.append(f"{measured.value:.0%} of the samples are near-copies of training pictures by {name[12:-1]}, of real "
-                        "pictures 1 %: the model memorises; train less, on more pictures, or with augmentation")  # fmt: skip
+            said.append(
+                f"{measured.value:.0%} of the samples are near-copies of training pictures by {name[12:-1]}, of real "
+                "pictures 1 %: the model memorises; train less, on more pictures, or with augmentation"
+            )
     fid, recall = (next(name for name in figures if name.startswith(kind)) for kind in ("FID", "recall"))
     simple, real = rows[SIMPLE][fid].value, rows[REAL]
     if figures[fid].value > simple:
         said.append(f"a mixture of Gaussians fitted in seconds is nearer to the data by {fid}: {simple:.3g}")
     if figures[recall].high < real[recall].low / 2:
-        said.append(f"the samples reach {figures[recall].value:.0%} of the variety of the data, other real pictures "
-                    f"{real[recall].value:.0%}: much of the data is never drawn")  # fmt: skip
+        said.append(
+            f"the samples reach {figures[recall].value:.0%} of the variety of the data, other real pictures "
+            f"{real[recall].value:.0%}: much of the data is never drawn"
+        )
     said += [text for name in figures if name.startswith(OF_TRAINING) and (text := over_fitted(figures, name))]
     if not found.known:
         said.append("these are not the pictures that the run was trained on: memorisation says nothing about those")
@@ -230,5 +234,7 @@ def over_fitted(figures: dict[str, Figure], name: str) -> str:
     gap = (trained.value - fresh.value) / abs(fresh.value)
     if trained.low <= fresh.high or gap <= OVERFITTED:
         return ""
-    return (f"training pictures are {trained.value - fresh.value:.0f} nats likelier than unseen ones ({gap:.0%}): the model "
-            "is over-fitted; train less, or on more pictures")  # fmt: skip
+    return (
+        f"training pictures are {trained.value - fresh.value:.0f} nats likelier than unseen ones ({gap:.0%}): the model "
+        "is over-fitted; train less, or on more pictures"
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -33,11 +33,13 @@ REAL, SIMPLE = "other real points", "one Gaussian"
 class PointPanel(Panel):
     """Measures samples of points against one half of the real ones; the other half is the row of real points."""
 
-    shown = {REAL: "real", SIMPLE: "Gaussian"}
+    shown: ClassVar = {REAL: "real", SIMPLE: "Gaussian"}
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         if test is not None:
             raise InputError("points are judged by two halves of one set: leave --test away")
+        if terms.features or terms.weights:
+            raise InputError("--features and --weights are for pictures: leave them away")
         if not isinstance(data, PointData):
             raise InputError(
                 f"{runs[0].folder} was trained on a Python object: give the points to genloom.judge(run, points)"
@@ -74,8 +76,14 @@ class PointPanel(Panel):
             "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
             "samples_per_cpu_second": round(self.n / max(seconds, 1e-9), 1),
         }
-        about = {"model": run.record["model"], "preset": run.record["preset"], "checkpoint": folder.name, "n": self.n,
-                 "train": {"source": self.source}, "seed": self.terms.seed}  # fmt: skip
+        about = {
+            "model": run.record["model"],
+            "preset": run.record["preset"],
+            "checkpoint": folder.name,
+            "n": self.n,
+            "train": {"source": self.source},
+            "seed": self.terms.seed,
+        }
         name = next(iter(figures))
         simple = self.rows[SIMPLE][name]
         far = figures[name].low > simple.high

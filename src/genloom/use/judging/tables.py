@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import html
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -43,11 +44,12 @@ FILLERS: dict[str, Callable[[int], Filler]] = {
 class TablePanel(Panel):
     """Measures how holes are filled, on the cells of the training table that were held out of training."""
 
-    shown = dict.fromkeys(FILLERS, "") | {name: name for name in FILLERS}
+    shown: ClassVar = {name: name for name in FILLERS}
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         if test is not None:
             raise InputError("a table is judged by its own cells that training never saw: leave --test away")
+        terms.pictures_only()
         self.terms, self.data = terms, table_of(runs[0], data)
         for run in runs:
             if run.record["data"]["fingerprint"] != self.data.fingerprint:
@@ -56,8 +58,9 @@ class TablePanel(Panel):
                 )
         rows = self.data.held.any(1).nonzero()[:, 0]
         if not len(rows):
-            raise InputError(f"{self.data.source} has too few known cells for any to be held out of training, so none to "
-                             "judge by")  # fmt: skip
+            raise InputError(
+                f"{self.data.source} has too few known cells for any to be held out of training, so none to judge by"
+            )
         rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()]  # from all over the table
         self.held: Bits = self.data.held[rows].numpy()
         self.x: Numbers = self.data.x[rows].double().numpy()
@@ -135,8 +138,12 @@ class TablePanel(Panel):
         )
 
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
-        return ["<h2>Error of each column</h2>", "<p>Of numbers relative to the column's spread, of categories the wrong "
-                "share; the line is the mean's, or the most frequent category's.</p>", self.columns_part(judgements)]  # fmt: skip
+        return [
+            "<h2>Error of each column</h2>",
+            "<p>Of numbers relative to the column's spread, of categories the wrong share; the line is the mean's, or "
+            "that of the most frequent category.</p>",
+            self.columns_part(judgements),
+        ]
 
     def columns_part(self, judgements: Sequence[Judgement]) -> str:
         """Return the error of each column, a bar a run."""
@@ -161,10 +168,12 @@ def table_of(run: Run, data: Any) -> TableData:
     record = run.record["data"]
     if isinstance(data, TableData):
         return data
-    named = str(data or record["source"])
+    if data is not None and not isinstance(data, str | os.PathLike):
+        raise InputError(f"a table is a file to name, not of {type(data).__name__}")
+    named = os.fspath(data) if data is not None else str(record["source"])
     if named == "python":
         raise InputError(f"{run.folder} was trained on a Python object: name its table after the run")
-    found = find_source(named, record["loaded"] if data is None else {}).load()
+    found = find_source(named, record["loaded"]).load()
     if not isinstance(found, TableData):
         raise InputError(f"{named} is no table, and {run.folder} fills in tables")
     return found

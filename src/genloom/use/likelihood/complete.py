@@ -80,8 +80,12 @@ def read_known(name: str, shape: Shape) -> Tensor:
     known = torch.zeros(height, width, dtype=torch.bool)
     if name in HALVES:
         rows, columns = height // 2, width // 2
-        parts = {"top-half": known[:rows], "bottom-half": known[rows:],
-                 "left-half": known[:, :columns], "right-half": known[:, columns:]}  # fmt: skip
+        parts = {
+            "top-half": known[:rows],
+            "bottom-half": known[rows:],
+            "left-half": known[:, :columns],
+            "right-half": known[:, columns:],
+        }
         parts[name].fill_(True)  # a view of `known`
         return known
     if not Path(name).exists():

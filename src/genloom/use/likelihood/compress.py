@@ -59,8 +59,10 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
     back = coder.pictures(levels)
     nearest = torch.minimum((back - x).abs().amax(), (bytes_of(back) / 255 - x).abs().amax())
     if float(nearest) > 1e-5:
-        raise InputError(f"some pixels are not of this model's levels ({coder.coding}) and would be lost: take pictures "
-                         "as they come from a file, black and white ones for such a model")  # fmt: skip
+        raise InputError(
+            f"some pixels are not of this model's levels ({coder.coding}) and would be lost: take pictures "
+            "as they come from a file, black and white ones for such a model"
+        )
     given = own_labels(model, label, len(x))
     encoder, expected = Encoder(), 0.0
     known = torch.zeros_like(levels)  # filled in as the decoder does: what it cannot know must not touch a bit

@@ -17,9 +17,15 @@ FOLDER = Path("docs/evidence")
 
 
 def record(
-    name: str, figures: dict[str, Any], *, seed: int | None, cpu_seconds: float, notes: str = "",
-    folder: Path = FOLDER, **rest: Any,
-) -> Path:  # fmt: skip
+    name: str,
+    figures: dict[str, Any],
+    *,
+    seed: int | None,
+    cpu_seconds: float,
+    notes: str = "",
+    folder: Path = FOLDER,
+    **rest: Any,
+) -> Path:
     """Write the evidence file and return its path; figures are numbers or [value, low, high].
 
     Raises:

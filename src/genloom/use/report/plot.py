@@ -48,8 +48,11 @@ def run_figure(run: Run, grids: int) -> Any:
     drawn = sorted((run.folder / "samples").glob("*.png"))
     chosen = [drawn[round(i)] for i in np.linspace(0, len(drawn) - 1, min(grids, len(drawn)))] if drawn else []
     kinds = kinds_of(run, history)
-    panels = [(title, found, limits) for title, wanted, limits in PANELS
-              if (found := curves(history, [name for name, kind in kinds.items() if kind in wanted]))]  # fmt: skip
+    panels = [
+        (title, found, limits)
+        for title, wanted, limits in PANELS
+        if (found := curves(history, [name for name, kind in kinds.items() if kind in wanted]))
+    ]
     rows = (len(panels) + 1) // 2
     page, axes = figure(2, [2.6] * rows + [4.8] * ((len(chosen) + 1) // 2))
     for ax, (title, found, limits) in zip(axes.flat, panels, strict=False):

@@ -87,7 +87,7 @@ def labels_for(model: Model, label: str | int | None, n: int) -> Tensor | None:
 
 
 def write(model: Model, samples: Tensor, target: str) -> Path:
-    """Write samples as their kind has it: of pictures `.png` one grid, `.npy` an array, a name ending in `/` one PNG each."""
+    """Write samples: of pictures `.png` one grid, `.npy` an array, a name ending in `/` one PNG each."""
     path = Path(target)
     with writing(path):
         if target.endswith("/"):

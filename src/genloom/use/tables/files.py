@@ -20,8 +20,10 @@ from genloom.data.tables.layout import Layout, checked_names, known_cells
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.shapes.columns import Numbers
-from genloom.train.loop import Report
-from genloom.use.tables.repair import Fix, Repairer, Settings
+from genloom.train.plan import Report
+from genloom.use.tables.fixes import Fix
+from genloom.use.tables.repair import Repairer
+from genloom.use.tables.settings import Settings
 
 SAMPLE = 100_000  # rows that are held to learn from
 SHOWN = 2000  # values of a column that are kept for its picture
@@ -108,8 +110,9 @@ def shown_ends(fix: Fix, ends: Numbers) -> list[Any]:
     return fix.field.say(ends) if column.kind == "date" else [f"{end:.6g}" for end in ends]
 
 
-def repair_file(source: str, out: str, settings: Settings, draws: int = 0,
-                watch: Callable[[Report, int], None] | None = None) -> Outcome:  # fmt: skip
+def repair_file(
+    source: str, out: str, settings: Settings, draws: int = 0, watch: Callable[[Report, int], None] | None = None
+) -> Outcome:
     """Repair a table in a file: write it whole to `out`, a log beside it, and as many drawn versions as asked for.
 
     Raises:

@@ -19,7 +19,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from genloom.errors import InputError
 from genloom.shapes.columns import Bits, Column, Numbers
 from genloom.use.tables.network import Network
-from genloom.use.tables.repair import Method, Repairer, Settings
+from genloom.use.tables.repair import Repairer
+from genloom.use.tables.settings import Method, Settings
 
 FEW = 20  # different values below which the paper's code rounds a column
 
@@ -48,9 +49,16 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
         (20, 2)
     """
 
-    def __init__(self, *, preset: str = "modern", max_iter: int | None = None, max_seconds: float | None = None,
-                 sample_posterior: bool = False, keep_empty_features: bool = False,
-                 random_state: Any = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        preset: str = "modern",
+        max_iter: int | None = None,
+        max_seconds: float | None = None,
+        sample_posterior: bool = False,
+        keep_empty_features: bool = False,
+        random_state: Any = None,
+    ) -> None:
         self.preset = preset
         self.max_iter = max_iter
         self.max_seconds = max_seconds
@@ -94,8 +102,15 @@ class GAINImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):  # typ
 
     def checked(self, X: Any, reset: bool) -> Numbers:
         """Return an array of floating numbers, or raise as scikit-learn does."""
-        return validate_data(self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan", copy=True,
-                             ensure_min_samples=2 if reset else 1)  # fmt: skip
+        return validate_data(
+            self,
+            X,
+            reset=reset,
+            dtype=np.float64,
+            ensure_all_finite="allow-nan",
+            copy=True,
+            ensure_min_samples=2 if reset else 1,
+        )
 
     def check_parameters(self) -> None:
         """Raise where a parameter makes no sense."""
@@ -139,8 +154,15 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             `repairer_.fix(frame)` gives intervals and doubts too, `repairer_.draws(frame, n)` several ways to fill.
     """
 
-    def __init__(self, *, method: Method = "auto", max_seconds: float | None = None, kinds: Any = None, missing: Any = (),
-                 random_state: Any = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        *,
+        method: Method = "auto",
+        max_seconds: float | None = None,
+        kinds: Any = None,
+        missing: Any = (),
+        random_state: Any = None,
+    ) -> None:
         self.method = method
         self.max_seconds = max_seconds
         self.kinds = kinds

@@ -67,9 +67,18 @@ class Network(Filler):
         exact: fill in with double precision, so that a row's answer does not hang on its neighbours' in the least.
     """
 
-    def __init__(self, preset: str = "modern", hyper: Mapping[str, Any] | None = None, rounds: int | None = None,
-                 seconds: float | None = None, out: Path | None = None, seed: int = 0, threads: int | None = None,
-                 watch: Callable[[Report, int], None] | None = None, exact: bool = True) -> None:  # fmt: skip
+    def __init__(
+        self,
+        preset: str = "modern",
+        hyper: Mapping[str, Any] | None = None,
+        rounds: int | None = None,
+        seconds: float | None = None,
+        out: Path | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+        watch: Callable[[Report, int], None] | None = None,
+        exact: bool = True,
+    ) -> None:
         self.preset, self.hyper, self.rounds, self.seconds = preset, dict(hyper or {}), rounds, seconds
         self.out, self.seed, self.threads, self.watch = out, seed, threads or 1, watch
         self.exact = exact
@@ -116,9 +125,20 @@ class Network(Filler):
         if self.preset == "modern":
             hyper = {"anneal": examples} | hyper
         # Checkpoints are due by examples, not by the clock: the same seed then gives the same weights on any machine.
-        return Request("gain", data, out, preset=self.preset, hyper=hyper, examples=examples, seed=self.seed,
-                       device="cpu", precision="auto" if self.preset == "modern" else "fp32", threads=self.threads,
-                       save_examples=max(examples // 10, 1), report_examples=max(examples // 50, 1))  # fmt: skip
+        return Request(
+            "gain",
+            data,
+            out,
+            preset=self.preset,
+            hyper=hyper,
+            examples=examples,
+            seed=self.seed,
+            device="cpu",
+            precision="auto" if self.preset == "modern" else "fp32",
+            threads=self.threads,
+            save_examples=max(examples // 10, 1),
+            report_examples=max(examples // 50, 1),
+        )
 
     def paced(self, request: Request, folder: Path, began: float) -> Request:
         """Return the request with as many examples as the time since `began` still allows, as some rounds foretell.
@@ -135,8 +155,14 @@ class Network(Filler):
         left = (self.seconds or 0) - (time.monotonic() - began) - (marks[0] - start)
         examples = batch * max(1, min((request.examples or 0) // batch, int(left / a_round)))
         hyper = {**request.hyper, "anneal": examples} if self.preset == "modern" else request.hyper
-        return replace(request, examples=examples, hyper=hyper, save_examples=max(examples // 10, 1),
-                       report_examples=max(examples // 50, 1), minutes=max(left, a_round) / 60)  # fmt: skip
+        return replace(
+            request,
+            examples=examples,
+            hyper=hyper,
+            save_examples=max(examples // 10, 1),
+            report_examples=max(examples // 50, 1),
+            minutes=max(left, a_round) / 60,
+        )
 
     # -- filling -----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from genloom.shapes.columns import Column
 from genloom.use.report.html import plot, write_html
 from genloom.use.report.plot import figure
 from genloom.use.tables.files import LOG, Outcome
-from genloom.use.tables.repair import METHODS
+from genloom.use.tables.settings import METHODS
 
 NAMES = {"gain": "GAIN", "mean": "mean", "knn": "nearest rows", "ridge": "ridge, chained", "trees": "trees, chained"}
 PICTURES = 40  # columns that are drawn, those with most cells filled
@@ -29,19 +29,23 @@ def write_report(outcome: Outcome, path: str) -> None:
         InputError: the file cannot be written.
     """
     holes, filled = sum(outcome.missing.values()), sum(outcome.filled.values())
-    parts = [f"<h1>{html.escape(outcome.source)}</h1>",
-             f"<p>{outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled. "
-             f"The table itself was not changed; written: {html.escape(', '.join(outcome.written))}.</p>"]  # fmt: skip
+    parts = [
+        f"<h1>{html.escape(outcome.source)}</h1>",
+        f"<p>{outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled. "
+        f"The table itself was not changed; written: {html.escape(', '.join(outcome.written))}.</p>",
+    ]
     if not holes:
         parts.append("<p>No cell is missing.</p>")
     if outcome.repairer.tests:
         parts += tests_part(outcome)
     parts += left_part(outcome) + doubts_part(outcome)
     if outcome.new:
-        parts += ["<h2>Filled beside known values</h2>",
-                  "<p>Each column's known values in blue, the filled ones in orange, both as shares. Best guesses lie "
-                  "closer together than the values that they stand for; drawn versions (<code>--draws</code>) do not.</p>",
-                  pictures(outcome)]  # fmt: skip
+        parts += [
+            "<h2>Filled beside known values</h2>",
+            "<p>Each column's known values in blue, the filled ones in orange, both as shares. Best guesses lie "
+            "closer together than the values that they stand for; drawn versions (<code>--draws</code>) do not.</p>",
+            pictures(outcome),
+        ]
     write_html(outcome.source, parts, Path(path))
 
 
@@ -56,16 +60,21 @@ def tests_part(outcome: Outcome) -> list[str]:
         cells = "".join(
             cell(tests[method].error, method == best, repairer.chosen[column.name] == method) for method in METHODS
         )
-        rows.append(f"<tr><td>{html.escape(column.name)}</td><td>{column.kind}</td>"
-                    f'<td class="figure">{outcome.missing[column.name]:,}</td>{cells}'
-                    f'<td class="figure">{tests["mean"].cells:,}</td>'
-                    f'<td class="figure">{outcome.doubtful.get(column.name, 0):,}</td></tr>')  # fmt: skip
-    return ["<h2>How each method did on known cells</h2>",
-            "<p>One known cell in ten was hidden from all methods, then filled by each. Half of these cells chose the "
-            "method that fills the column, marked ●; the errors are of the other half, so that choosing does not flatter "
-            "them. Errors of numbers are relative to the column's spread: compare with the mean's. Of categories they are "
-            "the share that is wrong. The least is bold. A column with few hidden cells takes what did best over all. "
-            f"{repairer.covering()}</p>", f"<table><tr>{head}</tr>{''.join(rows)}</table>"]  # fmt: skip
+        rows.append(
+            f"<tr><td>{html.escape(column.name)}</td><td>{column.kind}</td>"
+            f'<td class="figure">{outcome.missing[column.name]:,}</td>{cells}'
+            f'<td class="figure">{tests["mean"].cells:,}</td>'
+            f'<td class="figure">{outcome.doubtful.get(column.name, 0):,}</td></tr>'
+        )
+    return [
+        "<h2>How each method did on known cells</h2>",
+        "<p>One known cell in ten was hidden from all methods, then filled by each. Half of these cells chose the "
+        "method that fills the column, marked ●; the errors are of the other half, so that choosing does not flatter "
+        "them. Errors of numbers are relative to the column's spread: compare with the mean's. Of categories they are "
+        "the share that is wrong. The least is bold. A column with few hidden cells takes what did best over all. "
+        f"{repairer.covering()}</p>",
+        f"<table><tr>{head}</tr>{''.join(rows)}</table>",
+    ]
 
 
 def cell(error: float, best: bool, chosen: bool) -> str:
@@ -77,8 +86,10 @@ def cell(error: float, best: bool, chosen: bool) -> str:
 def left_part(outcome: Outcome) -> list[str]:
     """Return what was left empty, and why."""
     why = {field.name: field.why for field in outcome.repairer.layout.fields} if outcome.left() else {}
-    lines = [f"<li>{count:,} cells of <b>{html.escape(name)}</b>: {html.escape(why[name])}</li>"
-             for name, count in outcome.left().items()]  # fmt: skip
+    lines = [
+        f"<li>{count:,} cells of <b>{html.escape(name)}</b>: {html.escape(why[name])}</li>"
+        for name, count in outcome.left().items()
+    ]
     return ["<h2>Left empty</h2>", f"<ul>{''.join(lines)}</ul>"] if lines else []
 
 
@@ -89,14 +100,17 @@ def doubts_part(outcome: Outcome) -> list[str]:
         return []
     shown = [name for name in LOG if name != "trusted"]
     head = "".join(f"<th>{name}</th>" for name in shown)
-    rows = "".join("<tr>" + "".join(f"<td>{html.escape(str(line[name]))}</td>" for name in shown) + "</tr>"
-                   for line in outcome.worst)  # fmt: skip
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(str(line[name]))}</td>" for name in shown) + "</tr>" for line in outcome.worst
+    )
     first = ", the first of each column here" if total > len(outcome.worst) else ""
-    return ["<h2>Not to be trusted</h2>",
-            f"<p>{total:,} cells{first}; the log names all. Their 90 % interval is about as wide as the column itself, or "
-            "the draws for a category disagree, or most of the row is missing, or the column has a single value, or no "
-            "method did better on it than the mean.</p>",
-            f"<table><tr>{head}</tr>{rows}</table>"]  # fmt: skip
+    return [
+        "<h2>Not to be trusted</h2>",
+        f"<p>{total:,} cells{first}; the log names all. Their 90 % interval is about as wide as the column itself, or "
+        "the draws for a category disagree, or most of the row is missing, or the column has a single value, or no "
+        "method did better on it than the mean.</p>",
+        f"<table><tr>{head}</tr>{rows}</table>",
+    ]
 
 
 def pictures(outcome: Outcome) -> str:

@@ -5,113 +5,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from genloom.core.random import mix
-from genloom.data.tables.layout import Field, Layout, missing_words
+from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
 from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
 from genloom.measures.holes import cell_errors, column_errors, covered
 from genloom.shapes.columns import Bits, Column, Numbers
-from genloom.train.loop import Report
+from genloom.train.plan import Report
+from genloom.use.tables.fixes import LEAST, Fix, Tested, constant_fix, reach, refuse_useless, row_numbers, stream_seed
 from genloom.use.tables.network import Diverged, Indices, Network
+from genloom.use.tables.settings import METHODS, Settings
 
-Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees"]
-METHODS: tuple[str, ...] = ("gain", "mean", "knn", "ridge", "trees")
 HIDDEN = 0.1  # known cells that the self-test hides
 TESTED = 20_000  # rows on which it does
 ENOUGH = 25  # choosing cells of a column from which on it chooses its method for itself
-LEAST = 10  # known cells below which there is no self-test
 NORMAL = 3.29  # deviations that hold nine in ten values of a normal column
 VAGUE = 0.8  # an interval as wide as this share of that, or of the column's whole range, says little
 WORST = 2.0  # error beyond which a method is as bad as can be, so that one odd column does not decide for all
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a person may say about a repair.
-
-    Attributes:
-        method: one for all columns, or `auto`: the one that did best in the self-test, column by column.
-        minutes: most minutes to train, or None for as long as the table's size suggests.
-        kinds: as `Layout.study` takes them.
-        missing: a further word or number, or several, that stand for a missing cell.
-        known: words that are values, though they usually stand for a missing cell.
-        keys: columns that name rows.
-        seed: all randomness follows from it.
-
-    Raises:
-        InputError: one of them makes no sense.
-    """
-
-    method: Method = "auto"
-    minutes: float | None = None
-    kinds: Mapping[str, str] = field(default_factory=dict)
-    missing: Any = ()
-    known: Any = ()
-    keys: Sequence[str] = ()
-    seed: int = 0
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.method not in ("auto", *METHODS):
-            raise InputError(f"the method is auto, {', '.join(METHODS)}, not {self.method!r}")
-        if self.minutes is not None and not 0 < self.minutes < float("inf"):
-            raise InputError(f"--minutes takes a number above 0, got {self.minutes}")
-        if not 0 <= self.seed < 2**31:
-            raise InputError(f"--seed takes a number from 0 to {2**31 - 1}, got {self.seed}")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"--threads takes a number from 1 on, got {self.threads}")
-
-    def words(self) -> frozenset[str]:
-        """Return the words that stand for a missing cell."""
-        return missing_words(self.missing, self.known)
-
-
-@dataclass(frozen=True)
-class Tested:
-    """How one method did on one column in the self-test.
-
-    Attributes:
-        error: of numbers relative to the column's deviation; of categories the wrong share.
-        reach: half the width that holds nine in ten of the errors, in codes.
-        cells: how many it is taken from.
-        choosing: the same error on other hidden cells, those that decide which method fills the column.
-    """
-
-    error: float = float("nan")
-    reach: float = float("nan")
-    cells: int = 0
-    choosing: float = float("nan")
-
-
-@dataclass(frozen=True)
-class Fix:
-    """The filled cells of one column.
-
-    Attributes:
-        rows: which rows `[n]`.
-        cells: the new cells, of the person's kind.
-        values: the same as plain numbers or category indices.
-        low, high: ends of the 90 % intervals as plain numbers, equal to the value for categories.
-        share: of draws that agree with a category; 1 for numbers.
-        doubts: why a cell is not to be trusted, or "".
-    """
-
-    field: Field
-    method: str
-    rows: Bits
-    cells: list[Any]
-    values: Numbers
-    low: Numbers
-    high: Numbers
-    share: Numbers
-    doubts: list[str]
 
 
 class Repairer:
@@ -182,8 +97,12 @@ class Repairer:
         seconds = None if settings.minutes is None else 60 * settings.minutes
         if name == "gain":
             return Network(seconds=seconds, seed=settings.seed, threads=settings.threads, watch=self.watch, exact=False)
-        return {"mean": Mean(), "knn": Neighbours(seed=settings.seed), "ridge": Chained(False, TESTED, settings.seed),
-                "trees": Chained(True, TESTED, settings.seed)}[name]  # fmt: skip
+        return {
+            "mean": Mean(),
+            "knn": Neighbours(seed=settings.seed),
+            "ridge": Chained(False, TESTED, settings.seed),
+            "trees": Chained(True, TESTED, settings.seed),
+        }[name]
 
     # -- the self-test -----------------------------------------------------------------------------
 
@@ -218,15 +137,20 @@ class Repairer:
         distance = np.sqrt(cell_errors(filled, x, self.columns))
         for d, column in enumerate(self.columns):
             cells = hidden[:, d]
-            self.tests[name][column.name] = Tested(float(told[d]), reach(distance[cells, d]),
-                                                   int((cells & ~choosing[:, d]).sum()), float(chose[d]))  # fmt: skip
+            self.tests[name][column.name] = Tested(
+                float(told[d]), reach(distance[cells, d]), int((cells & ~choosing[:, d]).sum()), float(chose[d])
+            )
 
     def choose(self, choosing: Bits) -> None:
         """Choose the method of each column: its own best where it had enough cells, else the best of all columns."""
-        errors = {name: np.array([tests[column.name].choosing for column in self.columns])
-                  for name, tests in self.tests.items() if name in self.fillers}  # fmt: skip
-        overall = {name: float(np.nanmean(np.minimum(each, WORST))) for name, each in errors.items()
-                   if np.isfinite(each).any()}  # fmt: skip
+        errors = {
+            name: np.array([tests[column.name].choosing for column in self.columns])
+            for name, tests in self.tests.items()
+            if name in self.fillers
+        }
+        overall = {
+            name: float(np.nanmean(np.minimum(each, WORST))) for name, each in errors.items() if np.isfinite(each).any()
+        }
         best = min(overall, key=overall.__getitem__) if overall else "mean"
         for d, column in enumerate(self.columns):
             own = min(errors, key=lambda name: errors[name][d]) if choosing[:, d].sum() >= ENOUGH else best
@@ -306,8 +230,10 @@ class Repairer:
             low, high = np.minimum(column.plain(low), values), np.maximum(column.plain(high), values)
             vague |= high - low >= VAGUE * (column.high - column.low)
         idle = self.idle(column)
-        doubts = ["most of the row is missing" if empty else unclear if wide else idle
-                  for empty, wide in zip(sparse[within], vague, strict=True)]  # fmt: skip
+        doubts = [
+            "most of the row is missing" if empty else unclear if wide else idle
+            for empty, wide in zip(sparse[within], vague, strict=True)
+        ]
         return Fix(field, method, holes, field.say(values), values, low, high, share, doubts)
 
     def idle(self, column: Column) -> str:
@@ -345,46 +271,8 @@ class Repairer:
         for i in range(n):
             if network is not None:
                 x[rows] = network.draw(x[rows], mask[rows], 1, stream_seed(self.settings.seed, i + 1), numbers)[0]
-            yield always | {field.name: (holes, field.say(column.held(x[holes, d])))
-                            for d, (field, column, holes) in enumerate(learnt) if holes.any()}  # fmt: skip
-
-
-def stream_seed(seed: int, number: int) -> int:
-    """Return the seed of the intervals (0) or of a drawn version (1, 2, ...)."""
-    return mix(seed, number)
-
-
-def row_numbers(frame: pd.DataFrame) -> Indices:
-    """Return the number of each row in its table, where the index counts; else its place among these."""
-    index = frame.index
-    return np.asarray(index, np.int64) if isinstance(index, pd.RangeIndex) else np.arange(len(frame))
-
-
-def reach(distances: Numbers) -> float:
-    """Return the distance within which nine in ten of a column's errors lie, not-a-number for too few."""
-    return float(np.quantile(distances, 0.9)) if len(distances) >= LEAST else float("nan")
-
-
-def constant_fix(field: Field, holes: Bits) -> Fix:
-    """Return the fix of a column with one known value: that value, which is all there is to go by."""
-    n = int(holes.sum())
-    zeros = np.zeros(n)
-    return Fix(
-        field,
-        "its only value",
-        holes,
-        [field.value] * n,
-        zeros,
-        zeros,
-        zeros,
-        zeros + np.nan,
-        ["the column's only value"] * n,
-    )
-
-
-def refuse_useless(layout: Layout, missing: Mapping[str, int]) -> None:
-    """Raise InputError where holes are in columns alone that nothing can be said about."""
-    holes = [field for field in layout.fields if missing[field.name]]
-    if holes and not any(field.role in ("learnt", "constant") for field in holes):
-        reasons = "; ".join(f"{field.name!r}: {field.why}" for field in holes)
-        raise InputError(f"no missing cell of this table can be filled in ({reasons})")
+            yield always | {
+                field.name: (holes, field.say(column.held(x[holes, d])))
+                for d, (field, column, holes) in enumerate(learnt)
+                if holes.any()
+            }

@@ -1,0 +1,100 @@
+"""What a repair found out about a column, and what it fills in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genloom.core.random import mix
+from genloom.data.tables.layout import Field, Layout
+from genloom.errors import InputError
+from genloom.shapes.columns import Bits, Numbers
+from genloom.use.tables.network import Indices
+
+LEAST = 10  # known cells below which there is no self-test
+
+
+@dataclass(frozen=True)
+class Tested:
+    """How one method did on one column in the self-test.
+
+    Attributes:
+        error: of numbers relative to the column's deviation; of categories the wrong share.
+        reach: half the width that holds nine in ten of the errors, in codes.
+        cells: how many it is taken from.
+        choosing: the same error on other hidden cells, those that decide which method fills the column.
+    """
+
+    error: float = float("nan")
+    reach: float = float("nan")
+    cells: int = 0
+    choosing: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Fix:
+    """The filled cells of one column.
+
+    Attributes:
+        rows: which rows `[n]`.
+        cells: the new cells, of the person's kind.
+        values: the same as plain numbers or category indices.
+        low, high: ends of the 90 % intervals as plain numbers, equal to the value for categories.
+        share: of draws that agree with a category; 1 for numbers.
+        doubts: why a cell is not to be trusted, or "".
+    """
+
+    field: Field
+    method: str
+    rows: Bits
+    cells: list[Any]
+    values: Numbers
+    low: Numbers
+    high: Numbers
+    share: Numbers
+    doubts: list[str]
+
+
+def stream_seed(seed: int, number: int) -> int:
+    """Return the seed of the intervals (0) or of a drawn version (1, 2, ...)."""
+    return mix(seed, number)
+
+
+def row_numbers(frame: pd.DataFrame) -> Indices:
+    """Return the number of each row in its table, where the index counts; else its place among these."""
+    index = frame.index
+    return np.asarray(index, np.int64) if isinstance(index, pd.RangeIndex) else np.arange(len(frame))
+
+
+def reach(distances: Numbers) -> float:
+    """Return the distance within which nine in ten of a column's errors lie, not-a-number for too few."""
+    return float(np.quantile(distances, 0.9)) if len(distances) >= LEAST else float("nan")
+
+
+def constant_fix(field: Field, holes: Bits) -> Fix:
+    """Return the fix of a column with one known value: that value, which is all there is to go by."""
+    n = int(holes.sum())
+    zeros = np.zeros(n)
+    return Fix(
+        field,
+        "its only value",
+        holes,
+        [field.value] * n,
+        zeros,
+        zeros,
+        zeros,
+        zeros + np.nan,
+        ["the column's only value"] * n,
+    )
+
+
+def refuse_useless(layout: Layout, missing: Mapping[str, int]) -> None:
+    """Raise InputError where holes are in columns alone that nothing can be said about."""
+    holes = [field for field in layout.fields if missing[field.name]]
+    if holes and not any(field.role in ("learnt", "constant") for field in holes):
+        reasons = "; ".join(f"{field.name!r}: {field.why}" for field in holes)
+        raise InputError(f"no missing cell of this table can be filled in ({reasons})")

@@ -1,0 +1,55 @@
+"""What a person may say about a repair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from genloom.data.tables.layout import missing_words
+from genloom.errors import InputError
+
+Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees"]
+
+METHODS: tuple[str, ...] = ("gain", "mean", "knn", "ridge", "trees")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may say about a repair.
+
+    Attributes:
+        method: one for all columns, or `auto`: the one that did best in the self-test, column by column.
+        minutes: most minutes to train, or None for as long as the table's size suggests.
+        kinds: as `Layout.study` takes them.
+        missing: a further word or number, or several, that stand for a missing cell.
+        known: words that are values, though they usually stand for a missing cell.
+        keys: columns that name rows.
+        seed: all randomness follows from it.
+
+    Raises:
+        InputError: one of them makes no sense.
+    """
+
+    method: Method = "auto"
+    minutes: float | None = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    missing: Any = ()
+    known: Any = ()
+    keys: Sequence[str] = ()
+    seed: int = 0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in ("auto", *METHODS):
+            raise InputError(f"the method is auto, {', '.join(METHODS)}, not {self.method!r}")
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise InputError(f"--minutes takes a number above 0, got {self.minutes}")
+        if not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed takes a number from 0 to {2**31 - 1}, got {self.seed}")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"--threads takes a number from 1 on, got {self.threads}")
+
+    def words(self) -> frozenset[str]:
+        """Return the words that stand for a missing cell."""
+        return missing_words(self.missing, self.known)
