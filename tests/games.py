@@ -9,6 +9,9 @@ from genloom.core.hyper import Hyper
 from genloom.core.model import Model, Move, Note, Player
 from genloom.core.objectives import gradient_penalty
 from genloom.shapes.points import PointShape
+from genloom.train.loop import play
+from genloom.train.plan import Plan
+from genloom.train.run import Run
 
 
 class Points:
@@ -70,3 +73,10 @@ class Duel(Model):
 
 def weights(model):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def train(folder, model=None, data=None, **plan):
+    torch.manual_seed(0)
+    model = model or Duel()
+    plan = Plan(**{"examples": 640, "batch": 32, "save_every": 1e9, "report_every": 1e9, **plan})
+    return model, list(play(model, data or Points(), Run.begin(folder, {"model": "duel"}), plan))
