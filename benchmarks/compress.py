@@ -14,8 +14,7 @@ import torch
 
 from benchmarks.evidence import record
 from genloom import Run, load, load_data
-from genloom.data import Options
-from genloom.shapes.pictures import to_picture
+from genloom.shapes.pictures import to_bytes, to_picture
 from genloom.use.likelihood.compress import HEAD, pack, unpack
 
 
@@ -40,12 +39,12 @@ def main() -> None:
     began = time.process_time()
     run = Run.open(arguments.run)
     model = load(run)
-    test = load_data(run.record["data"]["source"].split("[")[0], PictureOptions(split="test"))
+    test = load_data(run.record["data"]["source"].split("[")[0], split="test")
     x = test.pictures(torch.linspace(0, len(test) - 1, arguments.pictures).long())
     before = time.process_time()
     packed = pack(model, x)
     middle = time.process_time()
-    lossless = torch.equal(unpack(model, packed.data), x)
+    lossless = torch.equal(to_bytes(unpack(model, packed.data)), to_bytes(x))
     singles = [pack(model, picture[None]) for picture in x[:20]]
     figures = {
         "pictures": len(x),

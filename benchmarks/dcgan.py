@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.evidence import FOLDER, record
 from genloom import Run, judge
-from genloom.use.judging.jury import REAL, SIMPLE
+from genloom.use.judging.picture_jury import REAL, SIMPLE
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from genloom.use.report import evidence
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs" / "evidence"
-DATA = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
+DATA = Path(os.environ.setdefault("GENLOOM_DATA", str(ROOT.parent / "shared" / "data")))  # evidence names data by it
 
 
 def record(name: str, figures: dict[str, Any], **rest: Any) -> None:

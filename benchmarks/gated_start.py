@@ -17,14 +17,13 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.evidence import DATA, record
-from genloom import Run
-from genloom.data import PictureOptions
-from genloom.data.pictures.load import load_pictures
+from genloom import Run, load_data
+from genloom.core.dataset import take
 from genloom.measures.figure import mean_figure
 from genloom.models.likelihood.pixelcnn import GatedNet, PixelCNN
 from genloom.train.loop import play
-from genloom.train.plan import Plan
 from genloom.train.machine import pick_precision
+from genloom.train.plan import Plan
 
 SOURCE = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
 VARIANTS: dict[str, tuple[int, tuple[int, ...], bool]] = {
@@ -73,8 +72,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     began = time.process_time()
-    train, test = (load_pictures(str(SOURCE), PictureOptions(split=split)) for split in ("train", "test"))
-    x = test.batch(torch.arange(0, len(test), 5))["x"]
+    train, test = (load_data(SOURCE, split=split) for split in ("train", "test"))
+    x = take(test, torch.arange(0, len(test), 5))["x"]
     figures: dict[str, Any] = {}
     for name, (waves, dilations, torchs) in VARIANTS.items():
         model = build(waves, dilations, torchs, arguments.examples, train.shape)

@@ -18,7 +18,6 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from benchmarks.evidence import DATA, record
 from genloom import load_data
-from genloom.data import Options
 from genloom.measures.classes import score_of
 from genloom.measures.features.registry import make_features
 from genloom.measures.frechet import frechet_distance
@@ -77,8 +76,8 @@ def main() -> None:
     """Measure and record."""
     began = time.process_time()
     warnings.filterwarnings("ignore", message="Metric .* will save all extracted features|std")
-    data = load_data(str(DATA / "mnist"))
-    test = load_data(str(DATA / "mnist"), PictureOptions(split="test"))
+    data = load_data(DATA / "mnist")
+    test = load_data(DATA / "mnist", split="test")
     x, y = mixture_samples(data.pictures(torch.arange(10_000)), N), test.pictures(torch.arange(N))
     features = make_features("classifier", data)
     (fake, probabilities), (real, _) = features(x), features(y)

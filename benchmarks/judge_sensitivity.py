@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.evidence import DATA, ROOT, record
-from genloom.data import Options
-from genloom.data import load as load_data
-from genloom.measures.panels.pictures import BLOCK
-from genloom.train.health import LEAST_DIVERSITY, LOOK, mean_distance
-from genloom.use.judging.data import JudgedData
-from genloom.use.judging.jury import Terms, seat_jury
+from genloom import load_data
+from genloom.measures.pictures import BLOCK
+from genloom.train.health import COMPARED, LEAST_DIVERSITY, mean_distance
+from genloom.use.judging.panel import Terms
+from genloom.use.judging.picture_data import JudgedData
+from genloom.use.judging.picture_jury import make_jury
 
 N = 5000
 SHOWN = ("FID", "KID", "precision", "recall", "density", "coverage", "IS", "SWD", "MS-SSIM", "Parzen", "near-copies[pixels]")
@@ -49,18 +49,18 @@ def spoilt(fresh: Tensor, labels: Tensor, train: Tensor) -> dict[str, Tensor]:
 def main() -> None:
     """Measure, record, and write the table."""
     began = time.process_time()
-    data, test = (load_data(str(DATA / "mnist"), PictureOptions(split=split)) for split in ("train", "test"))
+    data, test = (load_data(DATA / "mnist", split=split) for split in ("train", "test"))
     half, other = test.part(0, 5000), test.part(5000, None)
-    jury = seat_jury(JudgedData(data, half, None, True), Terms(n=N), flip=False)
+    jury = make_jury(JudgedData(data, half, None, True), Terms(n=N), flip=False)
     x, labels = other.pictures(torch.arange(len(other))), other.labels
     copies = data.pictures(torch.randperm(len(data), generator=torch.Generator().manual_seed(5))[:N])
-    spread = mean_distance(data.pictures(torch.arange(LOOK)))
+    spread = mean_distance(data.pictures(torch.arange(COMPARED)))
     rows: dict[str, dict[str, float]] = {}
     for name, pictures in spoilt(x, labels, copies).items():
         view = jury.view((part, None) for part in pictures.split(BLOCK))
         found = {key: figure.value for key, figure in (jury.measure(view) | jury.copies(view)[0]).items()}
         rows[name] = {key: value for key, value in found.items() if key.startswith(SHOWN)}
-        rows[name]["referee's diversity"] = mean_distance(pictures[:LOOK]) / spread
+        rows[name]["referee's diversity"] = mean_distance(pictures[:COMPARED]) / spread
         print(name, rows[name], flush=True)
     figures = {f"{measure}, {name}": round(value, 5) for name, row in rows.items() for measure, value in row.items()}
     record("judge-sensitivity", figures, seed=0, cpu_seconds=time.process_time() - began,

@@ -17,7 +17,9 @@ import torch
 
 from benchmarks.evidence import DATA, record
 from genloom import Request, load_data, prepare
-from genloom.train.loop import Table
+from genloom.core.dataset import take
+from genloom.train.loop import Loop
+from genloom.train.ranks import Ranks
 from genloom.train.run import Run
 
 ROUNDS = 2000
@@ -37,14 +39,16 @@ def growth() -> tuple[float, float]:
         torch.manual_seed(0)
         model = session.model_class(session.hyper, session.data.shape)
         run = Run.begin(folder + "/run", session.record)
-        table = Table(model, session.data, run, session.plan, None)
+        loop = Loop(model, session.data, run, session.plan, Ranks())
         for i in range(ROUNDS):
-            table.play_round()
+            loop.play_round()
             if i % 100 == 0:
-                table.report(save=True)
+                loop.report(save=True)
             if i == ROUNDS // 10:
                 early = resident()
-        return early, resident() - early
+        late = resident()
+        loop.feed.close()
+        return early, late - early
 
 
 def help_seconds() -> float:
@@ -65,7 +69,7 @@ def cache_seconds() -> float:
     for _ in range(5):
         began = time.process_time()
         data = load_data(DATA / "mnist")
-        data.batch(torch.arange(64))
+        take(data, torch.arange(64))
         costs.append(time.process_time() - began)
     return sorted(costs)[2]
 

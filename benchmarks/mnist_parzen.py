@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.evidence import DATA, record
-from genloom import Request, load, load_data, prepare
-from genloom.data import Options
+from genloom import Noise, Request, load, load_data, prepare
+from genloom.core.dataset import take
 from genloom.measures.parzen import choose_sigma, parzen
 from genloom.train.run import Run
 
@@ -24,9 +24,7 @@ MNIST = str(DATA / "mnist")
 
 def draw(model, seed: int, n: int = 10_000) -> Tensor:
     """Draw samples, evenly over the classes where the model has labels."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        return torch.cat([model.sample(1000, generator=generator).float() for _ in range(n // 1000)])
+    return torch.cat([model.sample(1000, noise=Noise.of(seed, 1000, start)).float() for start in range(0, n, 1000)])
 
 
 def validation_score(model) -> tuple[str, float]:
@@ -50,8 +48,8 @@ def judge(args: argparse.Namespace) -> None:
     """Judge the best checkpoint on the test set."""
     started = time.process_time()
     run = Run.open(args.run)
-    test = load_data(MNIST, PictureOptions(split="test"))
-    x = test.batch(torch.arange(len(test)))["x"]
+    test = load_data(MNIST, split="test")
+    x = take(test, torch.arange(len(test)))["x"]
     model = load(run, "best")
     result = parzen(draw(model, 2), VALIDATION, x)
     figures: dict = {"parzen": [result.nats, result.nats - result.error, result.nats + result.error], "sigma": result.sigma}
@@ -62,10 +60,9 @@ def judge(args: argparse.Namespace) -> None:
 
         classifier = fit_classifier(load_data(MNIST), seed=0)
         figures["classifier_accuracy"] = classifier.accuracy(x, test.labels)
-        generator = torch.Generator().manual_seed(3)
         y = torch.arange(10_000) % 10
-        with torch.no_grad():
-            drawn = torch.cat([model.sample(1000, given=part, generator=generator) for part in y.split(1000)])
+        places = range(0, len(y), 1000)
+        drawn = torch.cat([model.sample(1000, y[i : i + 1000], noise=Noise.of(3, 1000, i)) for i in places])
         figures["label_accuracy"] = classifier.accuracy(drawn, y)
     state = run.state(run.best_checkpoint())
     figures["examples"] = state["examples"]
@@ -90,5 +87,5 @@ if __name__ == "__main__":
     parser.add_argument("--training-commit", default="")
     parser.add_argument("--name", help="of the evidence file")
     arguments = parser.parse_args()
-    VALIDATION = load_data(MNIST + "[50000:]").batch(torch.arange(1000))["x"]
+    VALIDATION = take(load_data(MNIST + "[50000:]"), torch.arange(1000))["x"]
     (train if arguments.what == "train" else judge)(arguments)

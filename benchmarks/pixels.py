@@ -13,9 +13,7 @@ import time
 import torch
 
 from benchmarks.evidence import FOLDER, before, commands, record, spent, stretches
-from genloom import Run, load
-from genloom.data import Options
-from genloom.data import load as load_data
+from genloom import Run, load, load_data
 from genloom.measures.likelihood import likelihood_rows
 from genloom.train.session import count_weights
 from genloom.use.sampling.draw import draw, write
@@ -35,8 +33,8 @@ def main() -> None:
     model, info = load(run), run.record
     dims = info["shape"]
     test = load_data(arguments.test or info["data"]["source"].split("[")[0],
-                     PictureOptions(split="train" if arguments.test else "test", size=(dims["height"], dims["width_px"]),
-                             channels=dims["channels"]))  # fmt: skip
+                     split="train" if arguments.test else "test", size=(dims["height"], dims["width_px"]),
+                     channels=dims["channels"])  # fmt: skip
     rows = likelihood_rows(model, test)
     nats, bits = (next(f for name, f in rows.items() if name.startswith(kind)) for kind in ("log", "bits"))
     figures = {

@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.evidence import DATA, record
 from genloom.use.tables.files import repair_file
-from genloom.use.tables.repair import Settings
+from genloom.use.tables.settings import Settings
 
 COLUMNS = 20
 

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.evidence import record
+from genloom import Noise
 from genloom.models.likelihood.autoregressive import Autoregressive
 from genloom.models.likelihood.pixelcnn import PixelCNN
 from genloom.models.likelihood.pixelrnn import PixelRNN

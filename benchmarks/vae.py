@@ -16,7 +16,6 @@ import torch
 
 from benchmarks.evidence import FOLDER, commands, record, spent
 from genloom import Run, load, load_data
-from genloom.data import Options
 from genloom.measures.figure import mean_figure
 from genloom.models.likelihood.vae import divergence
 from genloom.train.machine import keep_freed_memory
@@ -34,7 +33,7 @@ def measure(run: Run, draws: int, pictures: int) -> tuple[Any, dict[str, Any]]:
     some of the test pictures, and added to the lower bound of all of them.
     """
     model, info = load(run), run.record
-    test = load_data(info["data"]["source"].split("[")[0], PictureOptions(split="test"))
+    test = load_data(info["data"]["source"].split("[")[0], split="test")
     torch.manual_seed(0)
     places = torch.arange(len(test)).split(500)
     elbo = mean_figure(torch.cat([model.elbo(test.pictures(part)) for part in places]), "")

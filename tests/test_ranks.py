@@ -1,41 +1,38 @@
-"""Several processes train one model."""
+"""Two processes train one model, in folders that they do not share."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 import torch
 
 from games import train, weights
 
 
-def test_two_ranks_equal_one_with_the_whole_batch(tmp_path):
-    script = tmp_path / "ranks.py"
-    script.write_text(
-        "import sys, torch, torch.distributed as dist\n"
-        f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
-        "from pathlib import Path\n"
-        "from genloom.train.processes import leave_processes, start_processes\n"
-        "from games import train, weights\n"
-        "torch.set_num_threads(1)\n"
-        "start_processes('cpu')\n"
-        "model, _ = train(Path(sys.argv[1]) / f'rank{dist.get_rank()}')\n"
-        "torch.save(weights(model), Path(sys.argv[1]) / f'{dist.get_rank()}.pt')\n"
-        "leave_processes()\n"
-        "threads = [path.read_text() for path in Path('/proc/self/task').glob('*/comm')]\n"
-        "assert not any('gloo' in name for name in threads), threads  # they would outlive Python and abort it\n"
-    )
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node=2",
-        str(script),
-        str(tmp_path),
-    ]
-    done = subprocess.run(launch, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [*launch, str(Path(__file__).with_name("two_ranks.py")), str(folder)]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def test_two_ranks_equal_one_with_the_whole_batch(tmp_path, ranks):
     one, _ = train(tmp_path / "one")
-    for rank in "01":
-        assert torch.allclose(torch.load(tmp_path / f"{rank}.pt", weights_only=True), weights(one), atol=1e-5)
+    for rank in ranks:
+        assert torch.allclose(rank["weights"], weights(one), atol=1e-5)
+
+
+def test_each_process_goes_on_with_its_own_buffers_and_the_first_ones_weights(ranks):
+    for rank in ranks:
+        assert torch.equal(rank["parts"], rank["pooled"])
+    pools = [rank["pooled"][-4:] for rank in ranks]
+    assert not torch.equal(*pools) and torch.equal(ranks[0]["pooled"][:-4], ranks[1]["pooled"][:-4])
+
+
+def test_all_stop_where_one_is_told_to(ranks):
+    assert ranks[0]["stopped"] == ranks[1]["stopped"] == 128  # two rounds of two batches of 32

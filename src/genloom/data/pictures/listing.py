@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import time
+from array import array
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
-import numpy as np
-
 SETTLED = 2 * 10**9  # nanoseconds since the last change after which a listing tells the content
+FACTS = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
 
 
 @dataclass(frozen=True)
@@ -39,45 +41,39 @@ class Listing:
 def list_files(path: Path, beside: str = "") -> Listing | None:
     """Return the listing of a folder, or of a file and of those beside it whose names hold a word; None where it is lost."""
     names: list[str] = []
-    facts: list[tuple[int, int, int, int]] = []
+    facts = array("q")
     try:
         if path.is_dir():
             collect(os.fspath(path), "", names, facts, frozenset())
         else:
             for each in sorted({path, *(path.parent.glob(f"*{beside}*") if beside else ())}):
                 names.append(each.name)
-                facts.append(facts_of(each.stat()))
+                facts.extend(FACTS(each.stat()))
     except OSError:
         return None
     digest = hashlib.blake2b(os.fspath(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=16)
     digest.update("\0".join(names).encode("utf-8", "surrogateescape"))
-    table = np.array(facts, np.int64).reshape(-1, 4)
-    digest.update(table.tobytes())
-    newest = int(table[:, 1:3].max()) if len(table) else 0
-    return Listing(digest.hexdigest(), time.time_ns() - newest > SETTLED)
+    digest.update(facts)
+    newest = max(facts[2::5], default=0), max(facts[3::5], default=0)
+    return Listing(digest.hexdigest(), time.time_ns() - max(newest) > SETTLED)
 
 
-def collect(
-    folder: str, prefix: str, names: list[str], facts: list[tuple[int, int, int, int]], around: frozenset[tuple[int, int]]
-) -> None:
+def collect(folder: str, prefix: str, names: list[str], facts: array[int], around: frozenset[tuple[int, int]]) -> None:
     """Add the files below a folder, by name; links to folders are followed, unless they lead back to where they lie."""
-    own = os.stat(folder)
-    if (own.st_dev, own.st_ino) in around:
-        return
-    around |= {(own.st_dev, own.st_ino)}
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        name = entry.name
-        if name[0] == ".":
-            continue
-        if entry.is_dir():
-            collect(entry.path, f"{prefix}{name}/", names, facts, around)
-        else:
-            names.append(prefix + name)
-            facts.append(facts_of(entry.stat()))
-
-
-def facts_of(state: os.stat_result) -> tuple[int, int, int, int]:
-    """Return size, times and inode of a file."""
-    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        own = os.stat(handle)
+        if (own.st_dev, own.st_ino) in around:
+            return
+        around |= {(own.st_dev, own.st_ino)}
+        for name in sorted(os.listdir(handle)):
+            if name[0] == ".":
+                continue
+            state = FACTS(os.stat(name, dir_fd=handle))  # by the folder's handle: no path to walk, for 60,000 of them
+            if S_ISDIR(state[0]):
+                collect(f"{folder}/{name}", f"{prefix}{name}/", names, facts, around)
+            else:
+                names.append(prefix + name)
+                facts.extend(state)
+    finally:
+        os.close(handle)
