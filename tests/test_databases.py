@@ -7,12 +7,13 @@ import sqlalchemy as sql
 
 from genloom.cli.app import run
 from genloom.errors import InputError
-from genloom.use.tables import databases
+from genloom.use.tables import database_tables, databases
 from genloom.use.tables.databases import repair_database
 from genloom.use.tables.settings import Settings
 from holes import complete, holes
 
 QUICK = Settings("ridge")
+pytestmark = pytest.mark.usefixtures("brief_gain")  # its draws are written, whatever they are
 SIZE = 80
 NAMES = ["site", "id", "size", "weight", "kind", "day", "ok"]
 
@@ -134,7 +135,7 @@ def test_nothing_is_half_written(url, monkeypatch):
 
     put = databases.put
     monkeypatch.setattr(databases, "put", fail)
-    monkeypatch.setattr(databases, "CHUNK", 50)
+    monkeypatch.setattr(database_tables, "CHUNK", 50)
     with pytest.raises(InputError, match="the server closed the connection; nothing was written"):
         repair_database(url, "parts", QUICK)
     assert tables(url) == ["parts"]
@@ -161,7 +162,7 @@ def test_a_dropped_connection(server, monkeypatch):
 def test_chunks_meet_without_a_gap(url, monkeypatch):
     repair_database(url, "parts", QUICK)
     whole = fetch(url, "select * from parts_repaired order by id")
-    monkeypatch.setattr(databases, "CHUNK", 7)
+    monkeypatch.setattr(database_tables, "CHUNK", 7)
     repair_database(url, "parts", QUICK, replacing=True)
     assert fetch(url, "select * from parts_repaired order by id") == whole
 

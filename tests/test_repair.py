@@ -90,7 +90,7 @@ def test_errors_and_coverage_by_hand():
 @pytest.fixture(scope="module")
 def repaired(tmp_path_factory):
     folder = tmp_path_factory.mktemp("repair")
-    frame, out = write_csv(folder / "t.csv")
+    frame, out = write_csv(folder / "t.csv", 200)
     outcome = repair_file(str(folder / "t.csv"), str(folder / "fixed.csv"), Settings(), draws=2)
     return folder, frame, out, outcome
 
@@ -157,6 +157,7 @@ def test_the_report_shows_the_simple_methods(repaired, tmp_path):
     assert all(word in page for word in ("nearest rows", "ridge, chained", "trees, chained", "weight", "data:image/png"))
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_an_unreasonable_row_is_doubted():
     frame = as_text(complete(200))
     frame.iloc[3, 1:] = ""
@@ -168,6 +169,7 @@ def test_an_unreasonable_row_is_doubted():
     assert fixes["size"].doubts == ["most of the row is missing", ""]
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_a_coin_flip_is_doubted():
     frame = as_text(complete(400))
     frame["coin"] = np.where(np.random.default_rng(0).random(400) < 0.55, "yes", "no")
@@ -178,6 +180,7 @@ def test_a_coin_flip_is_doubted():
     assert len(doubts) == 45 and all(doubts)
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_the_method_can_be_said():
     frame = as_text(complete(100)).mask(holes(complete(100)), "")
     repairer = Repairer(Settings("mean"))
@@ -204,12 +207,14 @@ def test_a_table_without_holes_is_written_as_it_is(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("table", ["x\n" + "1\n2\n\n4\n" * 8, "x,y\n" + "1,\n,2\n3,4\n" * 3, "x,y\n1,a\n,b\n"])
+@pytest.mark.usefixtures("brief_gain")
 def test_small_tables_are_repaired(tmp_path, table):
     (tmp_path / "t.csv").write_text(table)
     assert run(["repair", str(tmp_path / "t.csv"), "-o", str(tmp_path / "o.csv"), "--draws", "1"]) == 0
     assert not any("" in line.split(",") for line in (tmp_path / "o.csv").read_text().splitlines())
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_what_cannot_be_filled_is_left_and_said(tmp_path, capsys):
     frame = as_text(complete(60)).assign(
         void="", currency=["EUR", ""] * 30, note=[f"note {i}" if i % 3 else "" for i in range(60)]
@@ -265,6 +270,7 @@ def make(folder):
     return folder
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_words_that_are_values(tmp_path, capsys):
     rows = [f"{country},{i % 7}" for i, country in enumerate(["NA", "US", "FR", ""] * 30)]
     (tmp_path / "t.csv").write_text("\n".join(["country,n", *rows]) + "\n")
@@ -277,6 +283,7 @@ def test_words_that_are_values(tmp_path, capsys):
     assert (read(tmp_path / "o.csv")["country"] == "NA").sum() >= 30
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_a_bad_cell_further_on_costs_nothing(tmp_path, monkeypatch):
     """What is wrong beyond the rows that were learnt from shows while writing, and nothing half-written stays."""
     from genloom.data.tables import csv as tables
@@ -293,6 +300,7 @@ def test_a_bad_cell_further_on_costs_nothing(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 
 
+@pytest.mark.usefixtures("brief_gain")
 def test_parquet_and_gain_as_any_model(tmp_path, capsys):
     frame = complete(200)
     frame.mask(holes(frame)).to_parquet(tmp_path / "t.parquet")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from genloom.core.model import Model
 from genloom.errors import InputError, nearest
+from genloom.kinds import imported
 
 MODELS = {
     "gan": ("genloom.models.adversarial.gan:GAN", "Generative Adversarial Nets, Goodfellow et al. 2014"),
@@ -30,5 +29,5 @@ def find_model(name: str) -> type[Model]:
     """Return the class of a model by name, or raise InputError with the nearest name."""
     if name not in MODELS:
         raise InputError(f"no model {name!r}{nearest(name, MODELS)}; `genloom models` lists them")
-    module, _, attribute = MODELS[name][0].partition(":")
-    return getattr(import_module(module), attribute)
+    found: type[Model] = imported(MODELS[name][0])
+    return found

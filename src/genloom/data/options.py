@@ -109,5 +109,5 @@ class TableOptions(Options):
         return {"kind": dict(self.kind), "missing": list(self.missing), "known": list(self.known)}
 
 
-KINDS: tuple[type[Options], ...] = (PictureOptions, TableOptions)
-NAMES = {f.name for kind in KINDS for f in fields(kind)}
+OPTIONS: tuple[type[Options], ...] = (PictureOptions, TableOptions)
+NAMES = {f.name for kind in OPTIONS for f in fields(kind)}

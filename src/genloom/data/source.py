@@ -1,25 +1,20 @@
-"""find_source(): from what a person names to data of whatever kind. A kind of data is a module, listed here."""
+"""find_source(): from what a person names to data of whatever kind."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
-from genloom.data.options import KINDS as OPTIONS
+from genloom.data.options import OPTIONS
 from genloom.data.options import Options as AnyOptions
 from genloom.errors import InputError, nearest
+from genloom.kinds import KINDS, imported
 from genloom.shapes.base import Shape
 
 Progress = Callable[[Any, int, str], Any]  # rows, how many, and what is done with them, to the same rows
-
-KINDS = {  # kind: where its source is, asked in this order, imported when asked
-    "table": "genloom.data.tables.load:TableSource",
-    "pictures": "genloom.data.pictures.load:PictureSource",
-}
 
 
 def silent(rows: Iterable[Any], total: int, what: str) -> Iterator[Any]:
@@ -62,7 +57,8 @@ def find_source(name: str | Path, given: Mapping[str, Any] | None = None, progre
     Raises:
         InputError: the options are another kind's.
     """
-    source = next(kind for kind in map(kind_of, KINDS) if kind.finds(str(name)))
+    sources: Iterator[type[Source]] = (imported(kind.source) for kind in KINDS.values() if kind.source)
+    source = next(each for each in sources if each.finds(str(name)))
     own = {f.name for f in fields(source.Options)}
     if foreign := [option for option in given or {} if option not in own]:
         owner = next((kind for kind in OPTIONS if foreign[0] in {f.name for f in fields(kind)}), None)
@@ -71,13 +67,6 @@ def find_source(name: str | Path, given: Mapping[str, Any] | None = None, progre
         flags = ", ".join(f"--{f.name.replace('_', '-')}" for f in fields(owner) if f.name != "split")
         raise InputError(f"{name} holds {source.Options.named()}: {flags} are for {owner.named()}")
     return source(str(name), source.Options.of(given or {}), progress)
-
-
-def kind_of(name: str) -> type[Source]:
-    """Return the source of a kind."""
-    module, _, attribute = KINDS[name].partition(":")
-    found: type[Source] = getattr(import_module(module), attribute)
-    return found
 
 
 def load(name: str | Path, options: AnyOptions | None = None, progress: Progress = silent, **given: Any) -> Any:

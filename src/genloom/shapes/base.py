@@ -12,7 +12,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,12 +19,7 @@ import numpy as np
 from torch import Tensor
 
 from genloom.errors import InputError, nearest
-
-KINDS = {  # kind: where its class is, imported when first met
-    "images": "genloom.shapes.pictures:ImageShape",
-    "points": "genloom.shapes.points:PointShape",
-    "table": "genloom.shapes.table:TableShape",
-}
+from genloom.kinds import KINDS, imported
 
 
 @dataclass(frozen=True)
@@ -113,8 +107,7 @@ class Shape(ABC):
         kind, rest = values.get("kind"), {name: value for name, value in values.items() if name != "kind"}
         if kind not in KINDS:
             raise InputError(f"this run holds data of the kind {kind!r}, which this genloom does not know")
-        module, _, name = KINDS[kind].partition(":")
-        shape: type[Shape] = getattr(import_module(module), name)
+        shape: type[Shape] = imported(KINDS[kind].shape)
         if odd := rest.keys() - {field.name for field in fields(shape)}:
             raise InputError(f"this run describes its {kind} by {sorted(odd)[0]!r}, which this genloom does not know")
         return shape(**{name: tuple(value) if isinstance(value, list) else value for name, value in rest.items()})

@@ -1,4 +1,4 @@
-"""What a judgement is, and what a panel does for its kind of data; the table of panels."""
+"""What a judgement is, and what a panel does for its kind of data."""
 
 from __future__ import annotations
 
@@ -8,22 +8,17 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
 from genloom.files import write_json
+from genloom.kinds import KINDS, imported
 from genloom.measures.figure import Figure
 from genloom.shapes.base import Shape
 from genloom.train.run import Run
 
-PANELS = {  # kind of data: where its panel is, imported when a run of that kind is judged
-    "images": "genloom.use.judging.pictures:PicturePanel",
-    "points": "genloom.use.judging.points:PointPanel",
-    "table": "genloom.use.judging.tables:TablePanel",
-}
 RECIPE = "6"  # part of the key of cached baselines: raise it with any change of a measure
 LEAST = 100  # examples below which no measure says anything
 Rows = dict[str, dict[str, Figure]]  # baselines by name, each with its figures
@@ -142,10 +137,10 @@ class Panel(ABC):
 
 def panel_of(shape: Shape) -> type[Panel]:
     """Return the panel of a kind of data; InputError where there is none."""
-    if shape.kind not in PANELS:
+    place = KINDS[shape.kind].panel
+    if not place:
         raise InputError(f"there is no judge for {shape.describe()}")
-    module, _, name = PANELS[shape.kind].partition(":")
-    panel: type[Panel] = getattr(import_module(module), name)
+    panel: type[Panel] = imported(place)
     return panel
 
 

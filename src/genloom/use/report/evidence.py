@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -58,8 +59,10 @@ def portable(content: Any) -> Any:
         return [portable(value) for value in content]
     if not isinstance(content, str):
         return content
-    for folder, name in ((os.environ.get("GENLOOM_DATA"), "$GENLOOM_DATA"), (os.getcwd(), "."), (str(Path.home()), "~")):
-        content = content.replace(str(Path(folder).resolve()), name) if folder else content
+    for folder, name in ((os.environ.get("GENLOOM_DATA"), "$GENLOOM_DATA"), (os.getcwd(), "."), (Path.home(), "~")):
+        for path in [Path(folder), Path(folder).resolve()] if folder else []:
+            if len(path.parts) > 1:  # neither "/" nor "."
+                content = re.sub(rf"(?<![\w./-]){re.escape(str(path))}(?![\w.-])", name, content)
     return content
 
 

@@ -1,0 +1,41 @@
+"""Every kind of data: where its shape, its source and its judge are, each imported when it is first needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Where the classes of a kind are, as `module:Class`.
+
+    Attributes:
+        shape: what one example is.
+        source: finds and loads what a person names; "" for data that only programs make.
+        panel: what the judge measures; "" for a kind that cannot be judged.
+    """
+
+    shape: str
+    source: str = ""
+    panel: str = ""
+
+
+KINDS = {  # what a person names is offered to the sources in this order
+    "table": Kind(
+        "genloom.shapes.table:TableShape", "genloom.data.tables.load:TableSource", "genloom.use.judging.tables:TablePanel"
+    ),
+    "images": Kind(
+        "genloom.shapes.pictures:ImageShape",
+        "genloom.data.pictures.load:PictureSource",
+        "genloom.use.judging.pictures:PicturePanel",
+    ),
+    "points": Kind("genloom.shapes.points:PointShape", panel="genloom.use.judging.points:PointPanel"),
+}
+
+
+def imported(place: str) -> Any:
+    """Return what is at `module:name`."""
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
