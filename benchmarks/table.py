@@ -6,6 +6,8 @@ python -m benchmarks.table
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.evidence import FOLDER
 
@@ -27,29 +29,47 @@ PUBLISHED = {
 }
 
 
+HEAD = """# Evidence
+
+Written by `python -m benchmarks.table` from the files beside it; each names its command, commit, seed, versions, processor
+and date. Processors were shared: CPU seconds and ratios count.
+
+| file | figure | ours | published |
+|---|---|---|---|
+"""
+
+
 def shown(value: object) -> str:
     """Return a figure as text; three numbers are the value with its range."""
-    if isinstance(value, list):
+    if isinstance(value, list) and len(value) == 3 and all(isinstance(each, int | float) for each in value):
         return f"{value[0]:.4g} [{value[1]:.4g}, {value[2]:.4g}]"
+    if isinstance(value, list):
+        return " ".join(map(shown, value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+
+
+def flat(figures: dict[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the figures by name, those within others by both names."""
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{name}, ")
+        else:
+            yield before + name, value
 
 
 def main() -> None:
     """Write the table."""
-    lines = ["# Evidence", "", "Written by `python -m benchmarks.table` from the files beside it; each names its command,",
-             "commit, seed, versions, processor and date. Processors were shared: CPU seconds and ratios count.", "",
-             "| file | figure | ours | published |", "|---|---|---|---|"]  # fmt: skip
+    rows, notes = [], []
     for path in sorted(FOLDER.glob("*.json")):
         evidence = json.loads(path.read_text())
-        for i, (figure, value) in enumerate(evidence["figures"].items()):
+        for i, (figure, value) in enumerate(flat(evidence["figures"])):
             name = f"[{path.stem}]({path.name})" if i == 0 else ""
-            lines.append(f"| {name} | {figure} | {shown(value)} | {PUBLISHED.get((path.stem, figure), '')} |")
-    lines += ["", "## Notes", ""]
-    for path in sorted(FOLDER.glob("*.json")):
-        evidence = json.loads(path.read_text())
+            rows.append(f"| {name} | {figure} | {shown(value)} | {PUBLISHED.get((path.stem, figure), '')} |")
         cost = f"{evidence['cpu_seconds'] / 60:,.1f} CPU minutes on {evidence['processor']}, {evidence['date']}"
-        lines.append(f"- **{path.stem}**: `{evidence['command']}`, {cost}. {evidence['notes']}")
-    (FOLDER / "README.md").write_text("\n".join(lines) + "\n")
+        notes.append(f"- **{path.stem}**: `{evidence['command']}`, {cost}. {evidence['notes']}")
+    (FOLDER / "README.md").write_text(HEAD + "\n".join([*rows, "", "## Notes", "", *notes]) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genloom.cli.console import Data, Device, Out, clock, count, progress_on
-from genloom.data.options import PictureOptions, TableOptions
+from genloom.data.options import AllOptions
 from genloom.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ def fit(
     conditional: Annotated[bool, Parameter(help="the same as --hyper.conditional true")] = False,
     examples: Annotated[str | None, Parameter(help="stop after so many examples: 50000, 500k, 2M")] = None,
     minutes: Annotated[float | None, Parameter(help="stop after so many minutes (10 where nothing is said)")] = None,
-    pictures: Annotated[PictureOptions | None, Parameter(name="*")] = None,
-    tables: Annotated[TableOptions | None, Parameter(name="*")] = None,
+    source: Annotated[AllOptions | None, Parameter(name="*")] = None,
     batch: int | None = None,
     micro: Annotated[int | None, Parameter(help="most examples held at once; the rest is accumulated")] = None,
     seed: int = 0,
@@ -65,7 +64,7 @@ def fit(
         out,
         preset=preset,
         hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
-        source={name: value for options in (pictures, tables) if options for name, value in options.given().items()},
+        source=source.given() if source else {},
         examples=count(examples),
         minutes=minutes,
         batch=batch,

@@ -109,5 +109,10 @@ class TableOptions(Options):
         return {"kind": dict(self.kind), "missing": list(self.missing), "known": list(self.known)}
 
 
-OPTIONS: tuple[type[Options], ...] = (PictureOptions, TableOptions)
-NAMES = {f.name for kind in OPTIONS for f in fields(kind)}
+@dataclass(frozen=True)
+class AllOptions(TableOptions, PictureOptions):
+    """What may be said of a source whose kind is not known yet: the options of every kind, of which each has names alone."""
+
+
+OPTIONS: tuple[type[Options], ...] = AllOptions.__bases__[::-1]
+NAMES = {f.name for f in fields(AllOptions)}
