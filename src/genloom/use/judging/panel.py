@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from genloom.core.model import Model
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
 from genloom.files import write_json
@@ -18,6 +19,7 @@ from genloom.kinds import KINDS, imported
 from genloom.measures.figure import Figure
 from genloom.shapes.base import Shape
 from genloom.train.run import Run
+from genloom.train.session import count_weights
 
 RECIPE = "6"  # part of the key of cached baselines: raise it with any change of a measure
 LEAST = 100  # examples below which no measure says anything
@@ -133,6 +135,15 @@ class Panel(ABC):
     @abstractmethod
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
         """Return the parts of the page that show this kind of data, as HTML."""
+
+
+def cost_of(run: Run, folder: Path, model: Model, made: int, seconds: float) -> dict[str, float]:
+    """Return what a checkpoint of a run cost, and how quick its `made` examples were."""
+    return {
+        "weights": count_weights(model),
+        "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
+        "samples_per_cpu_second": round(made / max(seconds, 1e-9), 1),
+    }
 
 
 def panel_of(shape: Shape) -> type[Panel]:

@@ -23,9 +23,8 @@ from genloom.measures.likelihood import OF_TRAINING, likelihood_rows
 from genloom.measures.pictures import Blocks, Jury, View
 from genloom.shapes.pictures import ImageShape, grid, to_picture
 from genloom.train.run import Run
-from genloom.train.session import count_weights
 from genloom.use.judging.compare import unlike
-from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, shape_of
+from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cost_of, shape_of
 from genloom.use.judging.picture_data import JudgedData, find_data
 from genloom.use.judging.picture_jury import COPIES, REAL, SIMPLE, USUAL, baselines, make_jury
 from genloom.use.report.html import image, plot
@@ -72,11 +71,7 @@ class PicturePanel(Panel):
         figures = jury.measure(view) | copied
         if model.shape.dims == jury.train.shape.dims:  # enlarged pictures have another likelihood
             figures |= likelihood_rows(model, found.test, found.train)
-        cost = {
-            "weights": count_weights(model),
-            "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
-            "samples_per_cpu_second": round(n / max(clock["seconds"], 1e-9), 1),
-        }
+        cost = cost_of(run, folder, model, n, clock["seconds"])
         about = self.describe(run, found) | {"checkpoint": folder.name, "n": n}
         said = verdicts(figures, self.rows, found)
         return Judgement(run, figures, self.rows, cost, said, about, self, Seen(view, nearest))

@@ -20,8 +20,7 @@ from genloom.errors import InputError
 from genloom.measures.figure import Figure
 from genloom.measures.points import point_figures
 from genloom.train.run import Run
-from genloom.train.session import count_weights
-from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms
+from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cost_of
 from genloom.use.report.html import plot
 from genloom.use.report.plot import figure
 from genloom.use.sampling.draw import draw
@@ -71,11 +70,7 @@ class PointPanel(Panel):
         x = draw(model, self.n, self.terms.seed)
         seconds = time.process_time() - began
         figures = self.measure(x)
-        cost = {
-            "weights": count_weights(model),
-            "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
-            "samples_per_cpu_second": round(self.n / max(seconds, 1e-9), 1),
-        }
+        cost = cost_of(run, folder, model, self.n, seconds)
         about = {
             "model": run.record["model"],
             "preset": run.record["preset"],

@@ -25,8 +25,7 @@ from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
 from genloom.measures.holes import column_errors, hole_figures
 from genloom.shapes.columns import Bits, Numbers
 from genloom.train.run import Run
-from genloom.train.session import count_weights
-from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows
+from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of
 from genloom.use.report.html import plot
 from genloom.use.report.plot import figure
 
@@ -100,11 +99,7 @@ class TablePanel(Panel):
         drawn = self.in_blocks(lambda x, mask, start: model.draw(x, mask, DRAWS, Noise.of(terms.seed, len(x), start)), 1)
         terms.say(f"measures of {run.folder}")
         figures = self.measure(best, drawn)
-        costs = {
-            "weights": count_weights(model),
-            "training_cpu_seconds": round(run.state(folder)["cpu_seconds"], 1),
-            "samples_per_cpu_second": round(len(best) / max(cost, 1e-9), 1),
-        }
+        costs = cost_of(run, folder, model, len(best), cost)
         about = {
             "model": run.record["model"],
             "preset": run.record["preset"],
