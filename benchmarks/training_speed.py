@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.evidence import record
+from benchmarks.evidence import ROOT, record
 from genloom.core.dataset import take
 from genloom.data.pictures.dataset import ImageData
 from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
@@ -86,6 +89,47 @@ def plain_process(pipe: Connection) -> None:
         pipe.send(seconds(step, 2))
 
 
+TREE = """
+import sys, tempfile, torch
+from pathlib import Path
+from benchmarks.training_speed import seconds, trainer_loop
+torch.set_num_threads(1)
+with tempfile.TemporaryDirectory() as folder:
+    loop = trainer_loop(Path(folder))
+    for line in sys.stdin:
+        print(seconds(loop, int(line)), flush=True)
+"""
+
+
+class Tree:
+    """The trainer of a checkout of this repository, perhaps an older one, timed in a process of its own."""
+
+    def __init__(self, root: Path) -> None:
+        environment = os.environ | {"PYTHONPATH": f"{root / 'src'}{os.pathsep}{root}"}
+        command = [sys.executable, "-c", TREE]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root, env=environment)
+
+    def seconds(self, times: int) -> float:
+        """Return the process CPU seconds of a round."""
+        assert self.process.stdin and self.process.stdout
+        print(times, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+
+def tree_ratios(root: Path, rounds: int) -> list[float]:
+    """Return the cost of this tree's rounds as shares of another's, by turns: median, least, most."""
+    other, own = Tree(root), Tree(ROOT)
+    pairs = []
+    for i in range(rounds):
+        order = [own, other] if i % 2 else [other, own]
+        costs = {tree: tree.seconds(8) for tree in order}
+        pairs.append(costs[own] / costs[other])
+    for tree in (own, other):
+        tree.process.kill()
+    return [round(v, 4) for v in (statistics.median(pairs), min(pairs), max(pairs))]
+
+
 def hyper(batch: int = BATCH) -> DCGANHyper:
     """The architecture of the plain loop."""
     return DCGANHyper(width=64, kernel=4, batch=batch)
@@ -148,6 +192,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--before", type=Path, help="another checkout, whose trainer to compare with")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -179,9 +224,11 @@ def main() -> None:
         "genloom_ms_per_image": round(middle["trainer"] / BATCH * 1e3, 2),
         "bf16_peak_gflops": round(middle["peak"]),
     }
+    if arguments.before:
+        figures["of_before"] = tree_ratios(arguments.before.resolve(), 2 * arguments.rounds)
     if arguments.record:
-        record("training-speed", figures, seed=0, cpu_seconds=time.process_time() - began,
-               notes="medians; [median, least, most] where three; one thread")  # fmt: skip
+        notes = "medians; [median, least, most] where three; one thread"
+        record("training-speed", figures, seed=0, cpu_seconds=time.process_time() - began, notes=notes)
     else:
         print(figures)
 
