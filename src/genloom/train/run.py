@@ -50,13 +50,14 @@ class Run:
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
-        """Open an existing run, or raise InputError."""
+        """Open an existing run; InputError where there is none, or one that this genloom does not read."""
         run = cls(Path(folder))
         refuse_pickle(run.folder, "opens run folders only")
         if not run.folder.is_dir():
             raise InputError(f"no run at {folder}: no such folder; `genloom fit MODEL DATA -o {folder}` makes one")
         if not (run.folder / "run.json").exists():
             raise InputError(f"{folder} is no run: it has no run.json")
+        _ = run.record
         return run
 
     @classmethod
