@@ -111,8 +111,8 @@ def contract(call: Call) -> dict[str, Any]:
 def uses(call: Call, name: str, folder: Path) -> str:
     """Train a tiny model and do with it all that it can; return "ok"."""
     options: dict[str, Any] = {"preset": "tiny", "device": str(call.device), "seed": 3, "save_examples": 256}
-    run = genloom.fit(name, data_for(name, folder), folder / "run", examples=512, **options)
-    run = genloom.fit(name, data_for(name, folder), folder / "run", examples=1024, **options)
+    for examples in (call.scaled(512, 128), call.scaled(1024, 256)):
+        run = genloom.fit(name, data_for(name, folder), folder / "run", examples=examples, **options)
     model = genloom.load(run, device=str(call.device))
     if isinstance(model, Samples):
         assert model.sample(4).isfinite().all()
@@ -219,7 +219,7 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 def resume(call: Call) -> dict[str, Any]:
     """Compare weights of a whole training with a second one of the same seed, and with one that was stopped and resumed."""
     found = {}
-    for name in ("dcgan", "pixelcnn", "vae", "gain"):
+    for name in ("gain", "dcgan", "vae", "pixelcnn")[: call.scaled(4, 2)]:
         found[name] = attempt(lambda: resumed(call, name))  # noqa: B023
     return found
 
@@ -231,13 +231,14 @@ def resumed(call: Call, name: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         options: dict[str, Any] = {"preset": "tiny", "device": str(call.device), "seed": 3, "save_examples": 10**9}
-        for run, examples in (("whole", 1024), ("again", 1024), ("parts", 384), ("parts", 1024)):
+        whole = call.scaled(1024, 384)
+        for run, examples in (("whole", whole), ("again", whole), ("parts", whole // 3), ("parts", whole)):
             genloom.fit(name, data_for(name, folder), folder / run, examples=examples, **options)
         last = [
             load_file(Run.open(folder / run).checkpoint("last") / "model.safetensors") for run in ("whole", "again", "parts")
         ]
-        whole, again, parts = (torch.cat([v.flatten().float() for v in each.values()]) for each in last)
-        return {"twice": apart(whole, again), "resumed": apart(whole, parts)}
+        one, again, parts = (torch.cat([v.flatten().float() for v in each.values()]) for each in last)
+        return {"twice": apart(one, again), "resumed": apart(one, parts)}
 
 
 # -- what it is worth ------------------------------------------------------------------------------
@@ -465,19 +466,20 @@ def judging(call: Call) -> dict[str, Any]:
 
 def likelihoods(call: Call) -> dict[str, Any]:
     """Train what still misses its bar on the fixed binarised digits, for the time that is left."""
-    source = next((folder / DIGITS for folder in (ROOT / "device-data", DATA) if (folder / DIGITS).exists()), None)
+    source = next((str(folder / DIGITS) for folder in (ROOT / "device-data", DATA) if (folder / DIGITS).exists()), None)
+    source = "digits" if call.tiny else source
     if source is None:
         return {"left out": f"no {DIGITS} in device-data/ or the data folder"}
     found: dict[str, Any] = {}
     total = call.left - 25
     for name, (bar, model, hyper, share) in LIKELIHOODS.items():
         if call.tiny:
-            hyper = {**hyper, "layers": 1, "features": 4, "batch": 4}
+            hyper = {**hyper, "layers": 1, "features": 4, "batch": 4, "binarise": "threshold"}
         seconds = 1.0 if call.tiny else share * total
         if not call.tiny and seconds < 20:
             found[name] = "no time left"
             continue
-        found[name] = attempt(lambda: likelihood(call, str(source), model, hyper, seconds)) | {"bar": bar}  # noqa: B023
+        found[name] = attempt(lambda: likelihood(call, source, model, hyper, seconds)) | {"bar": bar}  # noqa: B023
         call.figures["likelihoods"] = found
         write(call)
     return found
