@@ -35,6 +35,19 @@ def writing(path: Path, remedy: str = "") -> Iterator[None]:
         raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}{remedy}") from None
 
 
+def check_writable(*paths: str | Path) -> None:
+    """Raise InputError where a file cannot be written: better before the work than after it."""
+    for path in paths:
+        target = Path(path).expanduser().absolute()
+        folder = next(part for part in target.parents if part.exists())
+        if target.exists() and not target.is_file():
+            raise InputError(f"cannot write {path}: {'that is a folder' if target.is_dir() else 'no plain file'}")
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError:
+            raise InputError(f"cannot write {path}: {folder} is no folder that you may write to") from None
+
+
 @contextmanager
 def replaced(out: Path) -> Iterator[Path]:
     """Give a temporary name beside `out`, and move it there if all goes well: a file is whole or not there.

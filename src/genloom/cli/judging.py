@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from genloom.cli.console import Checkpoint, Record, RunFolder, console, named_so
 from genloom.errors import InputError
-from genloom.files import writing
+from genloom.files import check_writable, writing
 
 if TYPE_CHECKING:
     from genloom.measures.figure import Figure
@@ -145,14 +144,6 @@ def cell(figure: Figure | None, n: int, interval: bool) -> str:
     if figure is None:
         return "-"
     return str(figure) if interval else f"{figure.value:.3g}{f' n={figure.n}' if figure.n != n else ''}"
-
-
-def check_writable(*paths: Path) -> None:
-    """Raise InputError where a file cannot be written: better before the work than after it."""
-    for path in paths:
-        folder = next(part for part in path.absolute().parents if part.exists())
-        if path.is_dir() or not os.access(folder, os.W_OK) or not folder.is_dir():
-            raise InputError(f"cannot write {path}; name another place after -o")
 
 
 def write_figures(path: Path, content: dict[str, Any]) -> None:

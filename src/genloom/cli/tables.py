@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -12,6 +10,7 @@ from rich.table import Table
 
 from genloom.cli.console import console
 from genloom.errors import InputError
+from genloom.files import check_writable
 
 if TYPE_CHECKING:
     from genloom.data.tables.layout import Field
@@ -102,22 +101,6 @@ def repair_and_say(
 
         write_report(outcome, report)
         console.print(f"report: {report}", soft_wrap=True)
-
-
-def check_writable(path: str) -> None:
-    """Raise InputError where no file can be written at a path."""
-    target = Path(path).expanduser()
-    if target.exists() and not target.is_file():
-        raise InputError(
-            f"cannot write {path}: that is a folder" if target.is_dir() else f"cannot write {path}: no plain file"
-        )
-    folder = Path(path).expanduser().resolve().parent
-    while not folder.exists():
-        folder = folder.parent
-    try:
-        tempfile.TemporaryFile(dir=folder).close()
-    except OSError:
-        raise InputError(f"cannot write {path}: {folder} is no folder that you may write to") from None
 
 
 def watched() -> Callable[[Report, int], None]:
