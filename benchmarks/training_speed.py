@@ -117,16 +117,20 @@ class Tree:
         return float(self.process.stdout.readline())
 
 
-def tree_ratios(root: Path, rounds: int) -> list[float]:
-    """Return the cost of this tree's rounds as shares of another's, by turns: median, least, most."""
-    other, own = Tree(root), Tree(ROOT)
-    pairs = []
-    for i in range(rounds):
-        order = [own, other] if i % 2 else [other, own]
-        costs = {tree: tree.seconds(8) for tree in order}
-        pairs.append(costs[own] / costs[other])
-    for tree in (own, other):
-        tree.process.kill()
+def of_before(commit: str, rounds: int) -> list[float]:
+    """Return the cost of this tree's rounds as shares of a commit's, by turns: median, least, most."""
+    with tempfile.TemporaryDirectory() as folder:
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", folder, commit], check=True)
+        other, own = Tree(Path(folder)), Tree(ROOT)
+        pairs = []
+        for i in range(rounds):
+            order = [own, other] if i % 2 else [other, own]
+            costs = {tree: tree.seconds(2) for tree in order}
+            pairs.append(costs[own] / costs[other])
+        for tree in (own, other):
+            tree.process.kill()
+        subprocess.run([*git, "remove", "--force", folder], check=True)
     return [round(v, 4) for v in (statistics.median(pairs), min(pairs), max(pairs))]
 
 
@@ -192,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--before", type=Path, help="another checkout, whose trainer to compare with")
+    parser.add_argument("--before", help="a commit whose trainer to compare with")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -225,7 +229,7 @@ def main() -> None:
         "bf16_peak_gflops": round(middle["peak"]),
     }
     if arguments.before:
-        figures["of_before"] = tree_ratios(arguments.before.resolve(), 2 * arguments.rounds)
+        figures["of_before"] = of_before(arguments.before, 8 * arguments.rounds)
     if arguments.record:
         notes = "medians; [median, least, most] where three; one thread"
         record("training-speed", figures, seed=0, cpu_seconds=time.process_time() - began, notes=notes)
