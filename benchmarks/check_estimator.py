@@ -21,9 +21,14 @@ def main() -> None:
     counts = Counter(result["status"] for result in results)
     skipped = ", ".join(result["check_name"] for result in results if result["status"] == "skipped")
     figures = {name: counts[name] for name in ("passed", "skipped", "failed", "xfail")}
-    record("check-estimator", figures, seed=None, cpu_seconds=time.process_time(),
-           notes=f"scikit-learn {sklearn.__version__}, check_estimator(GAINImputer()); skipped: {skipped} "
-                 "(needs SCIPY_ARRAY_API), as for IterativeImputer")  # fmt: skip
+    record(
+        "check-estimator",
+        figures,
+        seed=None,
+        cpu_seconds=time.process_time(),
+        notes=f"scikit-learn {sklearn.__version__}, check_estimator(GAINImputer()); skipped: {skipped} "
+        "(needs SCIPY_ARRAY_API), as for IterativeImputer",
+    )
 
 
 if __name__ == "__main__":

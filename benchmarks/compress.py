@@ -58,8 +58,14 @@ def main() -> None:
         "cpu_seconds_to_pack": round(middle - before, 2),
         "cpu_seconds_to_unpack": round(time.process_time() - middle, 2),
     }
-    record("compress", figures, seed=0, cpu_seconds=time.process_time() - began,
-           notes=f"{model.coding}; {run.record['model']}", training=run.record["command"])  # fmt: skip
+    record(
+        "compress",
+        figures,
+        seed=0,
+        cpu_seconds=time.process_time() - began,
+        notes=f"{model.coding}; {run.record['model']}",
+        training=run.record["command"],
+    )
 
 
 if __name__ == "__main__":

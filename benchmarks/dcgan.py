@@ -30,17 +30,25 @@ def main() -> None:
     figures: dict = {name: [f.value, f.low, f.high] for name, f in last.measures.items()}
     fid = next(name for name in figures if name.startswith("FID"))
     figures |= {f"{fid}, {row}": last.baselines[row][fid].value for row in (REAL, SIMPLE)}
-    figures |= {f"{fid}, best": best.measures[fid].value,
-                "last_over_best": round(last.measures[fid].value / best.measures[fid].value, 3)}  # fmt: skip
+    figures |= {
+        f"{fid}, best": best.measures[fid].value,
+        "last_over_best": round(last.measures[fid].value / best.measures[fid].value, 3),
+    }
     state = run.state(run.last_checkpoint())
     figures |= {"examples": state["examples"], "cpu_minutes": round(state["cpu_seconds"] / 60, 1)}
     picture = FOLDER.parent / "models" / f"{arguments.name}.png"
     shutil.copy(sorted(Path(arguments.run).glob("samples/*.png"))[-1], picture)
     cost = state["cpu_seconds"] + time.process_time() - began
-    record(arguments.name, figures, seed=run.record["plan"]["seed"], cpu_seconds=cost, about=last.about,
-           notes=f"{last.about['n']} samples against {last.about['compared_with']} training pictures; best by "
-                 f"{run.best()['measure']} during training. {' '.join(last.verdicts)}",
-           training=run.record["command"])  # fmt: skip
+    record(
+        arguments.name,
+        figures,
+        seed=run.record["plan"]["seed"],
+        cpu_seconds=cost,
+        about=last.about,
+        notes=f"{last.about['n']} samples against {last.about['compared_with']} training pictures; best by "
+        f"{run.best()['measure']} during training. {' '.join(last.verdicts)}",
+        training=run.record["command"],
+    )
 
 
 if __name__ == "__main__":

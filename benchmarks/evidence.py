@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,18 @@ def record(name: str, figures: dict[str, Any], **rest: Any) -> None:
     """Write docs/evidence/<name>.json and print its figures; `rest` as `genloom.use.report.evidence.record` takes it."""
     evidence.record(name, figures, folder=FOLDER, **rest)
     print(json.dumps(figures, indent=1))
+
+
+@contextmanager
+def checkout(commit: str) -> Iterator[Path]:
+    """Give the tree of a commit in a folder of its own."""
+    git = ["git", "-C", str(ROOT), "worktree"]
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([*git, "add", "--quiet", "--detach", folder, commit], check=True)
+        try:
+            yield Path(folder)
+        finally:
+            subprocess.run([*git, "remove", "--force", folder], check=True)
 
 
 def stretches(run: Run) -> list[Run]:

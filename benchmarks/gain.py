@@ -27,8 +27,11 @@ from genloom.use.tables.network import Network
 
 FILES = {"letter": "gain_letter", "spam": "gain_spam", "credit": "uci_credit_default"}
 SIMPLE: dict[str, Callable[[], Filler]] = {
-    "mean": Mean, "knn": Neighbours, "ridge": lambda: Chained(trees=False), "trees": lambda: Chained(trees=True),
-}  # fmt: skip
+    "mean": Mean,
+    "knn": Neighbours,
+    "ridge": lambda: Chained(trees=False),
+    "trees": lambda: Chained(trees=True),
+}
 
 
 def read_table(name: str) -> Numbers:
@@ -83,9 +86,11 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     methods: dict[str, Callable[[], Filler]] = {
-        "modern": lambda: Network(threads=1), "paper": lambda: Network("paper", threads=1),
-        "paper_code_hint": lambda: Network("paper", {"hint": "code"}, threads=1), **SIMPLE,
-    }  # fmt: skip
+        "modern": lambda: Network(threads=1),
+        "paper": lambda: Network("paper", threads=1),
+        "paper_code_hint": lambda: Network("paper", {"hint": "code"}, threads=1),
+        **SIMPLE,
+    }
     if args.only:
         methods = {name: methods[name] for name in args.only}
     x = read_table(args.table)
@@ -94,8 +99,10 @@ def main() -> None:
     for name in runs[0]:
         values = [run[name] for run in runs]
         figures[name] = [round(float(np.mean(values)), 5), round(min(values), 5), round(max(values), 5)]
-    notes = (f"root mean square error in units of each column's range, a fifth of {x.shape[0]:,} x {x.shape[1]} "
-             f"cells hidden at random, [mean, least, most] of {args.masks} masks")  # fmt: skip
+    notes = (
+        f"root mean square error in units of each column's range, a fifth of {x.shape[0]:,} x {x.shape[1]} "
+        f"cells hidden at random, [mean, least, most] of {args.masks} masks"
+    )
     if args.only:
         before = json.loads((FOLDER / f"gain-{args.table}.json").read_text())
         figures = before["figures"] | figures

@@ -56,8 +56,9 @@ def main() -> None:
             network = Network(hyper={"adversary": weight}, rounds=ROUNDS, threads=1)
             network.fit(shown, mask, columns)
             best, low, high, _ = network.interval(shown, mask)
-            drawn, guess = (np.where(mask, truth, snapped(codes, columns)) for codes in (
-                network.draw(shown, mask, 1, 0)[0], best))  # fmt: skip
+            drawn, guess = (
+                np.where(mask, truth, snapped(codes, columns)) for codes in (network.draw(shown, mask, 1, 0)[0], best)
+            )
             values = {
                 "rmse": scored(x, mask, columns, best),
                 "coverage90": covered(low, high, truth, ~mask),
@@ -68,8 +69,13 @@ def main() -> None:
             for key, value in values.items():
                 found.setdefault(f"{key}_{name}", []).append(value)
     figures = {key: [round(float(np.mean(v)), 4), round(min(v), 4), round(max(v), 4)] for key, v in found.items()}
-    record("gain-adversary", figures, seed=100, cpu_seconds=time.process_time(),
-           notes=f"letter, a fifth of cells hidden, {ROUNDS:,} rounds, [mean, least, most] of {MASKS} masks")  # fmt: skip
+    record(
+        "gain-adversary",
+        figures,
+        seed=100,
+        cpu_seconds=time.process_time(),
+        notes=f"letter, a fifth of cells hidden, {ROUNDS:,} rounds, [mean, least, most] of {MASKS} masks",
+    )
 
 
 if __name__ == "__main__":

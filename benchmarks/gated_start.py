@@ -82,13 +82,22 @@ def main() -> None:
         before = time.process_time()
         with tempfile.TemporaryDirectory() as folder:
             *_, last = play(model, train, Run.begin(f"{folder}/run", {"model": "pixelcnn"}), plan)
-        figures |= {f"{name}_cpu_seconds": round(time.process_time() - before, 1), f"{name}_nats": nats(model, x),
-                    f"{name}_signal_after_3_layers": varying[3], f"{name}_signal_at_the_end": varying[-1]}  # fmt: skip
+        figures |= {
+            f"{name}_cpu_seconds": round(time.process_time() - before, 1),
+            f"{name}_nats": nats(model, x),
+            f"{name}_signal_after_3_layers": varying[3],
+            f"{name}_signal_at_the_end": varying[-1],
+        }
         print(name, last.notes, {key: value for key, value in figures.items() if key.startswith(name)}, flush=True)
     if arguments.record:
-        record("gated-start", figures, seed=0, cpu_seconds=time.process_time() - began,
-               notes=f"{arguments.examples} examples each, the rate annealed over them, weights not averaged; nats on "
-               "2,000 test pictures")  # fmt: skip
+        record(
+            "gated-start",
+            figures,
+            seed=0,
+            cpu_seconds=time.process_time() - began,
+            notes=f"{arguments.examples} examples each, the rate annealed over them, weights not averaged; nats on "
+            "2,000 test pictures",
+        )
 
 
 if __name__ == "__main__":

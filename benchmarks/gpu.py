@@ -324,8 +324,9 @@ def waits_of(call: Call, name: str) -> dict[str, float]:
             warnings.simplefilter("always")
             for _ in range(rounds):
                 loop.play_round()
-    places = collections.Counter(f"{Path(w.filename).parent.name}/{Path(w.filename).name}:{w.lineno}" for w in said
-                                 if "synchron" in str(w.message))  # fmt: skip
+    places = collections.Counter(
+        f"{Path(w.filename).parent.name}/{Path(w.filename).name}:{w.lineno}" for w in said if "synchron" in str(w.message)
+    )
     return {place: round(count / rounds, 2) for place, count in places.most_common(6)}
 
 
@@ -453,8 +454,15 @@ def judging(call: Call) -> dict[str, Any]:
     """Measure the judge on a run made here."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        run = genloom.fit("dcgan", "digits", folder / "run", preset="tiny", examples=call.scaled(20_000, 512),
-                          device=str(call.device), save_examples=10**9)  # fmt: skip
+        run = genloom.fit(
+            "dcgan",
+            "digits",
+            folder / "run",
+            preset="tiny",
+            examples=call.scaled(20_000, 512),
+            device=str(call.device),
+            save_examples=10**9,
+        )
         began = time.perf_counter()
         judgement = genloom.judge(run, n=call.scaled(1000, 200))
         name = next(name for name in judgement.measures if name.startswith("FID"))
@@ -488,8 +496,13 @@ def likelihoods(call: Call) -> dict[str, Any]:
 def likelihood(call: Call, source: str, name: str, hyper: dict[str, Any], seconds: float) -> dict[str, Any]:
     """Train for so many seconds, the rate falling to the end, and score the test pictures."""
     folder = Path(tempfile.mkdtemp(dir=call.folder))
-    options: dict[str, Any] = {"device": str(call.device), "save_every": 1e9, "report_every": 5.0, "seed": 1,
-                               "compile": call.device.type == "cuda"}  # fmt: skip
+    options: dict[str, Any] = {
+        "device": str(call.device),
+        "save_every": 1e9,
+        "report_every": 5.0,
+        "seed": 1,
+        "compile": call.device.type == "cuda",
+    }
     began, rounds = time.monotonic(), call.scaled(100, 2)
     trial = genloom.fit(name, source, folder / "pace", examples=rounds * hyper["batch"], hyper=hyper, **options)
     a_round = hyper["batch"] / max(trial.history()[-1]["examples_per_second"], 1e-9)

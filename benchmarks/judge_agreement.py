@@ -83,20 +83,26 @@ def main() -> None:
     (fake, probabilities), (real, _) = features(x), features(y)
     wide, tall = fake.double(), real.double()
     figures = {
-        "FID, torchmetrics": relative(frechet_distance(fake, real), theirs(FrechetInceptionDistance(
-            feature=Flat(), normalize=True, input_img_size=(128, 1, 1)), tall, wide)),
-        "KID, torchmetrics": relative(kernel_distance(fake, real), theirs(KernelInceptionDistance(
-            feature=Flat(), subsets=1, subset_size=N, normalize=True), tall, wide)),
-        "IS, torchmetrics": relative(score_of(probabilities.double()), theirs(InceptionScore(
-            feature=Flat(), splits=1), None, probabilities.log())),
-    }  # fmt: skip
+        "FID, torchmetrics": relative(
+            frechet_distance(fake, real),
+            theirs(FrechetInceptionDistance(feature=Flat(), normalize=True, input_img_size=(128, 1, 1)), tall, wide),
+        ),
+        "KID, torchmetrics": relative(
+            kernel_distance(fake, real),
+            theirs(KernelInceptionDistance(feature=Flat(), subsets=1, subset_size=N, normalize=True), tall, wide),
+        ),
+        "IS, torchmetrics": relative(
+            score_of(probabilities.double()), theirs(InceptionScore(feature=Flat(), splits=1), None, probabilities.log())
+        ),
+    }
     direct = brute_force(wide.numpy(), tall.numpy())
     for name, figure in manifold_figures(fake, real).items():
         figures[f"{name}, brute force"] = relative(figure.value, direct[name])
     law = torch.distributions.Normal(x[:500].flatten(1).double(), 0.2)
     sums = torch.stack([law.log_prob(row.double()).sum(1).logsumexp(0) - math.log(500) for row in y[:200].flatten(1)])
-    figures["Parzen, float64 sum"] = relative(float(log_density(y[:200].flatten(1), x[:500].flatten(1), 0.2).mean()),
-                                              float(sums.mean()))  # fmt: skip
+    figures["Parzen, float64 sum"] = relative(
+        float(log_density(y[:200].flatten(1), x[:500].flatten(1), 0.2).mean()), float(sums.mean())
+    )
     pictures = test.pixels[:N].permute(0, 3, 1, 2)
     figures["SWD of equal sets"] = max(f.value for f in wasserstein_figures(pictures, pictures, N).values())
     generator = torch.Generator().manual_seed(0)
@@ -107,8 +113,13 @@ def main() -> None:
     figures["FID of Gaussians, closed form"] = relative(
         frechet_distance(z * scales + 2, z), float(4 * 8 + (scales - 1).square().sum())
     )
-    record("judge-agreement", figures, seed=0, cpu_seconds=time.process_time() - began,
-           notes=f"relative differences; {N} samples of a mixture and {N} test digits in {features.name}")  # fmt: skip
+    record(
+        "judge-agreement",
+        figures,
+        seed=0,
+        cpu_seconds=time.process_time() - began,
+        notes=f"relative differences; {N} samples of a mixture and {N} test digits in {features.name}",
+    )
 
 
 if __name__ == "__main__":

@@ -63,9 +63,14 @@ def main() -> None:
         rows[name]["referee's diversity"] = mean_distance(pictures[:COMPARED]) / spread
         print(name, rows[name], flush=True)
     figures = {f"{measure}, {name}": round(value, 5) for name, row in rows.items() for measure, value in row.items()}
-    record("judge-sensitivity", figures, seed=0, cpu_seconds=time.process_time() - began,
-           notes=f"{N} test digits spoilt in one way each, against {N} training digits in {jury.features.name}; "
-                 f"below a diversity of {LEAST_DIVERSITY} the referee calls the generator collapsed")  # fmt: skip
+    record(
+        "judge-sensitivity",
+        figures,
+        seed=0,
+        cpu_seconds=time.process_time() - began,
+        notes=f"{N} test digits spoilt in one way each, against {N} training digits in {jury.features.name}; "
+        f"below a diversity of {LEAST_DIVERSITY} the referee calls the generator collapsed",
+    )
     measures = list(next(iter(rows.values())))
     lines = ["| set | " + " | ".join(measures) + " |", "|---" * (len(measures) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(f"{row[key]:.3g}" for key in measures) + " |" for name, row in rows.items()]

@@ -35,9 +35,18 @@ def validation_score(model) -> tuple[str, float]:
 def train(args: argparse.Namespace) -> None:
     """Train with the paper's preset; the validation likelihood picks the best checkpoint."""
     session = prepare(
-        Request(args.model, MNIST + "[:50000]", args.run, minutes=args.minutes, seed=args.seed, threads=1,
-                save_every=60, report_every=10, preset=args.preset)
-    )  # fmt: skip
+        Request(
+            args.model,
+            MNIST + "[:50000]",
+            args.run,
+            minutes=args.minutes,
+            seed=args.seed,
+            threads=1,
+            save_every=60,
+            report_every=10,
+            preset=args.preset,
+        )
+    )
     for report in session.play(validation_score):
         if report.checkpoint:
             best = Run.open(args.run).best()
@@ -67,13 +76,16 @@ def judge(args: argparse.Namespace) -> None:
     state = run.state(run.best_checkpoint())
     figures["examples"] = state["examples"]
     record(
-        args.name or f"{args.model}-mnist", figures, seed=run.record["plan"]["seed"],
+        args.name or f"{args.model}-mnist",
+        figures,
+        seed=run.record["plan"]["seed"],
         cpu_seconds=state["cpu_seconds"] + time.process_time() - started,
         notes="Parzen nats by Goodfellow et al. 2014: 10,000 samples, sigma and checkpoint chosen on 1,000 validation "
-              "images, mean over 10,000 test images with one standard error. Published: "
-              + {"gan": "225 +- 2", "cgan": "132 +- 1.8"}[args.model],
-        training=run.record["command"], training_commit=args.training_commit,
-    )  # fmt: skip
+        "images, mean over 10,000 test images with one standard error. Published: "
+        + {"gan": "225 +- 2", "cgan": "132 +- 1.8"}[args.model],
+        training=run.record["command"],
+        training_commit=args.training_commit,
+    )
 
 
 if __name__ == "__main__":

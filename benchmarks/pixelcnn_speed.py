@@ -51,9 +51,13 @@ class Block(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.net = nn.Sequential(
-            nn.ReLU(), nn.Conv2d(2 * FEATURES, FEATURES, 1), nn.ReLU(), Masked(FEATURES, FEATURES, 3, True),
-            nn.ReLU(), nn.Conv2d(FEATURES, 2 * FEATURES, 1),
-        )  # fmt: skip
+            nn.ReLU(),
+            nn.Conv2d(2 * FEATURES, FEATURES, 1),
+            nn.ReLU(),
+            Masked(FEATURES, FEATURES, 3, True),
+            nn.ReLU(),
+            nn.Conv2d(FEATURES, 2 * FEATURES, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.net(x)
@@ -61,8 +65,14 @@ class Block(nn.Module):
 
 def plain_loop(x: Tensor) -> Callable[[], None]:
     """Return one step of the plain loop."""
-    net = nn.Sequential(Masked(1, 2 * FEATURES, 7, False), *(Block() for _ in range(LAYERS)), nn.ReLU(),
-                        nn.Conv2d(2 * FEATURES, 32, 1), nn.ReLU(), nn.Conv2d(32, 1, 1)).to(x.device)  # fmt: skip
+    net = nn.Sequential(
+        Masked(1, 2 * FEATURES, 7, False),
+        *(Block() for _ in range(LAYERS)),
+        nn.ReLU(),
+        nn.Conv2d(2 * FEATURES, 32, 1),
+        nn.ReLU(),
+        nn.Conv2d(32, 1, 1),
+    ).to(x.device)
     optimizer = torch.optim.RMSprop(net.parameters(), 1e-3)
 
     def step() -> None:
@@ -123,8 +133,13 @@ def main() -> None:
         "share_of_product_speed": round(GFLOP * BATCH / middle[1] / middle[2], 3),
     }
     if arguments.record:
-        record("pixelcnn-speed", figures, seed=0, cpu_seconds=time.process_time() - began,
-               notes="medians; [median, least, most] where three; one thread; both loops keep freed memory")  # fmt: skip
+        record(
+            "pixelcnn-speed",
+            figures,
+            seed=0,
+            cpu_seconds=time.process_time() - began,
+            notes="medians; [median, least, most] where three; one thread; both loops keep freed memory",
+        )
     else:
         print(figures)
 

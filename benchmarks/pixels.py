@@ -32,9 +32,12 @@ def main() -> None:
     run = Run.open(arguments.run)
     model, info = load(run), run.record
     dims = info["shape"]
-    test = load_data(arguments.test or info["data"]["source"].split("[")[0],
-                     split="train" if arguments.test else "test", size=(dims["height"], dims["width_px"]),
-                     channels=dims["channels"])  # fmt: skip
+    test = load_data(
+        arguments.test or info["data"]["source"].split("[")[0],
+        split="train" if arguments.test else "test",
+        size=(dims["height"], dims["width_px"]),
+        channels=dims["channels"],
+    )
     rows = likelihood_rows(model, test)
     nats, bits = (next(f for name, f in rows.items() if name.startswith(kind)) for kind in ("log", "bits"))
     figures = {
@@ -48,16 +51,29 @@ def main() -> None:
     figures["cpu_seconds_for_64_samples"] = round(time.process_time() - before, 2)
     if arguments.picture:
         write(model, samples, str(FOLDER.parent / "models" / f"{arguments.picture}.png"))
-    record(arguments.name, figures, seed=info["plan"]["seed"],
-           cpu_seconds=figures["training_cpu_seconds"] + time.process_time() - began, notes=nats.protocol,
-           training=commands(run), curve=curve(run))  # fmt: skip
+    record(
+        arguments.name,
+        figures,
+        seed=info["plan"]["seed"],
+        cpu_seconds=figures["training_cpu_seconds"] + time.process_time() - began,
+        notes=nats.protocol,
+        training=commands(run),
+        curve=curve(run),
+    )
 
 
 def curve(run: Run, points: int = 16) -> list[list[float]]:
     """Return [CPU seconds, examples, nats on fresh training batches since the last point], evenly over the training."""
-    lines = [(line["cpu_seconds"] + before(stretch)["cpu_seconds"], line["examples"] + before(stretch)["examples"],
-              line["notes"]["nats"]) for stretch in stretches(run) for line in stretch.history()
-             if "nats" in line["notes"]]  # fmt: skip
+    lines = [
+        (
+            line["cpu_seconds"] + before(stretch)["cpu_seconds"],
+            line["examples"] + before(stretch)["examples"],
+            line["notes"]["nats"],
+        )
+        for stretch in stretches(run)
+        for line in stretch.history()
+        if "nats" in line["notes"]
+    ]
     size = -(-len(lines) // points)
     parts = [lines[i : i + size] for i in range(0, len(lines), size)]
     return [[round(part[-1][0], 1), part[-1][1], round(statistics.mean(nats for *_, nats in part), 2)] for part in parts]

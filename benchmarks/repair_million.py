@@ -64,10 +64,15 @@ def main() -> None:
             "file_mb": round(path.stat().st_size / 1e6, 1),
         }
     methods = pd.Series(outcome.repairer.chosen).value_counts().to_dict()
-    record("repair-million", figures, seed=0, cpu_seconds=cpu,
-           notes=f"{args.rows:,} x {COLUMNS}, a tenth of the cells missing; the whole of genloom repair: looking through, "
-                 f"{args.minutes:g} minutes of training, the self-test, filling with intervals, the log; rows per CPU "
-                 f"second of one thread; columns by method {methods}")  # fmt: skip
+    record(
+        "repair-million",
+        figures,
+        seed=0,
+        cpu_seconds=cpu,
+        notes=f"{args.rows:,} x {COLUMNS}, a tenth of the cells missing; the whole of genloom repair: looking through, "
+        f"{args.minutes:g} minutes of training, the self-test, filling with intervals, the log; rows per CPU "
+        f"second of one thread; columns by method {methods}",
+    )
 
 
 def peak() -> float:

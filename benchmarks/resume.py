@@ -59,9 +59,13 @@ def main() -> None:
         subprocess.run(command(folder), check=True)
         subprocess.run(command(Path(temporary) / "whole"), check=True)
         equal = all(same(folder, Path(temporary) / "whole", name) for name in ("model", "ema", "optimizer"))
-    record("resume", {"kills": killed, "unreadable_checkpoints": unreadable, "equal_bit_for_bit": int(equal)}, seed=0,
-           cpu_seconds=time.process_time() - began,
-           notes="weights, averaged weights and optimizer state of the killed run against the run never killed")  # fmt: skip
+    record(
+        "resume",
+        {"kills": killed, "unreadable_checkpoints": unreadable, "equal_bit_for_bit": int(equal)},
+        seed=0,
+        cpu_seconds=time.process_time() - began,
+        notes="weights, averaged weights and optimizer state of the killed run against the run never killed",
+    )
 
 
 def newest(folder: Path) -> str:

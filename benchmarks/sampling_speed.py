@@ -76,8 +76,13 @@ def main() -> None:
             figures[f"{name}_b{n}_cpu_seconds"] = round(statistics.median(cached for cached, _ in costs), 3)
     figures["max_logit_difference"] = max(gaps)
     if arguments.record:
-        record("sampling-speed", figures, seed=0, cpu_seconds=time.process_time() - began,
-               notes="naive CPU seconds over cached ones, medians; one thread; fp32")  # fmt: skip
+        record(
+            "sampling-speed",
+            figures,
+            seed=0,
+            cpu_seconds=time.process_time() - began,
+            notes="naive CPU seconds over cached ones, medians; one thread; fp32",
+        )
     else:
         print(figures)
 

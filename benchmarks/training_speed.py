@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.evidence import ROOT, record
+from benchmarks.evidence import ROOT, checkout, record
 from genloom.core.dataset import take
 from genloom.data.pictures.dataset import ImageData
 from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
@@ -53,15 +53,22 @@ def plain_loop(batch: int = BATCH, device: str = "cpu") -> Callable[[], None]:
 
     up, down = nn.ConvTranspose2d, nn.Conv2d
     generator = nn.Sequential(
-        nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False), nn.BatchNorm2d(512), nn.ReLU(True),
-        *block(512, 256, up, True, nn.ReLU(True)), *block(256, 128, up, True, nn.ReLU(True)),
-        *block(128, 64, up, True, nn.ReLU(True)), *block(64, 3, up, False, nn.Tanh()),
-    )  # fmt: skip
+        nn.ConvTranspose2d(100, 512, 4, 1, 0, bias=False),
+        nn.BatchNorm2d(512),
+        nn.ReLU(True),
+        *block(512, 256, up, True, nn.ReLU(True)),
+        *block(256, 128, up, True, nn.ReLU(True)),
+        *block(128, 64, up, True, nn.ReLU(True)),
+        *block(64, 3, up, False, nn.Tanh()),
+    )
     discriminator = nn.Sequential(
-        *block(3, 64, down, False, nn.LeakyReLU(0.2, True)), *block(64, 128, down, True, nn.LeakyReLU(0.2, True)),
-        *block(128, 256, down, True, nn.LeakyReLU(0.2, True)), *block(256, 512, down, True, nn.LeakyReLU(0.2, True)),
-        nn.Conv2d(512, 1, 4, 1, 0, bias=False), nn.Sigmoid(),
-    )  # fmt: skip
+        *block(3, 64, down, False, nn.LeakyReLU(0.2, True)),
+        *block(64, 128, down, True, nn.LeakyReLU(0.2, True)),
+        *block(128, 256, down, True, nn.LeakyReLU(0.2, True)),
+        *block(256, 512, down, True, nn.LeakyReLU(0.2, True)),
+        nn.Conv2d(512, 1, 4, 1, 0, bias=False),
+        nn.Sigmoid(),
+    )
     generator, discriminator = generator.to(device), discriminator.to(device)
     to_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
     to_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -119,18 +126,14 @@ class Tree:
 
 def of_before(commit: str, rounds: int) -> list[float]:
     """Return the cost of this tree's rounds as shares of a commit's, by turns: median, least, most."""
-    with tempfile.TemporaryDirectory() as folder:
-        git = ["git", "-C", str(ROOT), "worktree"]
-        subprocess.run([*git, "add", "--quiet", "--detach", folder, commit], check=True)
-        other, own = Tree(Path(folder)), Tree(ROOT)
+    with checkout(commit) as root:
+        other, own = Tree(root), Tree(ROOT)
         pairs = []
         for i in range(rounds):
-            order = [own, other] if i % 2 else [other, own]
-            costs = {tree: tree.seconds(2) for tree in order}
+            costs = {tree: tree.seconds(2) for tree in ([own, other] if i % 2 else [other, own])}
             pairs.append(costs[own] / costs[other])
         for tree in (own, other):
             tree.process.kill()
-        subprocess.run([*git, "remove", "--force", folder], check=True)
     return [round(v, 4) for v in (statistics.median(pairs), min(pairs), max(pairs))]
 
 

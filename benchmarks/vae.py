@@ -82,9 +82,15 @@ def main() -> None:
         figures |= {f"mlp_{name}": value for name, value in found.items()}
         training["training_mlp"] = commands(mlp)
         cost += found["training_cpu_seconds"]
-    record(arguments.name, figures, seed=run.record["plan"]["seed"], cpu_seconds=cost + time.process_time() - began,
-           notes=f"minus nats; {model.coding}; elbo on all test pictures, the gain of {arguments.draws} draws over it on "
-           f"{arguments.pictures} of them", **training)  # fmt: skip
+    record(
+        arguments.name,
+        figures,
+        seed=run.record["plan"]["seed"],
+        cpu_seconds=cost + time.process_time() - began,
+        notes=f"minus nats; {model.coding}; elbo on all test pictures, the gain of {arguments.draws} draws over it on "
+        f"{arguments.pictures} of them",
+        **training,
+    )
 
 
 if __name__ == "__main__":

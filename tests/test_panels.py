@@ -65,8 +65,10 @@ def test_tables_and_pictures_are_not_compared(filled, tmp_path, capsys):
 def test_points_are_judged_by_their_distance(tmp_path):
     near = genloom.fit("line", gaussian_line(2000), tmp_path / "near", examples=60_000)
     far = genloom.fit("line", gaussian_line(2000, mean=3.0), tmp_path / "far", examples=256)
-    energy = [genloom.judge(run, data).measures["energy distance"] for run, data in ((near, gaussian_line(2000)),
-              (far, gaussian_line(2000, mean=3.0)))]  # fmt: skip
+    energy = [
+        genloom.judge(run, data).measures["energy distance"]
+        for run, data in ((near, gaussian_line(2000)), (far, gaussian_line(2000, mean=3.0)))
+    ]
     assert energy[0].value < 0.1 * energy[1].value and energy[1].low > 0
 
 
