@@ -2,7 +2,7 @@
 
 Trains every model in several presets, in fp32 and bf16, with either tree in a process of its own, by the calls that both
 share, and compares hashes of the last checkpoint's tensors: weights, buffers and averages. A counter that one tree alone
-has (`augmenting`) is left out.
+has (`augmenting`) is left out, and so are averages of the vectors of power iteration (`along`), which nothing reads.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from safetensors.torch import load_file
 import genloom
 
 ROOT = Path(__file__).resolve().parents[1]
+NOTES = "unlike by intent: the bounded critics of gain take their largest singular value in full precision, also under bf16"
 CASES: list[tuple[str, str, dict[str, Any], dict[str, Any]]] = [  # model, preset, hyper-parameters, options
     ("gan", "tiny", {}, {}),
     ("gan", "paper", {}, {}),
@@ -78,7 +79,7 @@ def digest(checkpoint: Path) -> str:
     for name in ("model", "shadow", "ema"):  # averages were called shadow
         path = checkpoint / f"{name}.safetensors"
         for key, value in sorted(load_file(path).items()) if path.exists() else ():
-            if key != "augmenting":
+            if key != "augmenting" and not (name != "model" and key.endswith("along")):
                 found.update(key.encode() + value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 
@@ -127,7 +128,9 @@ def main() -> None:
         before, now = hashes_of(other), hashes_of(ROOT)
     unlike = [case for case in now if now[case] != before[case]]
     figures = {"cases": len(now), "equal": len(now) - len(unlike)}
-    record("rebuild-weights", figures, seed=3, cpu_seconds=time.process_time() - began, unlike=unlike, hashes=now)
+    record(
+        "rebuild-weights", figures, seed=3, cpu_seconds=time.process_time() - began, unlike=unlike, hashes=now, notes=NOTES
+    )
 
 
 if __name__ == "__main__":

@@ -44,6 +44,14 @@ def brief_gain(monkeypatch):
 
 
 @pytest.fixture
+def few_projections(monkeypatch):
+    """The judge's sliced Wasserstein distance, most of its time, is a rough one: for tests that do not look at it."""
+    from genloom.measures import pyramid
+
+    monkeypatch.setattr(pyramid, "PROJECTIONS", 8)
+
+
+@pytest.fixture
 def real_data() -> Path:
     folder = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():

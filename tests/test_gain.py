@@ -309,7 +309,7 @@ def banana():
     mask = g.random(x.shape) > 0.25
     columns = [Column.of_numbers(str(d), x[mask[:, d], d]) for d in range(3)] + [Column("s", "boolean", categories=(0, 1))]
     codes = np.stack([column.code(x[:, d]) for d, column in enumerate(columns)], 1)
-    network = Network(rounds=800, seed=0)
+    network = Network(hyper={"width": 64, "blocks": 1, "rate": 3e-3, "ema": 4e3}, rounds=400, seed=0)
     network.fit(np.where(mask, codes, 0), mask, columns)
     return network, codes, mask, columns
 

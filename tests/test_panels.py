@@ -58,7 +58,8 @@ def test_what_a_table_cannot_be_judged_by(filled, arguments, says, capsys):
 def test_tables_and_pictures_are_not_compared(filled, tmp_path, capsys):
     genloom.fit("gan", "digits", tmp_path / "gan", preset="tiny", examples=128, device="cpu")
     assert command(["compare", str(filled / "run"), str(tmp_path / "gan"), "-o", str(tmp_path / "page.html")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    said = capsys.readouterr().err
+    assert "only runs of one kind can be compared" in said and said.count("\n") == 1, said
     assert not (tmp_path / "page.html").exists()
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import genloom
-from genloom.cli.app import run as command
 from genloom.core.random import Noise
 from genloom.data import PictureOptions
 from genloom.errors import InputError
@@ -15,25 +14,10 @@ from genloom.models.likelihood.autoregressive import invert
 from genloom.models.likelihood.levels import least_levels, level_log_prob, values_of
 from genloom.models.likelihood.pixelcnn import Gated, PixelCNN
 from genloom.models.likelihood.pixelrnn import PixelRNN
-from genloom.nn.causal import Causal, Own, Places, group_mask
+from genloom.nn.causal import Causal, Places, group_mask
 from genloom.nn.recurrent import by_diagonals, by_rows, cell, gates_, scan
-from genloom.shapes.pictures import ImageShape, to_picture
-from genloom.use.likelihood.certify import certify
-from genloom.use.likelihood.complete import is_exact
-
-KINDS = ["plain", "gated", "row", "diagonal"]
-
-
-def small(kind="gated", channels=1, height=6, width=6, levels=2, classes=(), **hyper):
-    torch.manual_seed(0)
-    values = {"features": 12, "layers": 2, "head": 6, "levels": levels, **hyper}
-    shape = ImageShape(channels=channels, height=height, width_px=width, classes=classes)
-    cls = PixelCNN if kind in ("plain", "gated") else PixelRNN
-    model = cls(cls.Hyper(kind=kind, **values), shape).eval()
-    for module in model.modules():
-        if isinstance(module, Places):
-            torch.nn.init.normal_(module.weight)  # begins as nothing, which would hide it
-    return model
+from genloom.shapes.pictures import ImageShape
+from untrained import KINDS, small
 
 
 def influence(model):
@@ -206,33 +190,6 @@ def test_labels_reach_both_methods():
         model.log_prob(x)
 
 
-def test_completion_keeps_what_is_known_and_goes_on_exactly():
-    model = small("gated", levels=4)
-    x = model.pictures(torch.randint(4, (3, 1, 6, 6), generator=torch.Generator().manual_seed(2)))
-    known = torch.zeros(6, 6, dtype=torch.bool)
-    known[:3] = True
-    filled = model.complete(x, known, Noise.of(5, 3))
-    assert torch.equal(filled[:, :, :3], x[:, :, :3]) and not torch.equal(filled[:, :, 3:], x[:, :, 3:])
-    code, noise = model.code(filled), Noise.of(5, 3).uniform(1, 6, 6)
-    with torch.no_grad():
-        logits = model.logits(model.inputs(code))
-    again = torch.stack([invert(logits[:, 0, :, r, c], noise[:, 0, r, c]) for r in range(3, 6) for c in range(6)], 1)
-    assert torch.equal(again.view(3, 1, 3, 6), code[:, :, 3:])
-
-
-def test_completion_is_a_function_of_its_noise_and_takes_any_kind_of_mask():
-    model = small(binarise="dynamic")
-    x, known = torch.rand(2, 1, 6, 6), torch.arange(36).view(6, 6) < 18
-    a, b = (model.complete(x, mask, Noise.of(5, 2)) for mask in (known, known.to(torch.uint8)))
-    assert torch.equal(a, b)
-    for wrong in ((x[:, :, 1:], known), (x, known[1:])):
-        with pytest.raises(InputError):
-            model.complete(*wrong)
-    labelled = small(classes=("a", "b"), conditional=True)
-    with pytest.raises(InputError, match="trained with labels"):
-        labelled.complete(x.round(), known)
-
-
 def test_level_log_prob_has_its_closed_forms():
     levels = torch.tensor([[[[0, 1]]]])
     assert torch.allclose(level_log_prob(torch.zeros(1, 1, 1, 1, 2), levels), torch.full((1, 1, 1, 2), -np.log(2)).float())
@@ -262,22 +219,6 @@ def test_levels_are_counted_from_the_data(tmp_path):
     assert count(tmp_path / "rare.npy") > 2
     np.save(tmp_path / "g.npy", np.arange(256, dtype=np.uint8).reshape(4, 8, 8))
     assert count(tmp_path / "g.npy") == 256
-
-
-@pytest.mark.parametrize("name", ["pixelcnn", "pixelrnn", "vae"])
-def test_data_that_cannot_be_scored_is_refused_before_the_run_begins(tmp_path, name):
-    with pytest.raises(InputError, match="--hyper.binarise dynamic"):
-        genloom.fit(name, "digits", tmp_path / "run", preset="tiny", hyper={"levels": 2}, examples=64, device="cpu")
-    (tmp_path / "t.csv").write_text("a,b\n" + "\n".join(f"{i},{i % 7}" for i in range(90)))
-    with pytest.raises(InputError, match=f"{name} makes pictures, this data is rows of 1 column"):
-        genloom.fit(name, tmp_path / "t.csv", tmp_path / "run", examples=64, device="cpu")
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_picture_of_one_column_is_trained_on_and_scored(tmp_path):
-    np.save(tmp_path / "thin.npy", np.random.default_rng(0).integers(0, 2, (60, 8, 1), dtype=np.uint8) * np.uint8(255))
-    run = genloom.fit("pixelcnn", tmp_path / "thin.npy", tmp_path / "run", preset="tiny", examples=128, device="cpu")
-    assert genloom.load(run).log_prob(torch.ones(1, 1, 8, 1)).isfinite().all()
 
 
 def test_a_binarised_model_has_two_levels_however_it_is_built():
@@ -361,15 +302,6 @@ def test_a_scan_is_the_recurrence_cell_by_cell(diagonal):
         assert torch.allclose(found[r, c], states[r, c], atol=1e-5)
 
 
-def test_certify_catches_a_right_to_left_map_that_is_not_moved_down(monkeypatch):
-    pad = torch.nn.functional.pad  # the map keeps its row: the last, doubled, stands for the first
-    monkeypatch.setattr(
-        "genloom.models.likelihood.pixelrnn.F.pad",
-        lambda x, sizes: torch.cat([x, x[-1:]]) if len(sizes) == 8 else pad(x, sizes),
-    )
-    assert not next(iter(certify(small("diagonal")))).holds
-
-
 def test_golden_counts():
     paper = PixelCNN(PixelCNN.Hyper(levels=2), ImageShape(channels=1, height=28, width_px=28))
     first = 128 * (3 * 7 + 3) + 128
@@ -389,121 +321,3 @@ def test_packed_bits_are_a_source(tmp_path):
     train, test = (genloom.load_data(tmp_path / "b.npz", PictureOptions(split=split)) for split in ("train", "test"))
     assert (len(train), len(test)) == (15, 5)
     assert torch.equal(train.pixels[..., 0], torch.from_numpy(bits[:15] * np.uint8(255)))
-
-
-@pytest.mark.parametrize(("name", "hyper"), [("pixelcnn", {}), ("pixelrnn", {}), ("pixelrnn", {"kind": "row"})])
-def test_tiny_learns_the_digits(tmp_path, name, hyper):
-    options = {"preset": "tiny", "hyper": hyper, "examples": 6_000, "device": "cpu", "precision": "fp32"}
-    run = genloom.fit(name, "digits", tmp_path / "run", **options)
-    model = genloom.load(run)
-    test = genloom.load_data("digits", PictureOptions(split="test"))
-    with torch.no_grad():
-        nats = -model.log_prob(test.pictures(torch.arange(len(test)))).mean()
-    assert model.coding == "17 levels" and nats < 95  # a histogram for each place, which looks at no pixel, has 106.6
-
-
-# -- certify, complete, and the command line -------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("pixels") / "run"
-    genloom.fit("pixelcnn", "digits", folder, preset="tiny", examples=640, device="cpu")
-    return folder
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("channels", "levels"), [(1, 2), (3, 256)])
-def test_certify_proves_a_right_model(kind, channels, levels):
-    claims = list(certify(small(kind, channels, levels=levels)))
-    assert len(claims) == 4 and all(claim.holds for claim in claims), claims
-
-
-def test_certify_catches_planted_defects(monkeypatch):
-    monkeypatch.setattr(
-        Own,
-        "forward",
-        lambda self, x: torch.nn.functional.conv2d(  # one pixel too far to the right
-            torch.nn.functional.pad(x, (self.taps - 1, 0)), self.masked(), self.bias
-        ),
-    )
-    broken = {claim.text: claim.holds for claim in certify(small("gated"))}
-    assert not broken["no value depends on itself or a later one"]
-    assert not broken["logits while sampling equal logits while scoring"]
-
-
-def test_certify_catches_a_flipped_axis_and_a_lost_row_shift(monkeypatch):
-    forward = Causal.forward  # each row sees the next
-    monkeypatch.setattr(Causal, "forward", lambda self, x: forward(self, torch.nn.functional.pad(x, (0, 0, 0, 1))[:, :, 1:]))
-    assert not next(iter(certify(small("plain")))).holds
-    monkeypatch.undo()
-    model = small("gated")
-    logits = PixelCNN.logits
-    monkeypatch.setattr(PixelCNN, "logits", lambda self, x, given=None: logits(self, x.flip(3), given).flip(4))
-    assert not next(iter(certify(model))).holds
-
-
-def test_certify_needs_a_likelihood():
-    from genloom.models.adversarial.gan import GAN
-
-    with pytest.raises(InputError, match="no likelihood"):
-        next(iter(certify(GAN(GAN.Hyper.tiny(), ImageShape(channels=1, height=8, width_px=8)))))
-
-
-def test_the_commands(trained, tmp_path, capsys):
-    assert command(["certify", str(trained)]) == 0
-    assert (trained / "sight.png").exists() and "holds" in capsys.readouterr().out
-    picture = tmp_path / "x.png"
-    to_picture(genloom.load_data("digits").pictures(torch.arange(1))[0]).save(picture)
-    assert command(["complete", str(trained), str(picture), "-n", "3", "-o", str(tmp_path / "c.npy")]) == 0
-    completions = np.load(tmp_path / "c.npy")
-    assert completions.shape == (4, 1, 8, 8) and (completions[1:, :, :4] == completions[:1, :, :4]).all()
-    for method in ("cached", "naive"):
-        out = str(tmp_path / f"{method}.npy")
-        assert command(["sample", str(trained), "-n", "3", "--method", method, "-o", out]) == 0
-    assert (np.load(tmp_path / "cached.npy") == np.load(tmp_path / "naive.npy")).all()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["complete", "{run}", "nowhere.png"], "cannot be read"),
-        (["complete", "{run}", "{picture}", "--known", "upper"], "--known takes"),
-        (["complete", "{run}", "{picture}", "-n", "0"], "from 1 on"),
-        (["complete", "{run}", "{picture}", "--label", "3"], "without labels"),
-        (["complete", "{run}", "{large}"], "resize it"),
-        (["complete", "{run}", "{picture}", "--known", "{large}"], "resize it"),
-    ],
-)
-def test_bad_input_is_said_in_one_sentence(trained, tmp_path, capsys, arguments, says):
-    picture, large = tmp_path / "x.png", tmp_path / "large.png"
-    to_picture(torch.zeros(1, 8, 8)).save(picture)
-    to_picture(torch.zeros(1, 9, 8)).save(large)
-    assert command([a.format(run=trained, picture=picture, large=large) for a in arguments]) == 2
-    said = capsys.readouterr().err
-    assert says in said and said.count("\n") == 1
-
-
-def test_only_a_raster_suffix_is_exact():
-    known = torch.zeros(4, 4, dtype=torch.bool)
-    known[:2] = True
-    assert is_exact(known)
-    known[2, 0] = True
-    assert is_exact(known)
-    known[3, 3] = True
-    assert not is_exact(known)
-
-
-def test_the_judge_prints_the_likelihood_with_its_protocol(trained):
-    judgement = genloom.judge(trained, n=200, features="random")
-    nats = judgement.measures["log-likelihood[exact]"]
-    assert "17 levels, exact" in nats.protocol and nats.n == 359
-
-
-def test_the_judge_scores_labelled_models_and_catches_an_over_fitted_one(tmp_path):
-    options = {"preset": "tiny", "device": "cpu", "hyper": {"conditional": True}}
-    genloom.fit("pixelcnn", "digits[:100]", tmp_path / "run", examples=9_000, **options)
-    judgement = genloom.judge(tmp_path / "run", n=100, features="random")
-    assert any("over-fitted" in text for text in judgement.verdicts)
-    trained = judgement.measures["log-likelihood of training pictures[exact]"]
-    assert trained.low > judgement.measures["log-likelihood[exact]"].high

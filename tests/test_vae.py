@@ -197,7 +197,7 @@ def test_grey_pictures_need_a_choice():
 
 
 def test_tiny_learns_the_digits_and_encodes_them(tmp_path):
-    run = genloom.fit("vae", "digits", tmp_path / "run", preset="tiny", examples=30_000, device="cpu", precision="fp32")
+    run = genloom.fit("vae", "digits", tmp_path / "run", preset="tiny", examples=15_000, device="cpu", precision="fp32")
     model = genloom.load(run)
     test = genloom.load_data("digits", PictureOptions(split="test"))
     x = test.pictures(torch.arange(len(test)))
@@ -215,7 +215,7 @@ def test_the_convolutional_net_learns_too(tmp_path):
         tmp_path / "run",
         preset="modern",
         hyper=hyper,
-        examples=40_000,
+        examples=15_000,
         device="cpu",
         precision="fp32",
         batch=64,

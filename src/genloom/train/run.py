@@ -56,7 +56,7 @@ class Run:
         if not run.folder.is_dir():
             raise InputError(f"no run at {folder}: no such folder; `genloom fit MODEL DATA -o {folder}` makes one")
         if not (run.folder / "run.json").exists():
-            raise InputError(f"{folder} is no run: it has no run.json")
+            raise InputError(f"{run.folder} is no run: it has no run.json")
         _ = run.record
         return run
 

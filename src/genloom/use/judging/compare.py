@@ -37,15 +37,16 @@ def compare(
         if run.folder.resolve() in {other.folder.resolve() for other in opened[:i]}:
             raise InputError(f"{run.folder} is named twice")
     settled = Terms(n, features, **terms)
-    for run in opened:
-        run.checkpoint(settled.checkpoint)
     shapes = [shape_of(run) for run in opened]
     for run, shape in zip(opened, shapes, strict=True):
         if shape.kind != shapes[0].kind:
             raise unlike(run, opened[0])
     if data is None:
         refuse_different_data(opened)
-    panel = panel_of(shapes[0])(opened, data, test, settled)
+    kind = panel_of(shapes[0])
+    for run in opened:
+        kind.load(run, settled.checkpoint)
+    panel = kind(opened, data, test, settled)
     judgements = [panel.judge(run) for run in opened]
     check_protocols(judgements)
     return judgements

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from genloom.api import load
 from genloom.train.run import Run
 from genloom.use.judging.panel import Judgement, Terms, panel_of, shape_of
 
@@ -40,5 +39,6 @@ def judge(
     """
     run = run if isinstance(run, Run) else Run.open(run)
     settled = Terms(n, features, **terms)
-    load(run, settled.checkpoint)  # what is wrong with the run shows before the long work
-    return panel_of(shape_of(run))([run], data, test, settled).judge(run)
+    panel = panel_of(shape_of(run))
+    panel.load(run, settled.checkpoint)  # what is wrong with the run shows before the long work
+    return panel([run], data, test, settled).judge(run)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from genloom.api import load
+from genloom.core.capabilities import Samples
 from genloom.core.model import Model
 from genloom.data.cache import cache_folder
 from genloom.errors import InputError
@@ -120,6 +122,15 @@ class Panel(ABC):
     """
 
     shown: ClassVar[dict[str, str]]  # headings of the baselines, short ones for a terminal
+    needs: ClassVar[tuple[type, str]] = (Samples, "draws no samples")  # of a model, and what is said of one without
+
+    @classmethod
+    def load(cls, run: Run, checkpoint: str) -> Model:
+        """Return a run's model; InputError where there is none, or nothing of it to measure."""
+        model = load(run, checkpoint)
+        if not isinstance(model, cls.needs[0]):
+            raise InputError(f"{type(model).__name__} {cls.needs[1]}: there is nothing to judge")
+        return model
 
     @abstractmethod
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None: ...

@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from genloom.api import load
 from genloom.core.capabilities import Imputes
 from genloom.core.random import Noise
 from genloom.data.source import find_source
@@ -44,6 +43,7 @@ class TablePanel(Panel):
     """Measures how holes are filled, on the cells of the training table that were held out of training."""
 
     shown: ClassVar = {name: name for name in FILLERS}
+    needs = (Imputes, "fills in no cells")
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         if test is not None:
@@ -89,9 +89,8 @@ class TablePanel(Panel):
 
     def judge(self, run: Run) -> Judgement:
         terms, folder = self.terms, run.checkpoint(self.terms.checkpoint)
-        model = load(run, folder.name)
-        if not isinstance(model, Imputes):
-            raise InputError(f"{type(model).__name__} fills in no cells: there is nothing to judge")
+        model = self.load(run, folder.name)
+        assert isinstance(model, Imputes)
         terms.say(f"filling in by {run.folder}")
         began = time.process_time()
         best = self.in_blocks(lambda x, mask, start: model.impute(x, mask))
