@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass
 class Clock:
-    """Where a training is, counted in examples dealt over all processes.
+    """Where a training is, counted in examples seen over all processes.
 
     Attributes:
-        examples: dealt since the first round; schedules count in these.
+        examples: seen since the first round; schedules count in these.
         rounds: played since the first one.
         phase: the place of the phase among the model's phases.
-        start: examples that had been dealt when the phase began.
+        start: examples that had been seen when the phase began.
         length: examples that the phase lasts, None for an open one.
 
     A fade-in is `clock.within / clock.length`.
@@ -27,5 +27,5 @@ class Clock:
 
     @property
     def within(self) -> int:
-        """Examples dealt since the phase began."""
+        """Examples seen since the phase began."""
         return self.examples - self.start

@@ -22,7 +22,7 @@ class Dataset(Protocol):
         fingerprint: a name for exactly this content: a run refuses to go on with data of another one.
         notes: what a person should know of how the data was read.
         lengths: how many examples there are by key. `x` is always there; a second domain, say, has a key and a length of
-            its own, and is dealt in an order of its own.
+            its own, and comes in an order of its own.
     """
 
     @property

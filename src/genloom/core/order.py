@@ -12,7 +12,7 @@ from genloom.core.random import mix
 
 
 class Stream(Protocol):
-    """Which examples are dealt at which place; `Order` is one, data that cannot be gone over at will has its own."""
+    """Which examples come at which place; `Order` is one, data that cannot be gone over at will has its own."""
 
     def take(self, start: int, count: int) -> Tensor:
         """Return the indices at positions `start ... start + count - 1`, always the same."""

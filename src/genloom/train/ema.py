@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genloom.core.clock import Clock
 from genloom.core.model import Model, Player
 
-RAMP = 0.1  # the half-life is at most this share of the examples dealt, or a short run would keep its first weights
+RAMP = 0.1  # the half-life is at most this share of the examples seen, or a short run would keep its first weights
 
 
 class EMA:
@@ -24,7 +24,7 @@ class EMA:
 
     def __init__(self, model: Model, players: Sequence[Player]) -> None:
         self.model = model
-        self.followed: dict[str, int] = {}  # examples dealt when the averages of a player last followed
+        self.followed: dict[str, int] = {}  # examples seen when the averages of a player last followed
         self.averages: dict[Tensor, Tensor] = {}
         self.parts: dict[str, list[Tensor]] = {}
         for player in players:
@@ -38,7 +38,7 @@ class EMA:
 
     @torch.no_grad()
     def follow(self, player: Player, clock: Clock) -> None:
-        """Move a player's averages towards its weights by the examples dealt since the last time."""
+        """Move a player's averages towards its weights by the examples seen since the last time."""
         since = clock.examples - self.followed[player.name]
         weights = self.parts[player.name]
         if weights and player.ema is not None and since > 0:

@@ -85,7 +85,7 @@ class MicroBatches(Iterator[Batch]):
         count = self.whole // self.slices
         batch = self.feed.get(self.position + self.slice_index * count, count, self.whole)
         self.position += self.whole
-        self.clock.examples = max(self.clock.examples, self.position)  # every stream deals the same number of batches
+        self.clock.examples = max(self.clock.examples, self.position)  # every stream takes the same number of batches
         return self.phase.view(batch, self.clock) if self.phase.view else batch
 
 

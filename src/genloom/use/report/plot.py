@@ -58,7 +58,7 @@ def run_figure(run: Run, grids: int) -> Any:
     for ax, (title, found, limits) in zip(axes.flat, panels, strict=False):
         for name, points in found.items():
             ax.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="o" if len(points) == 1 else None)
-        ax.set(title=title, xlabel="examples dealt", ylim=limits)
+        ax.set(title=title, xlabel="examples seen", ylim=limits)
         ax.legend(frameon=False, loc="best")
         if any(kinds.get(name) == "distance" for name in found):
             mark_verdicts(ax, history)
