@@ -1,5 +1,6 @@
 """Feeding: the same batches ahead of time as without, an order for each key, and what a model studies of its data."""
 
+import threading
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+import genloom
 from games import Duel, Points, train
 from genloom.core.hyper import Hyper
 from genloom.core.model import Model, Move, Player
@@ -151,3 +153,31 @@ def test_batches_carry_the_places_of_their_examples(tmp_path):
     train(tmp_path / "a", model, examples=64)
     data = Points()
     assert all(torch.equal(batch["x"], data.x[batch["index"]]) for batch in seen) and len(seen) == 2
+
+
+def test_a_programs_own_data_is_asked_in_its_own_thread(tmp_path):
+    class Bound:
+        """Data that draws from torch's generator and may be used in the thread that made it alone."""
+
+        shape, fingerprint, asked = PointShape(columns=1), "bound", threading.get_ident()
+
+        def __len__(self):
+            return 64
+
+        def batch(self, index, generator=None):
+            assert threading.get_ident() == self.asked
+            return {"x": torch.randn(len(index), 1)}
+
+    runs = [genloom.fit("line", Bound(), tmp_path / name, examples=1024, batch=64) for name in "ab"]
+    a, b = (load_file(run.last_checkpoint() / "model.safetensors") for run in runs)
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_study_that_was_cut_short_is_made_again(tmp_path):
+    Translate.studies = 0
+    train(tmp_path / "a", Translate(), Domains(), examples=56, batch=8)
+    kept = tmp_path / "a" / "study" / "centre.safetensors"
+    kept.write_bytes(kept.read_bytes()[:20])
+    train(tmp_path / "a", Translate(), Domains(), examples=112, batch=8)
+    train(tmp_path / "a", Translate(), Domains(), examples=168, batch=8)
+    assert Translate.studies == 2

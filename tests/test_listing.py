@@ -1,6 +1,7 @@
 """Opening the same data again reads no picture, and no change goes unnoticed."""
 
 import os
+import struct
 import time
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 import genloom.data.pictures.listing as listing
 import genloom.data.pictures.load as loading
+from genloom import InputError
 from genloom.data.pictures.load import PictureSource, load_pictures
 
 
@@ -92,3 +94,41 @@ def test_a_damaged_memory_is_read_anew(folder, tmp_path, monkeypatch):
         path.write_text('{"sha')
     again, read = reads(monkeypatch, folder)
     assert read > 0 and again.fingerprint == first.fingerprint == load_pictures(folder).fingerprint
+
+
+def test_labels_beside_an_idx_file_are_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENLOOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(listing, "SETTLED", 0)
+
+    def labelled(labels):
+        images, n = tmp_path / "images.idx3", len(labels)
+        images.write_bytes(struct.pack(">HBBIII", 0, 8, 3, n, 2, 2) + bytes(range(4 * n)))
+        (tmp_path / "labels.idx1").write_bytes(struct.pack(">HBBI", 0, 8, 1, n) + bytes(labels))
+        return load_pictures(images).labels.tolist()
+
+    assert labelled([0, 1, 1]) == [0, 1, 1] and labelled([1, 0, 0]) == [1, 0, 0]
+
+
+def test_a_date_that_no_number_holds_costs_the_memory_alone(folder):
+    os.utime(folder / "a" / "2.bmp", (13_569_465_600, 13_569_465_600))  # the year 2400: beyond 2^63 nanoseconds
+    assert listing.list_files(folder) is None and len(load_pictures(folder)) == 3
+
+
+def test_an_entry_may_be_read_by_others(folder, tmp_path):
+    load_pictures(folder)
+    mask = os.umask(0)
+    os.umask(mask)
+    entry = next(path for path in (tmp_path / "cache").iterdir() if (path / "meta.json").exists())
+    assert entry.stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+def test_what_may_not_be_read_is_said(folder, monkeypatch):
+    def refuse(*given):
+        raise PermissionError(13, "Permission denied", "a/1.bmp")
+
+    monkeypatch.setattr(loading, "content_key", refuse)
+    with pytest.raises(InputError, match="cannot read a/1.bmp: Permission denied"):
+        load_pictures(folder)
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(InputError, match="cannot read a/1.bmp: Permission denied"):
+        load_pictures(folder)

@@ -117,3 +117,25 @@ def test_options_belong_to_their_kind(filled, capsys):
         genloom.data.source.load("digits", sise=3)
     with pytest.raises(InputError, match="size takes a number, or a height and a width"):
         genloom.data.source.load("digits", size=(8, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"precision": "fp16"}, "precision takes auto, fp32, bf16, got 'fp16'"),
+        ({"stop_when": "plataeu"}, "stop_when takes None, plateau"),
+        ({"split": "valid"}, "--split takes train or test"),
+        ({"report_every": float("nan")}, "--report-every takes a number above 0"),
+        ({"seed": 1.5}, "seed takes a whole number"),
+    ],
+)
+def test_what_a_call_cannot_mean(tmp_path, options, says):
+    with pytest.raises(InputError, match=says):
+        genloom.fit("gan", "digits", tmp_path / "r", preset="tiny", examples=64, **options)
+    assert not (tmp_path / "r").exists()
+
+
+def test_numbers_of_numpy_are_numbers(tmp_path):
+    sizes = {"examples": np.int64(100), "batch": np.int64(50), "size": np.int64(8)}
+    run = genloom.fit("gan", "digits", tmp_path / "r", preset="tiny", device="cpu", **sizes)
+    assert run.record["plan"]["batch"] == 50 and int(run.last_checkpoint().name) == 100

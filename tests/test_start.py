@@ -88,3 +88,13 @@ def test_pictures_are_brought_to_the_size_of_the_run(origin, tmp_path):
     run = genloom.fit("vae", tmp_path, tmp_path / "run", start=origin.folder, examples=16, batch=4)
     assert run.record["shape"] == {**origin.record["shape"], "classes": run.record["shape"]["classes"]}
     assert json.loads((Run.open(run.folder).folder / "run.json").read_text())["start"]["checkpoint"] == "000000000640"
+
+
+def test_where_a_run_starts_is_bound(origin, tmp_path):
+    started, plain = tmp_path / "started", tmp_path / "plain"
+    options = {"preset": origin.record["preset"]}
+    genloom.fit("vae", "digits", started, start=origin.folder, examples=64)
+    genloom.fit("vae", "digits", plain, examples=64, **options)
+    for out, more in ((started, options), (plain, {"start": origin.folder})):
+        with pytest.raises(InputError, match="was begun with"):
+            genloom.fit("vae", "digits", out, examples=128, **more)

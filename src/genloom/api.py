@@ -23,14 +23,16 @@ def fit(model: str, data: Any, out: str | os.PathLike[str], **options: Any) -> R
 
     Args:
         model: a name from `genloom models`.
-        data: a source (folder, zip, idx, npy, csv, `hf:owner/name`, `digits`), or an object with `shape`,
-            `__len__` and `batch(index, generator)`.
+        data: a source (folder, zip, idx, npy, csv, `hf:owner/name`, `digits`), or an object with a `shape` (a `Shape`), a
+            length and `batch(index, generator)`, which returns the examples at places `[n]` as `{"x": [n, *shape.dims]}`,
+            and `"y": [n]` where the shape has classes. Its content is told by its `fingerprint`, or else by 64 examples.
         options: the fields of `Request` (preset, hyper, examples, minutes, batch, seed, ...), and the options of the data
             (size, channels, flip, ...).
 
     Raises:
         InputError: something in the request cannot be used, and nothing has been written; or the last checkpoint could
             not be written, and the same call goes on from the one before.
+        RuntimeError: training cannot go on, such as a loss that is no number.
 
     Example:
         >>> run = fit("dcgan", "digits", "runs/digits", preset="tiny", examples=20_000)  # doctest: +SKIP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 
 
 class InputError(ValueError):
@@ -15,6 +16,8 @@ class InputError(ValueError):
 
 def refuse_wide_seed(seed: int) -> None:
     """Raise InputError for a seed that torch does not take."""
+    if not isinstance(seed, Integral):
+        raise InputError(f"seed takes a whole number, got {seed!r}")
     if not -(2**63) <= seed < 2**63:
         raise InputError(f"--seed takes a number of at most 63 bits, got {seed}")
 

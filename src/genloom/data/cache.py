@@ -107,6 +107,9 @@ class Entry:
             self.fill(temporary, shape, fill, labels)
             if not self.exists():  # another process may have made the same entry meanwhile
                 shutil.rmtree(self.folder, ignore_errors=True)
+                mask = os.umask(0)
+                os.umask(mask)
+                temporary.chmod(0o777 & ~mask)  # a shared cache serves others too
                 temporary.rename(self.folder)
         except OSError as error:
             raise InputError(

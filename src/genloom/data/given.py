@@ -29,8 +29,10 @@ class Given:
                 f"data is a source to name, or an object with `shape`, `__len__` and `batch`; one of "
                 f"{type(data).__name__} has no `{lacking[0]}`: save arrays as .npy"
             )
+        if not isinstance(data.shape, Shape):
+            raise InputError(f"the `shape` of data is a genloom Shape, such as PointShape(columns=3), got {data.shape!r}")
         self.data = data
-        self.shape: Shape = data.shape
+        self.shape = data.shape
         self.source: str = getattr(data, "source", "python")
         self.notes: Sequence[str] = list(getattr(data, "notes", []))
         self.fingerprint: str = getattr(data, "fingerprint", None) or sampled_fingerprint(data)

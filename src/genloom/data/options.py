@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Integral
 from typing import Any, Literal, Self
 
 from genloom.errors import InputError
@@ -67,10 +68,14 @@ class PictureOptions(Options):
         if len(sides) != 2:
             raise InputError(f"size takes a number, or a height and a width, got {self.size!r}")
         for side in sides:
-            if side is not None and (isinstance(side, bool) or not isinstance(side, int)):
+            if side is not None and (isinstance(side, bool) or not isinstance(side, Integral)):
                 raise InputError(f"size takes a whole number, got {side!r}")
             if side is not None and side < 1:
                 raise InputError(f"--size takes a number from 1 on, got {side}")
+        if isinstance(self.size, Integral):
+            object.__setattr__(self, "size", int(self.size))  # numpy's, too, becomes what JSON takes
+        if self.split not in ("train", "test"):
+            raise InputError(f"--split takes train or test, got {self.split!r}")
         if self.channels not in (None, 1, 3, 4):
             raise InputError(f"--channels takes 1, 3 or 4, got {self.channels!r}")
 
@@ -81,9 +86,10 @@ class PictureOptions(Options):
     @property
     def height_and_width(self) -> tuple[int, int] | None:
         """The size as height and width, or None for the pictures' own."""
-        if self.size is None or isinstance(self.size, int):
-            return None if self.size is None else (self.size, self.size)
-        return self.size[0], self.size[1]
+        if self.size is None:
+            return None
+        height, width = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
+        return int(height), int(width)
 
     def key(self) -> dict[str, Any]:
         """Return what decides which pixels are stored."""

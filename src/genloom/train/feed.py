@@ -29,10 +29,14 @@ def orders(lengths: Mapping[str, int], seed: int) -> dict[str, Stream]:
 
 
 class Feed:
-    """Makes batches, ahead of time in a thread of its own; the bits are those that it would make without."""
+    """Makes batches, ahead of time in a thread of its own; the bits are those that it would make without.
 
-    def __init__(self, data: Dataset, seed: int, device: torch.device) -> None:
-        self.data, self.device = data, device
+    Args:
+        ahead: whole batches made before they are needed; 0 makes each when it is asked for, in the same thread.
+    """
+
+    def __init__(self, data: Dataset, seed: int, device: torch.device, ahead: int = AHEAD) -> None:
+        self.data, self.device, self.ahead = data, device, ahead
         self.seed = stream("order", seed=seed)
         self.orders = orders(data.lengths, seed)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="genloom-feed")
@@ -49,14 +53,16 @@ class Feed:
             name: value.pin_memory() if value.device.type == "cpu" and self.device.type == "cuda" else value
             for name, value in batch.items()
         }
-        return {name: value.to(self.device, non_blocking=True) for name, value in pinned.items()}
+        return {name: value.to(self.device, non_blocking=self.device.type == "cuda") for name, value in pinned.items()}
 
     def get(self, start: int, count: int, step: int) -> Batch:
         """Return the batch at a position, and have those made that follow at intervals of `step`."""
+        if not self.ahead:
+            return self.make(start, count)
         for stale in [key for key in self.ready if key[1] != count or key[0] + step <= start]:
             self.ready.pop(stale).cancel()
         found = self.ready.pop((start, count), None) or self.thread.submit(self.make, start, count)
-        for place in range(start + step, start + AHEAD * step + 1, step):
+        for place in range(start + step, start + self.ahead * step + 1, step):
             if (place, count) not in self.ready:
                 self.ready[place, count] = self.thread.submit(self.make, place, count)
         return found.result()
@@ -95,8 +101,9 @@ def check_batch(batch: int, micro: int | None, phases: Sequence[Phase], data: Da
     whole = max(batches)
     if whole > n:
         raise InputError(f"a batch of {whole} is larger than the data, which has {n} examples; use --batch {n} or less")
-    if whole % world:
-        raise InputError(f"a batch of {whole} cannot be shared evenly by {world} processes; use a multiple of {world}")
+    for each in batches:
+        if each % world:
+            raise InputError(f"a batch of {each} cannot be shared evenly by {world} processes; use a multiple of {world}")
     part = whole // world
     streams = -(-part // min(micro or part, part))
     for each in batches:

@@ -1,8 +1,8 @@
 """play(): the one loop that trains every model.
 
 It advances the model's round to its next move, lets the mover, and no other player, descend, and
-yields a report every so often. Stopping is closing the iterator, or the plan's budget, or `stop`;
-each leaves a checkpoint from which the run goes on to the same weights.
+yields a report every so often. The plan's budget and `stop` end it with a checkpoint, from which the
+run goes on to the same weights; closing the iterator ends it at the last one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from genloom.core.clock import Clock
 from genloom.core.dataset import Dataset
 from genloom.core.model import Model, Move
 from genloom.core.random import seed_device, stream
+from genloom.data.given import Given
 from genloom.train.checkpoint import Checkpoint
 from genloom.train.ema import EMA
-from genloom.train.feed import Feed, MicroBatches, check_batch
+from genloom.train.feed import AHEAD, Feed, MicroBatches, check_batch
 from genloom.train.health import Referee
 from genloom.train.learner import Learner
 from genloom.train.ledger import Ledger
@@ -131,7 +132,8 @@ class Loop:
             record_networks(model, plan, plan.batch // ranks.world)
         elif plan.compile and model.compilable:
             compile_networks(list(self.learners.values()), model)
-        self.feed = Feed(self.data, plan.seed, plan.device)
+        # A program's own data may be bound to this thread, or draw from torch's generator, which is seeded here.
+        self.feed = Feed(self.data, plan.seed, plan.device, ahead=0 if isinstance(data, Given) else AHEAD)
         self.referee = Referee(model, self.data, self.learners, run.history())
         self.last: Report | None = None
 

@@ -18,12 +18,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device of that name; `auto` takes CUDA, then Apple's, then the CPU."""
+    """Return the device of that name; `auto` takes CUDA, then Apple's, then the CPU. A GPU comes with its number."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        device = torch.empty(1, device=device).device  # with the number of the GPU, since other threads begin on the first
     except (RuntimeError, AssertionError):
         raise InputError(f"--device {name} is not to be had on this machine; leave it out, or say --device cpu") from None
     return device

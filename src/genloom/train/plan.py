@@ -23,7 +23,7 @@ class Plan:
         examples: stop after so many examples, over all processes, or None.
         minutes: stop after so many minutes of training, over all resumptions, or None.
         batch: examples of one whole batch, over all processes.
-        micro: largest number of examples to hold at once in a process, or None for all of its part.
+        micro: largest number of examples to compute on at once in a process, or None for all of its part.
         seed: all randomness follows from it.
         precision: of matrix products and convolutions.
         compile: compile the networks with torch.compile.

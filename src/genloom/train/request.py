@@ -6,7 +6,7 @@ import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from genloom.data.options import NAMES
 from genloom.errors import InputError, nearest, refuse_wide_seed
@@ -56,8 +56,13 @@ class Request:
                 raise InputError(f"{name} takes a whole number, got {value!r}")
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} takes a number from 1 on, got {value}")
+            if value is not None:
+                object.__setattr__(self, name, int(value))  # numpy's, too, become what JSON takes
         refuse_wide_seed(self.seed)
-        for name in ("minutes", "save_every"):
+        for name, known in (("precision", get_args(Precision)), ("stop_when", (None, "plateau"))):
+            if getattr(self, name) not in known:
+                raise InputError(f"{name} takes {', '.join(map(str, known))}, got {getattr(self, name)!r}")
+        for name in ("minutes", "save_every", "report_every"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):  # not-a-number is refused too
                 raise InputError(f"--{name.replace('_', '-')} takes a number above 0, got {value}")

@@ -36,7 +36,17 @@ GRID = 64
 SEED_OF_GRID = 20140610
 
 # What a resumed run must repeat; budget and place of the data may change.
-BINDING = ("model", "data.fingerprint", "shape", "hyper", "data.options", "plan.batch", "plan.seed", "plan.precision")
+BINDING = (
+    "model",
+    "data.fingerprint",
+    "shape",
+    "hyper",
+    "data.options",
+    "plan.batch",
+    "plan.seed",
+    "plan.precision",
+    "start.run",
+)
 
 
 class Run:
@@ -147,7 +157,8 @@ class Run:
                 f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "
                 f"{now.get('data.source')} now; {remedy}"
             )
-        raise InputError(f"{self.folder} was begun with {key} = {before.get(key)!r}, now it is {now.get(key)!r}; {remedy}")
+        said = "--from" if key == "start.run" else key
+        raise InputError(f"{self.folder} was begun with {said} = {before.get(key)!r}, now it is {now.get(key)!r}; {remedy}")
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -253,7 +264,7 @@ class Run:
     def remember(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
         """Return what `make` gives, which is kept in the run folder: a model's costly study of the data is made once."""
         path = self.folder / "study" / f"{name}.safetensors"
-        if path.exists():
+        with contextlib.suppress(InputError, FileNotFoundError):  # what is cut short is made again
             return read_tensors(path)
         made = {key: plain(value) for key, value in make().items()}
         with contextlib.suppress(OSError):  # what cannot be kept is made again

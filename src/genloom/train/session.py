@@ -99,6 +99,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
         raise InputError(
             f"--compile is of no use to {request.model} without a GPU: it would take minutes and gain nothing; leave it out"
         )
+    if request.compile and not model_class.compilable and request.micro is not None:
+        raise InputError(f"--compile records whole batches of {request.model}: leave --micro away")
     data = open_data(request, model_class, hyper, progress, origin)
     hyper = model_class.settle(hyper, data)
     settle_shape(request.model, model_class, data.shape, hyper)

@@ -11,11 +11,14 @@ import json
 import os
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
+
+from genloom.data.cache import FORMAT
 
 SETTLED = 2 * 10**9  # nanoseconds since the last change after which a listing tells the content
 FACTS = attrgetter("st_mode", "st_size", "st_mtime_ns", "st_ctime_ns", "st_ino")
@@ -35,21 +38,23 @@ class Listing:
 
     def key(self, options: Any) -> str:
         """Return a name for these files with these options."""
-        return hashlib.blake2b(f"{self.digest} {json.dumps(options, sort_keys=True)}".encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b(
+            f"{FORMAT} {self.digest} {json.dumps(options, sort_keys=True)}".encode(), digest_size=16
+        ).hexdigest()
 
 
-def list_files(path: Path, beside: str = "") -> Listing | None:
-    """Return the listing of a folder, or of a file and of those beside it whose names hold a word; None where it is lost."""
+def list_files(path: Path, beside: Sequence[Path] = ()) -> Listing | None:
+    """Return the listing of a folder, or of a file with those that belong to it; None where it cannot be had."""
     names: list[str] = []
     facts = array("q")
     try:
         if path.is_dir():
             collect(os.fspath(path), "", names, facts, frozenset())
         else:
-            for each in sorted({path, *(path.parent.glob(f"*{beside}*") if beside else ())}):
+            for each in sorted({path, *beside}):
                 names.append(each.name)
                 facts.extend(FACTS(each.stat()))
-    except OSError:
+    except (OSError, OverflowError):  # a number of 64 bits or a far date: such a source is hashed each time
         return None
     digest = hashlib.blake2b(os.fspath(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=16)
     digest.update("\0".join(names).encode("utf-8", "surrogateescape"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -40,7 +42,8 @@ class PictureSource(Source):
     @cached_property
     def pictures(self) -> Pictures:
         """The pictures, not yet decoded."""
-        return find_pictures(self.whole, self.options.split)
+        with reading():
+            return find_pictures(self.whole, self.options.split)
 
     @cached_property
     def headers(self) -> list[Header]:
@@ -53,7 +56,7 @@ class PictureSource(Source):
         path = Path(self.whole).expanduser()
         if self.whole.startswith("hf:") or not path.exists():
             return None
-        return list_files(path, "ubyte" if path.is_file() and is_idx(path) else "")
+        return list_files(path, [p for p in path.parent.iterdir() if is_idx(p)] if is_idx(path) else [])
 
     def shape(self) -> ImageShape:
         """Return what the pictures are, as the options have it, without decoding any."""
@@ -88,7 +91,9 @@ class PictureSource(Source):
     def make_entry(self) -> Entry:
         """Return the cache's entry for this content, which is read; decode it where nothing like it is there."""
         pictures, options, listing = self.pictures, self.options, self.listing
-        entry = Entry(content_key(pictures.files, pictures_key(pictures), [options.key(), pictures.key, len(pictures)]))
+        with reading():
+            key = content_key(pictures.files, pictures_key(pictures), [options.key(), pictures.key, len(pictures)])
+        entry = Entry(key)
         if not entry.exists():
             shape = self.shape()
 
@@ -109,6 +114,15 @@ class PictureSource(Source):
         broken = [f"{self.pictures.names[i]}: {error}" for i, error in enumerate(errors) if error]
         if broken and (not self.options.skip_broken or len(broken) == len(errors)):
             raise broken_pictures(broken, len(errors), about)
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turn what the system says of a file that cannot be read into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"cannot read {error.filename}: {error.strerror or error}") from None
 
 
 def split_range(source: str) -> tuple[str, slice | None]:

@@ -112,13 +112,18 @@ def from_folder(folder: Path, split: str) -> Pictures:
 def walk(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder; links to folders are followed, unless they lead back to where they lie."""
     around: dict[str, set[str]] = {}  # of each folder, itself and those around it, as they are without links
-    for place, inner, names in os.walk(folder, followlinks=True):
+    for place, inner, names in os.walk(folder, onerror=raise_it, followlinks=True):
         real, outer = os.path.realpath(place), around.get(os.path.dirname(place), set())
         if real in outer:
             inner.clear()
             continue
         around[place] = outer | {real}
         yield from (Path(place) / name for name in names)
+
+
+def raise_it(error: OSError) -> None:
+    """Raise what went wrong, such as a folder that may not be read: its pictures must not be missing without a word."""
+    raise error
 
 
 def printable(name: str) -> str:
