@@ -14,7 +14,8 @@ def failures(figures, where=""):
             yield f"{where}{name}: {value}"
 
 
-def test_the_call_on_a_gpu(tmp_path, capsys):
+def test_the_call_on_a_gpu(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("genloom.measures.light.EXAMPLES", 100)
     gpu.main(["--device", "cpu", "--tiny", "--out", str(tmp_path)])
     figures = json.loads((tmp_path / "gpu-rehearsal.json").read_text())["figures"]
     assert figures.keys() >= gpu.STEPS.keys() and not list(failures(figures))
