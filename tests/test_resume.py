@@ -1,5 +1,6 @@
 """A run that was stopped, killed or hindered goes on where it was."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def test_cut_lines_and_files_do_not_spoil_a_run(tmp_path):
     options = dict(preset="tiny", report_examples=64, save_examples=128, device="cpu")
     run = genloom.fit("dcgan", "digits", tmp_path / "a", examples=256, **options)
     stats = tmp_path / "a" / "stats.jsonl"
-    stats.write_text(stats.read_text()[:-20])
+    stats.write_text(stats.read_text()[:-20] + "\n{}\n")
     (tmp_path / "a" / "best.json").write_text('{"checkp')
     run = genloom.fit("dcgan", "digits", tmp_path / "a", examples=512, **options)
     assert [line["examples"] for line in run.history()][-1] == 512
@@ -198,3 +199,12 @@ def test_other_python_data_of_the_same_shape_is_refused_on_resume(tmp_path):
     genloom.fit("line", data(0), tmp_path / "run", examples=1024, batch=64)
     with pytest.raises(InputError, match="begun on other data"):
         genloom.fit("line", data(1), tmp_path / "run", examples=1024, batch=64)
+
+
+def test_a_state_that_lacks_a_field_is_no_whole_checkpoint(tmp_path):
+    train(tmp_path / "a", examples=64)
+    path = Run(tmp_path / "a").last_checkpoint() / "state.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in state.items() if name != "ema"}))
+    with pytest.raises(InputError, match="is no whole checkpoint .*'ema'.*remove it"):
+        train(tmp_path / "a", examples=128)

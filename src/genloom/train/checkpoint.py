@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from genloom.train.loop import Loop
 
 Tensors = Mapping[str, Tensor]
+STATE = ("examples", "rounds", "phase", "phase_start", "ema", "seconds", "cpu_seconds", "score_cpu_seconds", "score")
 GROUPS = ("model", "optimizer", "ema", "ranks")  # the files of a checkpoint; the last two where there is anything in them
 
 
@@ -177,9 +178,12 @@ def checkpoints(folder: Path) -> list[Path]:
 def read_state(folder: Path) -> dict[str, Any]:
     """Return a checkpoint's `state.json`; InputError where it is missing or cut short."""
     try:
-        return json.loads((folder / "state.json").read_text())
+        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
+        if lacking := [name for name in STATE if name not in state]:
+            raise ValueError(f"state.json lacks {lacking[0]!r}")
     except (OSError, ValueError) as error:
         raise InputError(f"{folder} is no whole checkpoint ({error}); remove it to go on from an older one") from None
+    return state
 
 
 def buffers_of(module: nn.Module) -> dict[str, Tensor]:

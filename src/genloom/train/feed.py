@@ -39,8 +39,13 @@ class Feed:
         self.data, self.device, self.ahead = data, device, ahead
         self.seed = stream("order", seed=seed)
         self.orders = orders(data.lengths, seed)
-        self.thread = ThreadPoolExecutor(1, thread_name_prefix="genloom-feed")
+        self.thread = ThreadPoolExecutor(1, "genloom-feed", self.begin_thread)
         self.ready: dict[tuple[int, int], Future[Batch]] = {}
+
+    def begin_thread(self) -> None:
+        """Let the thread speak to this process's GPU: a new one begins with the first."""
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
 
     def make(self, start: int, count: int) -> Batch:
         """Return the examples at positions `start ... start + count - 1`, on the device, with their places as `index`."""

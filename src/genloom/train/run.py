@@ -222,7 +222,8 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of `stats.jsonl`, leaving out one that a kill cut short."""
-        return [line for text in self.stats_lines() if (line := parsed(text)) is not None]
+        lines = [parsed(text) or {} for text in self.stats_lines()]
+        return [line for line in lines if {"examples", "notes", "health"} <= line.keys()]
 
     def stats_lines(self) -> list[str]:
         """Return `stats.jsonl` as it stands, line by line."""
