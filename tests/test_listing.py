@@ -3,6 +3,7 @@
 import os
 import struct
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -120,6 +121,29 @@ def test_an_entry_may_be_read_by_others(folder, tmp_path):
     os.umask(mask)
     entry = next(path for path in (tmp_path / "cache").iterdir() if (path / "meta.json").exists())
     assert entry.stat().st_mode & 0o777 == 0o777 & ~mask
+
+
+def test_a_picture_that_may_not_be_read_is_as_a_broken_one(folder, monkeypatch):
+    whole, opened = load_pictures(folder), Image.open
+
+    def refuse(path, *rest):
+        if str(path).endswith("a/1.bmp"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *rest)
+
+    path_open = Path.open
+
+    def reads(path, *rest, **options):
+        return refuse(path) if path.name == "1.bmp" and path.parent.name == "a" else path_open(path, *rest, **options)
+
+    monkeypatch.setattr("PIL.Image.open", refuse)
+    monkeypatch.setattr(Path, "open", reads)
+    monkeypatch.setattr(listing, "SETTLED", 60 * 10**9)
+    os.utime(folder / "a" / "1.bmp")
+    with pytest.raises(InputError, match="1 of 3 pictures cannot be read .*Permission denied.*--skip-broken"):
+        load_pictures(folder)
+    rest = load_pictures(folder, loading.PictureOptions(skip_broken=True))
+    assert len(rest) == 2 and rest.fingerprint != whole.fingerprint
 
 
 def test_what_may_not_be_read_is_said(folder, monkeypatch):

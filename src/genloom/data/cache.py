@@ -35,9 +35,12 @@ def content_key(paths: Iterable[Path], names: Iterable[str], extra: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for path, name in zip(paths, names, strict=True):
         digest.update(name.encode() + b"\0")
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        try:
+            with path.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:  # which is part of the content, and said of this picture when it is decoded
+            digest.update(f"\0{error.strerror}".encode())
     digest.update(json.dumps([FORMAT, extra], sort_keys=True).encode())
     return digest.hexdigest()
 
