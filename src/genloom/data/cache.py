@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,19 @@ def content_key(paths: Iterable[Path], names: Iterable[str], extra: Any) -> str:
     for path, name in zip(paths, names, strict=True):
         digest.update(name.encode() + b"\0")
         try:
-            with path.open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
+            for block in blocks_of(path):
+                digest.update(block)
         except OSError as error:  # which is part of the content, and said of this picture when it is decoded
             digest.update(f"\0{error.strerror}".encode())
     digest.update(json.dumps([FORMAT, extra], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def blocks_of(path: Path) -> Iterator[bytes]:
+    """Yield the bytes of a file, a megabyte at a time."""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
 
 
 def remembered(digest: str) -> dict[str, Any]:

@@ -64,21 +64,23 @@ def list_files(path: Path, beside: Sequence[Path] = ()) -> Listing | None:
 
 
 def collect(folder: str, prefix: str, names: list[str], facts: array[int], around: frozenset[tuple[int, int]]) -> None:
-    """Add the files below a folder, by name; links to folders are followed, unless they lead back to where they lie."""
+    """Add the names of each folder's files, and the state of each file, below a folder; links to folders are followed, unless they lead back to where they lie."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         own = os.stat(handle)
         if (own.st_dev, own.st_ino) in around:
             return
         around |= {(own.st_dev, own.st_ino)}
-        for name in sorted(os.listdir(handle)):
-            if name[0] == ".":
-                continue
-            state = FACTS(os.stat(name, dir_fd=handle))  # by the folder's handle: no path to walk, for 60,000 of them
+        found = [name for name in sorted(os.listdir(handle)) if name[0] != "."]
+        names.append(prefix + "\0".join(found))
+        stat, facts_of, folders = os.stat, FACTS, []  # looked up once: this is done 60,000 times
+        for name in found:
+            state = facts_of(stat(name, dir_fd=handle))  # by the folder's handle: no path to walk
             if S_ISDIR(state[0]):
-                collect(f"{folder}/{name}", f"{prefix}{name}/", names, facts, around)
+                folders.append(name)
             else:
-                names.append(prefix + name)
                 facts.extend(state)
+        for name in folders:
+            collect(f"{folder}/{name}", f"{prefix}{name}/", names, facts, around)
     finally:
         os.close(handle)
