@@ -64,7 +64,10 @@ def list_files(path: Path, beside: Sequence[Path] = ()) -> Listing | None:
 
 
 def collect(folder: str, prefix: str, names: list[str], facts: array[int], around: frozenset[tuple[int, int]]) -> None:
-    """Add the names of each folder's files, and the state of each file, below a folder; links to folders are followed, unless they lead back to where they lie."""
+    """Add the names and the states of the files below a folder.
+
+    Links to folders are followed, unless they lead back to where they lie.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
         own = os.stat(handle)
