@@ -14,6 +14,18 @@ from genloom.train.plan import Plan
 from genloom.train.run import Run
 
 
+def record(model="duel"):
+    """What `run.json` holds of a training that no command began."""
+    return {
+        "model": model,
+        "preset": "paper",
+        "hyper": {},
+        "shape": {"kind": "points", "columns": 1},
+        "data": {"source": "python", "fingerprint": "", "examples": 1, "options": {}, "loaded": {}},
+        "plan": {"batch": 64, "seed": 0, "precision": "fp32"},
+    }
+
+
 class Points:
     """Points and noise dealt together, so that any split of a batch sees the same noise."""
 
@@ -79,4 +91,4 @@ def train(folder, model=None, data=None, **plan):
     torch.manual_seed(0)
     model = model or Duel()
     plan = Plan(**{"examples": 640, "batch": 32, "save_every": 1e9, "report_every": 1e9, **plan})
-    return model, list(play(model, data or Points(), Run.begin(folder, {"model": "duel"}), plan))
+    return model, list(play(model, data or Points(), Run.begin(folder, record()), plan))

@@ -125,7 +125,7 @@ def test_the_command_goes_both_ways(tmp_path, capsys):
         ([glz, "-o", str(tmp_path / "back.jpg")], "lose nothing"),
         ([str(tmp_path / "colour.png"), "--label", "0", "-o", glz], "would lose something"),
         ([str(tmp_path / "deep.png"), "--label", "0", "-o", glz], "would lose something"),
-        ([str(tmp_path / "run" / "run.json"), "--label", "0", "-o", glz], "cannot be read"),
+        ([str(tmp_path / "run" / "run.json"), "--label", "0", "-o", glz], "is no source of pictures"),
     ):
         assert command(["compress", run, *arguments]) == 2
         assert says in capsys.readouterr().err

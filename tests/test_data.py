@@ -173,7 +173,7 @@ def test_idx_files_are_told_apart_by_their_split_wherever_it_stands(idx):
     [
         (lambda p: p.write_bytes(gzip.compress(gzip.decompress(p.read_bytes())[:-9])), "cut short"),
         (lambda p: p.write_bytes(gzip.compress(b"hello world, no idx")), "does not begin with the header"),
-        (lambda p: p.write_bytes(p.read_bytes()[:40]), "cut short or no gzip"),
+        (lambda p: p.write_bytes(p.read_bytes()[:40]), "ended before the end"),
     ],
 )
 def test_damaged_idx(idx, damage, says):
@@ -254,14 +254,14 @@ def test_bad_sources(tmp_path, folder):
     (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY")
     np.save(tmp_path / "flat.npy", np.zeros((3, 4)))
     np.save(tmp_path / "range.npy", np.full((3, 4, 5), 300.0))
-    np.savez(tmp_path / "two.npz", x_test=np.zeros((3, 4, 5)), x_train=np.zeros((9, 4, 5)))
+    np.savez(tmp_path / "two.npz", one=np.zeros((3, 4, 5)), other=np.zeros((9, 4, 5)))
     for source, says in (
         ("nowhere/at/all", "no such file or folder"),
         ("digit", "did you mean 'digits'"),
         (tmp_path / "empty", "no pictures in"),
         (folder, "2 sizes, from 12x10 to 20x20.*--size"),
         (tmp_path / "notes.txt", "is no source of pictures"),
-        (tmp_path / "broken.zip", "no whole zip"),
+        (tmp_path / "broken.zip", "cannot be read as a zip"),
         (tmp_path / "broken.npy", "cannot be read"),
         (tmp_path / "flat.npy", "holds no pictures"),
         (tmp_path / "range.npy", "from 300 to 300"),

@@ -3,7 +3,7 @@
 import torch
 
 import genloom
-from games import Duel, Points
+from games import Duel, Points, record
 from genloom.models.adversarial.gan import GAN
 from genloom.models.likelihood.autoencoder import Autoencoder
 from genloom.train.health import plateaued
@@ -16,7 +16,7 @@ from genloom.train.run import Run
 def verdicts(model, data, folder, **plan):
     torch.manual_seed(0)
     plan = Plan(**{"examples": 6000, "batch": 50, "report_examples": 300, "report_every": 0, "save_every": 1e9, **plan})
-    reports = list(play(model, data, Run.begin(folder, {"model": "gan"}), plan))
+    reports = list(play(model, data, Run.begin(folder, record("gan")), plan))
     return {v.name: v for report in reports for v in report.health}, reports
 
 
@@ -130,19 +130,17 @@ def test_a_plateau_is_twenty_looks_without_a_best_in_the_last_half():
 def test_training_ends_on_a_plateau_where_asked(tmp_path):
     scores = iter([1.0] + [2.0] * 99)
     plan = Plan(examples=64_000, batch=32, save_examples=64, report_every=1e9, stop_when="plateau")
-    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    run = Run.begin(tmp_path / "a", record())
     reports = list(play(Duel(), Points(), run, plan, score=lambda model: ("toy", next(scores))))
     assert reports[-1].examples < 64 * 24
     assert "plateau" in {verdict.name for verdict in reports[-1].health}
     assert run.history()[-1]["score"] == ["toy", 2.0]
-    again = list(
-        play(Duel(), Points(), Run.begin(tmp_path / "a", {"model": "duel"}), plan, score=lambda model: ("toy", 2.0))
-    )
+    again = list(play(Duel(), Points(), Run.begin(tmp_path / "a", record()), plan, score=lambda model: ("toy", 2.0)))
     assert again[-1].examples < 64 * 27  # and says so again at once when resumed
 
 
 def test_a_costly_light_judge_leaves_checkpoints_unscored(tmp_path):
-    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    run = Run.begin(tmp_path / "a", record())
     loop = Loop(Duel(), Points(), run, Plan(examples=64, batch=32), Ranks(), score=lambda model: ("toy", 1.0))
     assert loop.take_score(loop.model) == ("toy", 1.0)
     loop.ledger.score_cost = 1e6  # its last look took so many seconds

@@ -18,8 +18,8 @@ MEDIAN_FUNCTION, SKIPS = 7, 20
 
 # A file may import from its own layer's packages named here and from every layer above it in this list.
 LAYERS = [
-    {"errors", "kinds"},
-    {"files"},
+    {"errors", "kinds", "bounds"},
+    {"files", "reading", "tensors"},
     {"shapes"},
     {"core"},
     {"nn"},
@@ -33,7 +33,18 @@ LAYERS = [
 ]
 FORBIDDEN = {("models", "data"), ("data", "core"), ("data", "nn"), ("data", "models"), ("measures", "catalogue")}
 FREE = {"__init__"}  # gives the public names, each imported when it is asked for
-LIGHT = ("errors", "kinds", "files", "shapes", "core", "nn", "models", "train")  # needs torch, numpy and safetensors alone
+LIGHT = (
+    "errors",
+    "kinds",
+    "bounds",
+    "files",
+    "reading",
+    "shapes",
+    "core",
+    "nn",
+    "models",
+    "train",
+)  # needs torch, numpy and safetensors alone
 # Of training, what reads data and judges it at each checkpoint may import more, within functions.
 CONCRETE = {"ImageShape", "PointShape", "TableShape", "ImageData", "PointData", "TableData"}
 KNOW_KINDS = (

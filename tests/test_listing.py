@@ -3,7 +3,6 @@
 import os
 import struct
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,18 +125,18 @@ def test_an_entry_may_be_read_by_others(folder, tmp_path):
 def test_a_picture_that_may_not_be_read_is_as_a_broken_one(folder, monkeypatch):
     whole, opened = load_pictures(folder), Image.open
 
-    def refuse(path, *rest):
+    def refuse(path, **options):
         if str(path).endswith("a/1.bmp"):
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *rest)
+        return opened(path, **options)
 
-    path_open = Path.open
+    os_open = os.open
 
-    def reads(path, *rest, **options):
-        return refuse(path) if path.name == "1.bmp" and path.parent.name == "a" else path_open(path, *rest, **options)
+    def reads(path, *rest):
+        return refuse(path) if str(path).endswith("a/1.bmp") else os_open(path, *rest)
 
     monkeypatch.setattr("PIL.Image.open", refuse)
-    monkeypatch.setattr(Path, "open", reads)
+    monkeypatch.setattr("genloom.reading.os.open", reads)
     monkeypatch.setattr(listing, "SETTLED", 60 * 10**9)
     os.utime(folder / "a" / "1.bmp")
     with pytest.raises(InputError, match="1 of 3 pictures cannot be read .*Permission denied.*--skip-broken"):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from games import record
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
 from genloom.core.capabilities import Encodes, Imputes, Latent, Samples
@@ -317,7 +318,7 @@ def test_the_line_comes_to_rest(tmp_path):
     model = Line(Line.Hyper(), data.shape)
     before = verdict(model)
     plan = Plan(examples=400_000, batch=256, report_every=1e9, save_every=1e9)
-    for _ in play(model, data, Run.begin(tmp_path / "line", {"model": "line"}), plan):
+    for _ in play(model, data, Run.begin(tmp_path / "line", record("line")), plan):
         pass
     after = verdict(model)
     assert abs(after["mean"]) < 0.2 and 0.7 < after["deviation"] < 1.3 < 4 * after["deviation"]

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from games import Duel, Points, weights
+from games import Duel, Points, record, weights
 from genloom.core.clock import Clock
 from genloom.core.model import Move, Phase
 from genloom.train.ema import EMA
@@ -30,7 +30,7 @@ def in_phases(model, first=192, renewed=("generator",)):
 
 def seen_by(folder, model, **plan):
     plan = Plan(**{"batch": 32, "report_examples": 1, "save_every": 1e9, "report_every": 0, **plan})
-    reports = play(model, Points(), Run.begin(folder, {"model": "duel"}), plan)
+    reports = play(model, Points(), Run.begin(folder, record()), plan)
     return [(report.phase, report.examples) for report in reports]
 
 

@@ -165,7 +165,7 @@ def test_the_commands(trained, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["complete", "{run}", "nowhere.png"], "cannot be read"),
+        (["complete", "{run}", "nowhere.png"], "no picture at nowhere.png"),
         (["complete", "{run}", "{picture}", "--known", "upper"], "--known takes"),
         (["complete", "{run}", "{picture}", "-n", "0"], "from 1 on"),
         (["complete", "{run}", "{picture}", "--label", "3"], "without labels"),

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import genloom
-from games import Duel, Points, train
+from games import Duel, Points, record, train
 from genloom.catalogue import MODELS
 from genloom.errors import InputError
 from genloom.shapes.points import PointShape
@@ -87,8 +87,8 @@ def test_a_first_write_that_failed_may_be_tried_again(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", lambda number: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         with pytest.raises(InputError, match="disk"):
-            Run.begin(tmp_path / "r", {"model": "duel"})
-    assert Run.begin(tmp_path / "r", {"model": "duel"}).record["model"] == "duel"
+            Run.begin(tmp_path / "r", record())
+    assert Run.begin(tmp_path / "r", record()).record["model"] == "duel"
 
 
 def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_full_disk_keeps_the_last_checkpoint_and_says_so(tmp_path, monkeypatch
 def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
     scores = iter([3.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])
     torch.manual_seed(0)
-    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    run = Run.begin(tmp_path / "a", record())
     plan = Plan(examples=512, batch=32, save_examples=64, report_every=1e9)
     for _ in play(Duel(), Points(), run, plan, score=lambda model: ("toy", next(scores))):
         pass
@@ -122,7 +122,7 @@ def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path):
 
 
 def test_a_run_in_use_is_refused(tmp_path):
-    run = Run.begin(tmp_path / "a", {"model": "duel"})
+    run = Run.begin(tmp_path / "a", record())
     run.take()
     with pytest.raises(InputError, match="being trained by another process"):
         Run.open(tmp_path / "a").take()
@@ -206,5 +206,5 @@ def test_a_state_that_lacks_a_field_is_no_whole_checkpoint(tmp_path):
     path = Run(tmp_path / "a").last_checkpoint() / "state.json"
     state = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in state.items() if name != "ema"}))
-    with pytest.raises(InputError, match="is no whole checkpoint .*'ema'.*remove it"):
+    with pytest.raises(InputError, match="state.json is damaged: ema is missing; remove"):
         train(tmp_path / "a", examples=128)

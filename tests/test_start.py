@@ -65,7 +65,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(origin, tmp_pat
     assert command(["fit", "vae", "digits", "-o", str(out), "--from", str(tmp_path / "none")]) == 2
     assert "no such folder" in capsys.readouterr().err
     assert command(["fit", "vae", "digits", "-o", str(out), "--from", ""]) == 2  # a variable of the shell that is not set
-    assert "is no run" in capsys.readouterr().err
+    assert "--from was given an empty word" in capsys.readouterr().err
     assert not out.exists()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from games import Duel, Points, train, weights
+from games import Duel, Points, record, train, weights
 from genloom.train.loop import play
 from genloom.train.plan import Plan
 from genloom.train.processes import leave_processes, start_processes
@@ -30,7 +30,7 @@ class Pooled(Duel):
 def stopped_by_the_other(folder, rank):
     """Return the examples after which training ends where the second process alone wishes to stop in its third round."""
     asked = []
-    run = Run.begin(folder, {"model": "duel"})
+    run = Run.begin(folder, record())
     plan = Plan(examples=6400, batch=32, save_every=1e9, report_every=1e9)
     *_, last = play(Duel(), Points(), run, plan, stop=lambda: bool(asked.append(1)) or (rank == 1 and len(asked) > 2))
     return last.examples

@@ -5,13 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from genloom.catalogue import find_model
 from genloom.core.model import Model
-from genloom.core.random import undisturbed
 from genloom.errors import InputError
-from genloom.files import read_tensors
-from genloom.shapes.base import Shape
-from genloom.train.checkpoint import read_weights
+from genloom.train.checkpoint import read_group, read_weights, refuse_other_weights
 from genloom.train.machine import pick_device
 from genloom.train.request import Request
 from genloom.train.run import Run
@@ -61,9 +57,10 @@ def load(run: str | os.PathLike[str] | Run, checkpoint: str = "last", device: st
         InputError: there is no such run or checkpoint, or it is cut short or another model's.
     """
     run = run if isinstance(run, Run) else Run.open(run)
-    path, record = run.weights(checkpoint), run.record
-    model_class = find_model(record["model"])
-    with undisturbed():
-        model = model_class(model_class.Hyper.from_json(record["hyper"]), Shape.from_json(record["shape"]))
-    read_weights(model, read_tensors(path), path)
-    return model.to(pick_device(device)).eval()
+    where = pick_device(device)
+    path = run.weights(checkpoint)
+    tensors = read_group(path)
+    refuse_other_weights(run.build("meta"), tensors, path)  # before its memory is taken
+    model = run.build()
+    read_weights(model, tensors, path)
+    return model.to(where).eval()

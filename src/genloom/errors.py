@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from numbers import Integral
 
 
 class InputError(ValueError):
@@ -12,14 +11,6 @@ class InputError(ValueError):
 
     The command line prints the message alone and exits with status 2.
     """
-
-
-def refuse_wide_seed(seed: int) -> None:
-    """Raise InputError for a seed that torch does not take."""
-    if not isinstance(seed, Integral):
-        raise InputError(f"seed takes a whole number, got {seed!r}")
-    if not -(2**63) <= seed < 2**63:
-        raise InputError(f"--seed takes a number of at most 63 bits, got {seed}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,74 +1,77 @@
-"""Files: written whole or not at all, and read with care."""
+"""Writing files: whole or not at all, and what hinders it in one sentence."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load, load_file
-from torch import Tensor
-
 from genloom.errors import InputError
-
-PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
-
-
-@contextmanager
-def writing(path: Path, remedy: str = "") -> Iterator[None]:
-    """Make the folder of a file, and turn what goes wrong while it is written into one sentence.
-
-    Args:
-        remedy: what to do about it, where a free disk or another name is not all.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except InputError:
-        raise
-    except (OSError, ValueError) as error:  # pillow's and matplotlib's, for a name that is no picture's
-        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}{remedy}") from None
+from genloom.reading import kind_of, named
 
 
-def check_writable(*paths: str | Path) -> None:
-    """Raise InputError where a file cannot be written: better before the work than after it."""
-    for path in paths:
-        target = Path(path).expanduser().absolute()
-        folder = next(part for part in target.parents if part.exists())
-        if target.exists() and not target.is_file():
-            raise InputError(f"cannot write {path}: {'that is a folder' if target.is_dir() else 'no plain file'}")
+def check_writable(*paths: str | os.PathLike[str]) -> None:
+    """Raise InputError where a file cannot be written: better before the work than after it. A name that ends in `/` is a
+    folder's."""
+    for name in paths:
+        target = Path(os.path.abspath(named(name)))
+        folder = target if os.fspath(name).endswith("/") else target.parent
+        kind = kind_of(target) if folder != target else ""
+        if kind not in ("", "file"):
+            raise InputError(f"cannot write {name}: that is a {kind}")
+        nearest = next(part for part in (folder, *folder.parents) if kind_of(part))
         try:
-            tempfile.TemporaryFile(dir=folder).close()
+            tempfile.TemporaryFile(dir=nearest).close()
         except OSError:
-            raise InputError(f"cannot write {path}: {folder} is no folder that you may write to") from None
+            raise InputError(f"cannot write {name}: {nearest} is no folder that you may write to") from None
 
 
 @contextmanager
-def replaced(out: Path) -> Iterator[Path]:
-    """Give a temporary name beside `out`, and move it there if all goes well: a file is whole or not there.
+def replaced(out: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name beside `out` that ends as it does, and move it there if all goes well.
+
+    A file is whole or not there, and what was there before stays until then.
 
     Raises:
         InputError: it cannot be written.
     """
-    part: Path | None = None
+    target, part = named(out), None
     try:
-        with writing(out, "; nothing was written"):
-            handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".part", dir=out.parent)
-            os.close(handle)
-            part = Path(name)
-            yield part
-            mask = os.umask(0)
-            os.umask(mask)
-            part.chmod(0o666 & ~mask)
-            part.replace(out)
+        if kind_of(target) not in ("", "file"):
+            raise InputError(f"cannot write {out}: that is a {kind_of(target)}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".part-", suffix=target.suffix[-20:], dir=target.parent)
+        os.close(handle)
+        part = Path(name)
+        yield part
+        part.chmod(0o666 & ~umask())
+        part.replace(target)
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # pillow's and matplotlib's, for a name that is no picture's
+        said = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(f"cannot write {out}: {said}; nothing was written") from None
     finally:
         if part is not None:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def room(path: Path) -> int:
+    """Return the free bytes of the disk on which a file would lie."""
+    return shutil.disk_usage(next(part for part in Path(os.path.abspath(path)).parents if part.exists())).free
+
+
+def umask() -> int:
+    """Return the permissions that new files of this process do without."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 def write_synced(path: Path, content: bytes) -> None:
@@ -88,31 +91,3 @@ def write_json(path: Path, value: Any) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def refuse_pickle(path: Path, what: str) -> None:
-    """Raise InputError for a name that is a pickle's, which can run code when it is read."""
-    if path.suffix in PICKLES:
-        raise InputError(f"{path} looks like a pickle, which can run code when it is read: genloom {what}")
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file; InputError where it is missing, cut short or a pickle."""
-    refuse_pickle(path, "reads .safetensors only")
-    with tensors_of(path):
-        return load_file(path)
-
-
-def parse_tensors(content: bytes, path: Path) -> Mapping[str, Tensor]:
-    """Return the tensors of the bytes of a safetensors file; InputError where they are cut short."""
-    with tensors_of(path):
-        return load(content)
-
-
-@contextmanager
-def tensors_of(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while tensors are read into one sentence."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path} cannot be read, it is missing or cut short ({error}); use an older checkpoint") from None

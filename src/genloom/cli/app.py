@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from pathlib import Path
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
-from cyclopts.config import Yaml
 
+from genloom.bounds import cut
 from genloom.errors import InputError
+
+LONGEST_SENTENCE = 2000
 
 app = App(
     name="genloom",
     help="Train, judge and use the classic generative models on your own data.",
+    help_epilogue="Of every command: --config FILE takes options from a YAML file; --limit GB lets one file take more.",
     version_flags=["--version"],
     default_parameter=Parameter(negative=()),
     result_action="return_value",
@@ -60,15 +65,23 @@ for name, (place, about) in COMMANDS.items():
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 our fault, 2 the person's input, 130 interrupted and saved."""
+    warnings.showwarning = warn  # type: ignore[assignment]  # nothing comes before the sentence, and what we say ourselves is one
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+    """Print a warning of ours as a sentence; those of the libraries below are for the people who write code with them."""
+    if "genloom" in Path(filename).parts:
+        print(f"genloom: {message}", file=sys.stderr)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     from genloom.cli.trouble import in_one_sentence
+    from genloom.cli.words import take_config, take_limit
 
     try:
-        app.config, arguments = take_config(arguments)
+        app.config, arguments = take_config(take_limit(arguments))
         result = app(arguments, exit_on_error=False, print_error=False)
         return result if isinstance(result, int) else 0
     except (InputError, CycloptsError) as error:
@@ -87,7 +100,8 @@ def run(arguments: list[str]) -> int:
 
 def complain(text: str) -> int:
     """Print the one sentence that says what is wrong and what to do."""
-    print(f"genloom: {text}", file=sys.stderr)
+    shown = "".join(letter if letter.isprintable() else "?" for letter in text)  # names of files can steer a terminal
+    print(f"genloom: {shown}", file=sys.stderr)
     return 2
 
 
@@ -96,34 +110,5 @@ def sentence(error: Exception) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         command, names = " ".join(["genloom", *(error.command_chain or ())]), error.argument.names
         return f"{command} needs {names[0] if names[1:] else names[0][2:].upper()}; `{command} --help` shows how"
-    text = " ".join(str(error).split())
+    text = cut(" ".join(str(error).split()), LONGEST_SENTENCE)
     return text if isinstance(error, InputError) else f"{text.rstrip('.')}; `genloom --help` lists what there is"
-
-
-def take_config(arguments: list[str]) -> tuple[list[Yaml], list[str]]:
-    """Take `--config FILE` out of the arguments; what the command line says stands over the file."""
-    arguments = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--config=") else [word])]
-    if "--config" not in arguments:
-        return [], arguments
-    i = arguments.index("--config")
-    if i + 1 == len(arguments):
-        raise InputError("--config needs a YAML file")
-    path = arguments[i + 1]
-    check_yaml(path)
-    config = Yaml(path, must_exist=True, search_parents=False, use_commands_as_keys=False)
-    return [config], arguments[:i] + arguments[i + 2 :]
-
-
-def check_yaml(path: str) -> None:
-    """Raise InputError where a file is missing or is no YAML mapping."""
-    import yaml
-
-    try:
-        with open(path) as file:
-            content = yaml.safe_load(file)
-    except OSError as error:
-        raise InputError(f"--config {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {path} is no YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise InputError(f"--config {path} holds no options; write one a line, such as `batch: 64`")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import track
 
+from genloom.bounds import numeral, short, whole
 from genloom.errors import InputError
 
+GRIDS = (".png", ".jpg", ".jpeg", ".webp")  # as shapes/pictures.py has them, which takes torch to import
+MOST_NUMBERS = 1000  # in a list of the command line
 console = Console(highlight=False, markup=False)
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
@@ -24,6 +27,8 @@ RunFolder = Annotated[str, Parameter(help="the run folder")]
 Out = Annotated[str, Parameter(name=["-o", "--out"])]
 Label = Annotated[str | None, Parameter(help="a class, by name or number")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps")]
+Scale = Annotated[int | None, Parameter(help="draw pictures so many times larger; left out, large enough to be seen")]
+Threads = Annotated[int | None, Parameter(help="threads to compute with; left out, all that there are")]
 Record = Annotated[str | None, Parameter(help="write docs/evidence/NAME.json too")]
 
 
@@ -50,17 +55,31 @@ def count(text: str | None) -> int | None:
         return None
     scale = {"k": 1e3, "K": 1e3, "m": 1e6, "M": 1e6}.get(text[-1:], 1)
     try:
-        value = int(float(text.rstrip("kKmM").replace("_", "").replace(",", "")) * scale)
+        value = int(float(text.removesuffix(text[-1:] if scale > 1 else "").replace("_", "").replace(",", "")) * scale)
     except (ValueError, OverflowError):
         value = 0
     if value < 1:
-        raise InputError(f"--examples takes a number such as 50000, 500k or 2M, got {text!r}")
-    return value
+        raise InputError(f"--examples takes a number such as 50000, 500k or 2M, got {short(text)}")
+    return whole("examples", value)
 
 
-def named_so(path: str, suffix: str, what: str, usual: str) -> None:
+def numerals(text: str, option: str) -> list[int]:
+    """Read `1,2,3`; InputError where that is no list of numbers, or too long a one."""
+    found = [numeral(part.strip()) for part in text.split(",")[:MOST_NUMBERS]]
+    numbers = [number for number in found if number is not None]
+    if len(numbers) < len(found) or len(found) == MOST_NUMBERS:
+        raise InputError(f"{option} takes numbers with commas, such as 1,2,3,4, got {short(text)}")
+    return numbers
+
+
+def named_so(path: str, suffixes: Sequence[str], what: str, usual: str) -> None:
     """Raise InputError where the name of an output does not end as what it is."""
     from pathlib import Path
 
-    if not path.endswith(suffix):
-        raise InputError(f"{what}, name it so: -o {Path(path).stem or usual}{suffix}")
+    if not path.lower().endswith(tuple(suffixes)):
+        raise InputError(f"{what}, name it so: -o {short_name(Path(path).stem) or usual}{suffixes[0]}")
+
+
+def short_name(name: str) -> str:
+    """Return a name, cut where it is too long for a sentence."""
+    return name if len(name) < 60 else f"{name[:60]}..."

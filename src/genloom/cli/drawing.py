@@ -7,7 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from genloom.cli.console import Checkpoint, Device, Label, Out, RunFolder, console, named_so, progress_on
+from genloom.bounds import whole
+from genloom.cli.console import (
+    GRIDS,
+    Checkpoint,
+    Device,
+    Label,
+    Out,
+    RunFolder,
+    Scale,
+    Threads,
+    console,
+    named_so,
+    numerals,
+    progress_on,
+)
 from genloom.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,31 +47,41 @@ def sample(
     run: RunFolder,
     *,
     n: Annotated[int, Parameter(name=["-n", "--n"], help="how many")] = 64,
-    out: Annotated[str | None, Parameter(name=["-o", "--out"], help=".png one grid, .npy an array, a/ one PNG each")] = None,
+    out: Annotated[
+        str | None, Parameter(name=["-o", "--out"], help=".png, .jpg or .webp one sheet, .npy an array, a/ one PNG each")
+    ] = None,
     each: Annotated[str | None, Parameter(help="a folder for one PNG each")] = None,
     seed: int = 0,
     label: Label = None,
     checkpoint: Checkpoint = "last",
     temperature: Annotated[float, Parameter(help="scale of the noise")] = 1.0,
     method: Annotated[Literal["cached", "naive"] | None, Parameter(help="of models of pixels; both draw the same")] = None,
+    scale: Scale = None,
     device: Device = "cpu",
+    threads: Threads = None,
 ) -> None:
     """Draw samples from a run."""
-    from genloom.use.sampling.draw import draw, write
+    from genloom.core.random import threads_of
+    from genloom.use.sampling.draw import choose_method, stream, write
 
     targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
     if not targets:
         raise InputError("sample needs -o FILE.png, FILE.npy or FOLDER/, or --each FOLDER")
     model = load_watched(run, checkpoint, device)
-    samples = draw(model, n, seed, label, temperature, method)
+    choose_method(model, method)
     for target in targets:
-        print(f"{n} samples in {write(model, samples, target)}")
+        model.shape.refuse_target(target, n, scale)
+    with threads_of(threads):
+        for target in targets:  # drawn anew for each: a sample is a function of its number, and all might not fit in memory
+            write(model, (part for part, _ in stream(model, n, seed, label, temperature)), n, target, scale)
+            print(f"{n} samples in {target}")
 
 
 def walk(
     run: RunFolder,
     out: Out,
     *,
+    scale: Scale = None,
     seeds: Annotated[str, Parameter(help="where to walk, in a circle: seeds with commas")] = "1,2,3,4",
     frames: Annotated[int, Parameter(help="pictures between two seeds")] = 24,
     label: Label = None,
@@ -70,45 +94,41 @@ def walk(
 ) -> None:
     """Walk through the latent space into a GIF, add and subtract codes, or look at what an encoder's codes hold."""
     from genloom.api import load
+    from genloom.files import check_writable
 
+    check_writable(out)
     if axes + reconstructions + manifold > 1:
         raise InputError("walk takes one of --axes, --reconstructions and --manifold at a time")
     model = load(run, checkpoint)
     model.shape.need_pictures("walk")
     if axes or reconstructions or manifold:
-        named_so(out, ".png", "this is a picture", "codes")
+        named_so(out, GRIDS, "this is a picture", "codes")
         if manifold:
             return draw_manifold(model, Path(out))
         return (draw_axes if axes else draw_reconstructions)(model, run, data, Path(out))
     if arithmetic:
-        return draw_sum(model, arithmetic, out)
-    draw_walk(model, seeds, frames, label, out)
+        return draw_sum(model, arithmetic, out, scale)
+    draw_walk(model, seeds, frames, label, out, scale)
 
 
-def draw_walk(model: Model, seeds: str, frames: int, label: str | None, out: str) -> None:
+def draw_walk(model: Model, seeds: str, frames: int, label: str | None, out: str, scale: int | None) -> None:
     """Write a walk as a GIF."""
     from genloom.use.latent.walk import walk, write_gif, zoom_for
 
-    named_so(out, ".gif", "a walk is a GIF", "walk")
-    try:
-        numbers = [int(seed) for seed in seeds.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds takes numbers with commas, such as 1,2,3,4, got {seeds!r}") from None
-    if frames < 1:
-        raise InputError(f"--frames takes a number from 1 on, got {frames}")
-    pictures = list(walk(model, numbers, frames, label))
-    write_gif(pictures, Path(out), zoom_for(model.shape.dims[1]))
-    console.print(f"{len(pictures)} frames in {out}")
+    named_so(out, (".gif",), "a walk is a GIF", "walk")
+    numbers = numerals(seeds, "--seeds")
+    count = len(numbers) * whole("frames", frames)
+    write_gif(walk(model, numbers, frames, label), count, Path(out), scale or zoom_for(*model.shape.dims[1:]))
+    console.print(f"{count} frames in {out}")
 
 
-def draw_sum(model: Model, text: str, out: str) -> None:
+def draw_sum(model: Model, text: str, out: str, scale: int | None) -> None:
     """Write the terms of a sum of codes, and the sum, as a picture."""
-    from genloom.shapes.pictures import enlarged
-    from genloom.use.latent.walk import arithmetic, zoom_for
+    from genloom.use.latent.walk import arithmetic
     from genloom.use.sampling.draw import write
 
     terms = arithmetic(model, text)
-    write(model, enlarged(terms, max(1, zoom_for(model.shape.dims[1]) // 2)), out)
+    write(model, [terms], len(terms), out, scale)
     console.print(f"{len(terms) - 1} terms and their sum in {out}")
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from genloom.cli.console import Checkpoint, Record, RunFolder, console, named_so
 from genloom.errors import InputError
-from genloom.files import check_writable, writing
+from genloom.files import check_writable, replaced
 
 if TYPE_CHECKING:
     from genloom.measures.figure import Figure
@@ -50,7 +50,7 @@ def judge(
     from genloom.use.judging.page import write_page
 
     target = Path(out) if out else Path(run) / "judge.json"
-    named_so(str(target), ".json", "the figures are written as JSON", "judge")
+    named_so(str(target), (".json",), "the figures are written as JSON", "judge")
     page = target.with_suffix(".html") if out else Path(run) / "report.html"
     check_writable(target, page)
     judgement = judge(
@@ -93,7 +93,7 @@ def compare(
     from genloom.use.judging.compare import compare
     from genloom.use.judging.page import write_page
 
-    named_so(out, ".html", "the comparison is a page", "compare")
+    named_so(out, (".html",), "the comparison is a page", "compare")
     target = Path(out).with_suffix(".json")
     check_writable(target, Path(out))
     judgements = compare(
@@ -148,10 +148,10 @@ def cell(figure: Figure | None, n: int, interval: bool) -> str:
 
 def write_figures(path: Path, content: dict[str, Any]) -> None:
     """Write figures as JSON; InputError where that cannot be done."""
-    from genloom.files import write_json
+    import json
 
-    with writing(path):
-        write_json(path, content)
+    with replaced(path) as part:
+        part.write_text(json.dumps(content, indent=1) + "\n")
 
 
 # -- probe -----------------------------------------------------------------------------------------
@@ -182,7 +182,7 @@ def probe(
     except ValueError:
         raise InputError(f"--labels takes numbers with commas, such as 100,1000, got {labels!r}") from None
     if out:
-        named_so(out, ".png", "the curves are a picture", "probe")
+        named_so(out, (".png",), "the curves are a picture", "probe")
     check_writable(Path(run) / "probe.json", *([Path(out)] if out else []))
     model = load(run, checkpoint)
     check_encodes(model)

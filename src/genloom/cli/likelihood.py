@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.table import Table
 
-from genloom.cli.console import Checkpoint, Device, Label, Out, RunFolder, console
+from genloom.bounds import whole
+from genloom.cli.console import Checkpoint, Device, Label, Out, RunFolder, Scale, console, short_name
 from genloom.cli.drawing import load_watched
 from genloom.errors import InputError
-from genloom.files import replaced, writing
+from genloom.files import check_writable, replaced
+from genloom.reading import content_of, named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -47,6 +49,7 @@ def complete(
     out: Annotated[str, Parameter(name=["-o", "--out"])] = "complete.png",
     seed: int = 0,
     label: Label = None,
+    scale: Scale = None,
     checkpoint: Checkpoint = "last",
     device: Device = "cpu",
 ) -> None:
@@ -55,8 +58,9 @@ def complete(
     from genloom.use.sampling.draw import write
 
     model = load_watched(run, checkpoint, device)
+    model.shape.refuse_target(out, whole("n", n) + 1, scale)
     pictures, exact = complete(model, picture, known, n, seed, label)
-    write(model, pictures, out)
+    write(model, [pictures], len(pictures), out, scale)
     drawn = (
         "drawn exactly from the model"
         if exact
@@ -67,7 +71,9 @@ def complete(
 
 def compress(
     run: RunFolder,
-    source: Annotated[str, Parameter(help="a picture, an .npy of several, or a .glz to take apart again")],
+    source: Annotated[
+        str, Parameter(help="a picture; pictures as `fit` takes them: folder, zip, npy, idx; or a .glz to take apart again")
+    ],
     *,
     out: Out,
     label: Label = None,
@@ -77,6 +83,7 @@ def compress(
     from genloom.api import load
     from genloom.use.likelihood.compress import pack, read_pictures
 
+    check_writable(out)
     model = load(run, checkpoint)
     if source.endswith(".glz"):
         if label is not None:
@@ -85,7 +92,7 @@ def compress(
         console.print(f"{said(pictures)} in {out}, as they were", soft_wrap=True)
         return
     if not out.endswith(".glz"):
-        raise InputError(f"a compressed file ends in .glz: -o {Path(out).stem or 'pictures'}.glz")
+        raise InputError(f"a compressed file ends in .glz: -o {short_name(Path(out).stem) or 'pictures'}.glz")
     x = read_pictures(source, model)
     packed = pack(model, x, label)
     with replaced(Path(out)) as part:
@@ -110,16 +117,14 @@ def write_unpacked(model: Model, source: str, out: str) -> Tensor:
 
     if not out.endswith((".png", ".npy", "/")):
         raise InputError(f"pictures come back as .png, .npy or FOLDER/, which lose nothing, not as {out}")
-    try:
-        content = Path(source).read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror or error}") from None
-    pictures = unpack(model, content)
+    pictures = unpack(model, content_of(named(source), "compressed file"))
     if not out.endswith(".png"):
-        write(model, pictures, out)
+        write(model, [pictures], len(pictures), out)
     elif len(pictures) == 1:  # itself, not a sheet of one
-        with writing(Path(out)):
-            to_picture(pictures[0]).save(out)
+        with replaced(out) as part:
+            to_picture(pictures[0]).save(part)
     else:
-        raise InputError(f"{source} holds {len(pictures)} pictures: name a folder, -o {Path(out).stem}/, or an .npy")
+        raise InputError(
+            f"{source} holds {len(pictures)} pictures: name a folder, -o {short_name(Path(out).stem)}/, or an .npy"
+        )
     return pictures

@@ -125,7 +125,7 @@ def lesson(
     """Draw a small game while it is learnt."""
     from genloom.use.lesson import line_lesson
 
-    named_so(out, ".gif", "a lesson is a GIF", "line")
+    named_so(out, (".gif",), "a lesson is a GIF", "line")
     found = line_lesson(Path(out), count(examples) or 1, frames, seed)
     console.print(
         f"{out}: D is within {found['gap']:.2f} of 1/2 where the data is; p_g has mean {found['mean']:.2f} "

@@ -13,6 +13,8 @@ def in_one_sentence(error: BaseException) -> str | None:
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full, or what the output was sent to: make room, or send it elsewhere"
+    if isinstance(error, OSError) and error.filename:
+        return f"cannot use {error.filename}: {error.strerror or error}"
     return None
 
 

@@ -17,7 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args, get_origin
 
+from genloom.bounds import short
 from genloom.errors import InputError, nearest
+
+MOST = 1 << 40  # of a whole number whose hyper-parameter names no bound: counts of examples are the largest
+MOST_VALUES = 100  # of a hyper-parameter that is a list
 
 
 def hp(default: Any, help: str, *, low: float | None = None, high: float | None = None) -> Any:
@@ -89,14 +93,16 @@ def read_value(name: str, hint: Any, value: Any) -> Any:
             return None
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is tuple:
-        parts = value.split(",") if isinstance(value, str) else list(value)
+        parts = value.split(",") if isinstance(value, str) else value
+        if not isinstance(parts, list | tuple) or len(parts) > MOST_VALUES:
+            raise InputError(f"--hyper.{name} takes values with commas between them, got {short(value)}")
         return tuple(read_value(name, get_args(hint)[0], part) for part in parts)
     if get_origin(hint) is Literal:
         return next((choice for choice in get_args(hint) if str(choice) == str(value)), value)
     try:
         return read_plain(hint, value)
     except (ValueError, TypeError, KeyError, OverflowError):
-        raise InputError(f"--hyper.{name} takes {hint.__name__}, got {value!r}") from None
+        raise InputError(f"--hyper.{name} takes {hint.__name__}, got {short(value)}") from None
 
 
 def read_plain(hint: Any, value: Any) -> Any:
@@ -109,6 +115,8 @@ def read_plain(hint: Any, value: Any) -> Any:
         )
     if hint is int and int(float(value)) != float(value):
         raise ValueError(value)
+    if hint is not str and isinstance(value, list | dict | tuple):
+        raise TypeError(value)
     return int(float(value)) if hint is int else hint(value)
 
 
@@ -117,12 +125,16 @@ def check_value(field: dataclasses.Field[Any], hint: Any, value: Any) -> None:
     low, high = field.metadata.get("low"), field.metadata.get("high")
     if get_origin(hint) is Literal and value not in get_args(hint):
         choices = [str(choice) for choice in get_args(hint)]
-        raise InputError(f"--hyper.{field.name} is one of {', '.join(choices)}, got {value!r}{nearest(str(value), choices)}")
+        raise InputError(
+            f"--hyper.{field.name} is one of {', '.join(choices)}, got {short(value)}{nearest(short(value), choices)}"
+        )
     for number in value if isinstance(value, tuple) else (value,):
         if isinstance(number, bool) or not isinstance(number, int | float):
             continue
         if not math.isfinite(number):
             raise InputError(f"--hyper.{field.name} takes a finite number, got {number}")
+        if isinstance(number, int) and high is None and number > MOST:
+            raise InputError(f"--hyper.{field.name} is at most {MOST:,}, got {short(number)}")
         if (low is not None and number < low) or (high is not None and number > high):
             bounds = f"at least {low}" if high is None else f"at most {high}" if low is None else f"between {low} and {high}"
-            raise InputError(f"--hyper.{field.name} is {bounds}, got {number}")
+            raise InputError(f"--hyper.{field.name} is {bounds}, got {short(number)}")

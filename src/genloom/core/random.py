@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from genloom.bounds import whole
+
 MASK = (1 << 64) - 1
 GOLDEN, FIRST, SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB  # of splitmix64, Steele et al. 2014
 
@@ -70,14 +72,20 @@ def seed_device(seed: int, device: torch.device) -> None:
 @contextlib.contextmanager
 def training(seed: int, threads: int | None = None) -> Iterator[None]:
     """Train here reproducibly: seed torch, set its threads, and put both back afterwards. For what trains, and only that."""
-    before = torch.get_num_threads()
-    with undisturbed():
+    with undisturbed(), threads_of(threads):
         torch.default_generator.manual_seed(seed)
-        torch.set_num_threads(threads or before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield
+
+
+@contextlib.contextmanager
+def threads_of(count: int | None) -> Iterator[None]:
+    """Compute with so many threads here, where anybody says so, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(whole("threads", count) if count else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

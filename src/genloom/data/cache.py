@@ -7,27 +7,31 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from genloom.errors import InputError
-from genloom.files import write_json
+from genloom.files import umask, write_json
+from genloom.reading import found, named, opened, parsing, read_json
 
 FORMAT = "2"  # part of every key: raise it when what is written changes
+REMEMBERED = {"shape?": dict, "entry?": str}  # what a listing may hold
+META = {"classes": [str], "broken": [str], "content": str}
 
 
 def cache_folder() -> Path:
     """Return the folder of the cache: `GENLOOM_CACHE`, or `genloom` in the person's cache folder."""
-    if named := os.environ.get("GENLOOM_CACHE"):
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "genloom"
+    if said := os.environ.get("GENLOOM_CACHE"):
+        return named(said)
+    return named(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "genloom"
 
 
 def content_key(paths: Iterable[Path], names: Iterable[str], extra: Any) -> str:
@@ -38,26 +42,26 @@ def content_key(paths: Iterable[Path], names: Iterable[str], extra: Any) -> str:
         try:
             for block in blocks_of(path):
                 digest.update(block)
-        except OSError as error:  # which is part of the content, and said of this picture when it is decoded
-            digest.update(f"\0{error.strerror}".encode())
+        except InputError as error:  # which is part of the content, and said of this picture when it is decoded
+            digest.update(f"\0{error}".encode())
     digest.update(json.dumps([FORMAT, extra], sort_keys=True).encode())
     return digest.hexdigest()
 
 
 def blocks_of(path: Path) -> Iterator[bytes]:
     """Yield the bytes of a file, a megabyte at a time."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         while block := file.read(1 << 20):
             yield block
 
 
 def remembered(digest: str) -> dict[str, Any]:
     """Return what is known of a source by the digest of its listing, `{}` where nothing is."""
+    path = cache_folder() / "listings" / f"{digest}.json"
     try:
-        known = json.loads((cache_folder() / "listings" / f"{digest}.json").read_text())
-    except (OSError, ValueError):
+        return read_json(path, REMEMBERED) if path.exists() else {}
+    except (OSError, InputError):
         return {}
-    return known if isinstance(known, dict) else {}
 
 
 def remember(digest: str, **known: Any) -> None:
@@ -80,27 +84,46 @@ def reserve(path: Path) -> None:
             raise  # others: a file system that cannot
 
 
+def stored(path: Path, kind: type[np.generic], dims: int, mode: Literal["c", "r"]) -> np.ndarray:
+    """Return a mapped array of the cache; InputError where it is not one of this kind with so many dimensions."""
+    found(path)
+    with parsing(path, "an array of the cache", "; remove its folder, and it is made anew"):
+        array: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
+    if array.dtype != kind or array.ndim != dims:
+        raise InputError(f"{path} is damaged; remove its folder, and it is made anew")
+    return array
+
+
 class Entry:
     """One cached data set: `x.npy`, `y.npy` where there are labels, `meta.json`."""
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.folder = cache_folder() / key[:24]
-
-    def meta(self) -> dict[str, Any]:
-        """Return the notes of `write`, and `shape`, that of the stored pixels."""
-        return json.loads((self.folder / "meta.json").read_text())
+        self.folder = cache_folder() / re.sub("[^0-9a-f]", "-", key[:24])
 
     def exists(self) -> bool:
-        """Whether the entry is whole; it appears only when finished."""
-        return (self.folder / "meta.json").exists()
+        """Whether the entry is there and whole; what a kill, a copy or a full disk damaged is made anew."""
+        if not (self.folder / "meta.json").exists():
+            return False
+        try:
+            self.read()
+        except InputError:
+            return False
+        return True
 
     def read(self) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
-        """Return the memory-mapped pixels `[n, H, W, C]`, the labels `[n]` or None, and the notes of `write`."""
-        pixels = np.load(self.folder / "x.npy", mmap_mode="c")  # copy-on-write: torch wants writable memory
+        """Return the memory-mapped pixels `[n, H, W, C]`, the labels `[n]` or None, and the notes of `write`.
+
+        Raises:
+            InputError: the entry is damaged.
+        """
+        meta = read_json(self.folder / "meta.json", META)
+        pixels = stored(self.folder / "x.npy", np.uint8, 4, "c")  # copy-on-write: torch wants writable memory
         labels = self.folder / "y.npy"
-        y = torch.from_numpy(np.load(labels)) if labels.exists() else None
-        return torch.from_numpy(pixels), y, json.loads((self.folder / "meta.json").read_text())
+        y = np.array(stored(labels, np.int64, 1, "r")) if labels.exists() else None
+        if not len(pixels) or (y is not None and (len(y) != len(pixels) or y.min() < 0 or y.max() >= len(meta["classes"]))):
+            raise InputError(f"{self.folder} is damaged; remove it, and it is made anew")
+        return torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), meta
 
     def write(self, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]], labels: np.ndarray | None) -> None:
         """Make the entry: `fill` writes into the mapped pixels of this shape and returns the notes to keep.
@@ -116,9 +139,7 @@ class Entry:
             self.fill(temporary, shape, fill, labels)
             if not self.exists():  # another process may have made the same entry meanwhile
                 shutil.rmtree(self.folder, ignore_errors=True)
-                mask = os.umask(0)
-                os.umask(mask)
-                temporary.chmod(0o777 & ~mask)  # a shared cache serves others too
+                temporary.chmod(0o777 & ~umask())  # a shared cache serves others too
                 temporary.rename(self.folder)
         except OSError as error:
             raise InputError(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from numbers import Integral
 from typing import Any, Literal, Self
 
+from genloom.bounds import whole
 from genloom.errors import InputError
 
 
@@ -40,6 +40,8 @@ class Options:
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
         """Return the options that are given by name."""
+        if odd := given.keys() - {f.name for f in fields(cls)}:
+            raise InputError(f"there is no option {sorted(odd)[0]!r} of {cls.named()}")
         return replace(cls(), **given)
 
 
@@ -67,13 +69,9 @@ class PictureOptions(Options):
         sides = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
         if len(sides) != 2:
             raise InputError(f"size takes a number, or a height and a width, got {self.size!r}")
-        for side in sides:
-            if side is not None and (isinstance(side, bool) or not isinstance(side, Integral)):
-                raise InputError(f"size takes a whole number, got {side!r}")
-            if side is not None and side < 1:
-                raise InputError(f"--size takes a number from 1 on, got {side}")
-        if isinstance(self.size, Integral):
-            object.__setattr__(self, "size", int(self.size))  # numpy's, too, becomes what JSON takes
+        read = tuple(None if side is None else whole("size", side) for side in sides)
+        # Numpy's, too, become what JSON takes.
+        object.__setattr__(self, "size", read if isinstance(self.size, tuple | list) else read[0])
         if self.split not in ("train", "test"):
             raise InputError(f"--split takes train or test, got {self.split!r}")
         if self.channels not in (None, 1, 3, 4):

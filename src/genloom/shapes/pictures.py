@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,8 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.errors import InputError
+from genloom.files import replaced
 from genloom.shapes.base import Shape
 
+GRIDS = (".png", ".jpg", ".jpeg", ".webp")  # names of files that hold all samples as one sheet
+GAP = 2  # light pixels between the pictures of a sheet
+SEEN = 720  # pixels that the longer side of a sheet has at least
+MOST_ZOOM = 12
+MOST_PIXELS = 1 << 26  # of a sheet
+LONGEST_SIDE = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383}  # of formats that have one
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # pillow's name for pictures of so many channels
 
 
@@ -24,7 +33,8 @@ class ImageShape(Shape):
 
     kind: ClassVar[str] = "images"
     named: ClassVar[str] = "pictures"
-    suffixes: ClassVar[tuple[str, ...]] = (".png", ".npy", "/")
+    suffixes: ClassVar[tuple[str, ...]] = (*GRIDS, ".npy", "/")
+    form: ClassVar[Any] = {"classes?": [str], "channels": int, "height": int, "width_px": int}
     drawn: ClassVar[bool] = True
     channels: int = 1
     height: int = 28
@@ -44,21 +54,34 @@ class ImageShape(Shape):
         labels = f", {len(self.classes)} classes" if self.classes else ""
         return f"{tone} pictures of {self.height}x{self.width_px}{labels}"
 
-    def write(self, samples: Tensor, path: Path) -> None:
-        """Write `[n, C, H, W]` in [0, 1] as one grid (`.png`) or an array (`.npy`)."""
-        if path.suffix.lower() != ".png":
-            return super().write(samples, path)
-        self.preview(samples).save(path)
+    def write(self, parts: Iterable[Tensor], n: int, path: Path, zoom: int | None = None) -> None:
+        """Write `[n, C, H, W]` in [0, 1] as one grid (`.png`, `.jpg`, `.webp`) or an array (`.npy`)."""
+        if path.suffix.lower() not in GRIDS:
+            return super().write(parts, n, path)
+        save(self.preview(torch.cat(list(parts)), zoom), path)
 
-    def write_each(self, samples: Tensor, folder: Path) -> None:
+    def write_each(self, parts: Iterable[Tensor], folder: Path, zoom: int | None = None) -> None:
         """Write one PNG a sample into `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for i, sample in enumerate(samples):
-            to_picture(sample).save(folder / f"{i:05d}.png")
+        for i, sample in enumerate(sample for part in parts for sample in part):
+            with replaced(folder / f"{i:05d}.png") as path:
+                save(to_picture(enlarged(sample, zoom or 1)), path)
 
-    def preview(self, samples: Tensor) -> Any:
-        """Return `[n, C, H, W]` in [0, 1] as one grid."""
-        return to_picture(grid(samples))
+    def bytes_of(self, n: int, suffix: str, zoom: int | None) -> int:
+        if suffix.lower() not in GRIDS:
+            return super().bytes_of(n, suffix, zoom) if suffix == ".npy" else n * self.width // 2
+        columns = math.ceil(math.sqrt(n))
+        zoom = zoom or zoom_of(self.height, self.width_px, n)
+        height, width = (math.ceil(n / columns) * (self.height * zoom + GAP), columns * (self.width_px * zoom + GAP))
+        if height * width > MOST_PIXELS or max(height, width) > LONGEST_SIDE.get(suffix.lower(), MOST_PIXELS):
+            raise InputError(
+                f"{n:,} samples on one sheet would be a picture of {height:,}x{width:,} pixels: name FOLDER/ or an .npy "
+                "after -o, or take a smaller -n or --scale"
+            )
+        return height * width // 10
+
+    def preview(self, samples: Tensor, zoom: int | None = None) -> Any:
+        """Return `[n, C, H, W]` in [0, 1] as one grid, enlarged where it would be too small to see."""
+        return to_picture(grid(enlarged(samples, zoom or zoom_of(self.height, self.width_px, len(samples)))))
 
     def encode(self, values: Any) -> Tensor:
         """Return bytes `[n, H, W, C]` as pictures."""
@@ -75,7 +98,7 @@ def to_bytes(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def grid(samples: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
+def grid(samples: Tensor, columns: int | None = None, gap: int = GAP) -> Tensor:
     """Lay pictures `[n, C, H, W]` out in rows with a light gap between them: `[C, rows, columns]`."""
     n, channels, height, width = samples.shape
     columns = columns or math.ceil(math.sqrt(n))
@@ -85,6 +108,24 @@ def grid(samples: Tensor, columns: int | None = None, gap: int = 2) -> Tensor:
         top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
         page[:, top : top + height, left : left + width] = sample
     return page
+
+
+def zoom_of(height: int, width: int, n: int) -> int:
+    """Return by how much to enlarge each of `n` pictures so that a sheet of them can be seen, in whole numbers."""
+    columns = math.ceil(math.sqrt(n))
+    side = max(columns * (width + GAP), math.ceil(n / columns) * (height + GAP))
+    return max(1, min(SEEN // side, MOST_ZOOM))
+
+
+def save(picture: Any, path: Path) -> None:
+    """Write a pillow image; JPEG, which knows no transparency, on white and with little loss."""
+    from PIL import Image
+
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        if picture.mode == "RGBA":
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+        return picture.save(path, quality=95)
+    picture.save(path, **({"lossless": True} if path.suffix.lower() == ".webp" else {}))
 
 
 def enlarged(x: Tensor, zoom: int) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from genloom.shapes.base import Shape
 
@@ -14,6 +14,7 @@ class PointShape(Shape):
 
     kind: ClassVar[str] = "points"
     named: ClassVar[str] = "points"
+    form: ClassVar[Any] = {"classes?": [str], "columns": int}
     columns: int = 1
 
     @property

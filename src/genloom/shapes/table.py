@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -17,6 +17,9 @@ from torch import Tensor
 from genloom.shapes.base import Shape
 from genloom.shapes.columns import Column, Kind
 
+NUMBERS = ("mean", "scale", "low", "high", "step")
+COLUMN = {"name": str, "kind?": str, **{f"{name}?": float for name in NUMBERS}, "grid?": [float], "categories?": list}
+
 
 @dataclass(frozen=True)
 class TableShape(Shape):
@@ -25,6 +28,7 @@ class TableShape(Shape):
     kind: ClassVar[str] = "table"
     named: ClassVar[str] = "rows of a table"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".npy")
+    form: ClassVar[Any] = {"classes?": [str], "columns": [COLUMN]}
     columns: tuple[Column, ...] = ()
 
     def __post_init__(self) -> None:
@@ -39,15 +43,15 @@ class TableShape(Shape):
         kinds = ", ".join(f"{count} {kind}" for kind, count in counts.items() if count)
         return f"rows of {len(self.columns)} column{'s' if len(self.columns) > 1 else ''} ({kinds})"
 
-    def write(self, samples: Tensor, path: Path) -> None:
+    def write(self, parts: Iterable[Tensor], n: int, path: Path, zoom: int | None = None) -> None:
         """Write codes `[n, D]` as values (`.csv`; dates as seconds since 1970) or as they are (`.npy`)."""
         if path.suffix.lower() != ".csv":
-            return super().write(samples, path)
-        values = self.decode(samples)
+            return super().write(parts, n, path)
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow(values)
-            writer.writerows(zip(*values.values(), strict=True))
+            writer.writerow(column.name for column in self.columns)
+            for part in parts:
+                writer.writerows(zip(*self.decode(part).values(), strict=True))
 
     def encode(self, values: Any) -> Tensor:
         """Return plain numbers and category names, `[n]` by column name, as codes `[n, D]`; not-a-number stays so."""

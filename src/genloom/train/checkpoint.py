@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import struct
@@ -17,7 +18,9 @@ from torch.optim import Optimizer
 
 from genloom.core.clock import Clock
 from genloom.errors import InputError
-from genloom.files import parse_tensors, write_synced
+from genloom.files import write_synced
+from genloom.reading import content_of, kind_of, read_json
+from genloom.tensors import MOST, parse_tensors
 from genloom.train.plan import Report
 from genloom.train.ranks import Ranks
 
@@ -25,7 +28,13 @@ if TYPE_CHECKING:
     from genloom.train.loop import Loop
 
 Tensors = Mapping[str, Tensor]
-STATE = ("examples", "rounds", "phase", "phase_start", "ema", "seconds", "cpu_seconds", "score_cpu_seconds", "score")
+STATE = {
+    **{name: int for name in ("examples", "rounds", "phase", "phase_start")},
+    **{name: float for name in ("seconds", "cpu_seconds", "score_cpu_seconds")},
+    "ema": {"*": int},
+    "score": (list, type(None)),
+    "files": {"*": str},  # the digest of each, so that none is taken for one of another instant
+}
 GROUPS = ("model", "optimizer", "ema", "ranks")  # the files of a checkpoint; the last two where there is anything in them
 
 
@@ -93,6 +102,13 @@ class Checkpoint:
             "score": score,
         }
 
+    def check_clock(self, loop: Loop) -> None:
+        """Raise InputError where the state is none that this model and its players can be in."""
+        state, ema = self.state, self.state["ema"]
+        held = state["phase"] < len(loop.model.phases()) and state["phase_start"] <= state["examples"]
+        if not held or ema.keys() != loop.ema.followed.keys() or any(seen > state["examples"] for seen in ema.values()):
+            raise InputError(f"{self.path / 'state.json'} is damaged; remove {self.path} to go on from an older checkpoint")
+
     def write(self, folder: Path) -> None:
         """Write `<group>.safetensors` and `state.json` into the new `folder`.
 
@@ -103,10 +119,12 @@ class Checkpoint:
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             temporary.mkdir(parents=True)
+            digests = {}
             for name, group in self.groups.items():
                 content = save({key: plain(value) for key, value in group.items()})
                 write_synced(temporary / f"{name}.safetensors", content)
-            write_synced(temporary / "state.json", json.dumps(self.state, indent=1).encode())
+                digests[name] = digest_of(content)
+            write_synced(temporary / "state.json", json.dumps({**self.state, "files": digests}, indent=1).encode())
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         except OSError:
@@ -126,7 +144,7 @@ class Checkpoint:
         return unpacked(found, folder or Path("the checkpoint")) if found else None
 
     def restore(self, loop: Loop) -> None:
-        """Give a training what the next round depends on."""
+        """Give a training what the next round depends on; InputError where it is another training's."""
         read_weights(loop.model, self.tensors("model"), self.path)
         mine = f"{loop.ranks.rank}/"
         own = {k.removeprefix(mine): v for k, v in self.groups.get("ranks", {}).items() if k.startswith(mine)}
@@ -134,21 +152,43 @@ class Checkpoint:
             for name, value in buffers_of(loop.model).items():
                 if name in own:
                     value.copy_(own[name])
-        for name, learner in loop.learners.items():
-            read_optimizer(name, learner.optimizer, self.tensors("optimizer"))
+        self.check_clock(loop)
+        read_optimizers({name: each.optimizer for name, each in loop.learners.items()}, self.tensors("optimizer"), self.path)
         loop.ema.followed = dict(self.state["ema"])
         if loop.ema:
+            refuse_other_weights(loop.model, self.tensors("ema"), self.path / "ema.safetensors")
             loop.ema.restore(self.tensors("ema"))
         ledger = loop.ledger
         ledger.past_seconds, ledger.past_cpu = self.state["seconds"], self.state["cpu_seconds"]
         ledger.score_cpu = self.state["score_cpu_seconds"]
 
 
+def digest_of(content: bytes) -> str:
+    """Return what tells the content of a file from any other."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+def whole_file(path: Path, state: Mapping[str, Any]) -> bytes:
+    """Return the content of a file of a checkpoint; InputError where it is not the one that was written with its state."""
+    content = content_of(path, "file of weights", MOST)
+    if state["files"].get(path.stem) != digest_of(content):
+        raise InputError(
+            f"{path} is cut short, damaged, or not of this checkpoint; remove {path.parent} to go on from an older checkpoint"
+        )
+    return content
+
+
+def read_group(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file of a checkpoint; InputError where it is damaged."""
+    return parse_tensors(whole_file(path, read_state(path.parent)), path)
+
+
 def packed(folder: Path) -> bytes:
     """Return the files of a checkpoint as one sequence of bytes: for each its length, then its content; the state first."""
-    read_state(folder)  # which says what is wrong
-    paths = [folder / "state.json", *(folder / f"{group}.safetensors" for group in GROUPS)]
-    contents = [path.read_bytes() if path.exists() else b"" for path in paths]
+    state = read_state(folder)
+    contents = [json.dumps(state).encode()]
+    for group in GROUPS:
+        contents.append(whole_file(folder / f"{group}.safetensors", state) if group in state["files"] else b"")
     return b"".join(struct.pack("<Q", len(content)) + content for content in contents)
 
 
@@ -161,7 +201,7 @@ def unpacked(content: bytes, folder: Path) -> Checkpoint:
         place += 8 + length
     state, *groups = parts
     named = zip(GROUPS, groups, strict=True)
-    tensors = {name: parse_tensors(each, folder / f"{name}.safetensors") for name, each in named if each}
+    tensors: dict[str, Tensors] = {name: parse_tensors(each, folder / f"{name}.safetensors") for name, each in named if each}
     return Checkpoint(tensors, json.loads(state), folder)
 
 
@@ -176,13 +216,14 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Return a checkpoint's `state.json`; InputError where it is missing or cut short."""
-    try:
-        state: dict[str, Any] = json.loads((folder / "state.json").read_text())
-        if lacking := [name for name in STATE if name not in state]:
-            raise ValueError(f"state.json lacks {lacking[0]!r}")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{folder} is no whole checkpoint ({error}); remove it to go on from an older one") from None
+    """Return a checkpoint's `state.json`; InputError where it is missing or damaged."""
+    path, remedy = folder / "state.json", f"; remove {folder} to go on from an older checkpoint"
+    if not kind_of(path):
+        raise InputError(f"{folder} is no whole checkpoint: it has no state.json{remedy}")
+    state: dict[str, Any] = read_json(path, STATE, remedy)
+    numbers = [value for value in (*state.values(), *state["ema"].values()) if isinstance(value, int | float)]
+    if any(number < 0 for number in numbers) or state["examples"] != int(folder.name):
+        raise InputError(f"{path} is damaged: its numbers cannot be{remedy}")
     return state
 
 
@@ -192,18 +233,24 @@ def buffers_of(module: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in module.state_dict().items() if name not in weights}
 
 
-def read_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool = False) -> None:
-    """Copy tensors into a module; InputError where names or sizes are another model's.
-
-    Args:
-        growing: allow weights that the file lacks where they are zero: what begins as nothing leaves the model as it was.
-    """
+def refuse_other_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool = False) -> None:
+    """Raise InputError where the names or sizes of tensors are another model's; arguments as for `read_weights`."""
     own = module.state_dict()
     new = {name for name in own.keys() - tensors.keys() if growing and not own[name].any()}
     wrong = sorted((own.keys() ^ tensors.keys()) - new)
     wrong = wrong or [name for name in tensors if own[name].shape != tensors[name].shape]
     if wrong:
         raise InputError(f"{path} belongs to another model or other hyper-parameters: {wrong[0]!r} does not fit")
+
+
+def read_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool = False) -> None:
+    """Copy tensors into a module; InputError where names or sizes are another model's.
+
+    Args:
+        growing: allow weights that the file lacks where they are zero: what begins as nothing leaves the model as it was.
+    """
+    refuse_other_weights(module, tensors, path, growing)
+    own = module.state_dict()
     with torch.no_grad():
         for name, value in tensors.items():
             own[name].copy_(value)
@@ -220,14 +267,21 @@ def optimizer_tensors(name: str, optimizer: Optimizer) -> dict[str, Tensor]:
     }
 
 
-def read_optimizer(name: str, optimizer: Optimizer, tensors: Tensors) -> None:
-    """Restore what `optimizer_tensors` returned."""
-    groups = [(p, group) for group in optimizer.param_groups for p in group["params"]]
+def read_optimizers(optimizers: Mapping[str, Optimizer], tensors: Tensors, folder: Path) -> None:
+    """Restore what `optimizer_tensors` returned of each; InputError where a tensor is none of theirs."""
+    owners = {
+        f"{name}/{i}": (optimizer, p, group)
+        for name, optimizer in optimizers.items()
+        for i, (p, group) in enumerate((p, group) for group in optimizer.param_groups for p in group["params"])
+    }
     for key, value in tensors.items():
-        player, i, slot = key.split("/")
-        if player != name:
-            continue
-        p, group = groups[int(i)]
+        place, _, slot = key.rpartition("/")
+        if place not in owners or (value.shape != owners[place][1].shape and value.numel() != 1):
+            raise InputError(
+                f"{folder / 'optimizer.safetensors'} belongs to another training: {key!r} does not fit; remove {folder} to "
+                "go on from an older checkpoint"
+            )
+        optimizer, p, group = owners[place]
         if value.shape == p.shape:
             # Moments take the parameter's memory layout, or vectorised updates would round otherwise than before.
             optimizer.state[p][slot] = torch.empty_like(p).copy_(value)

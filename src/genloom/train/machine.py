@@ -12,6 +12,7 @@ from typing import Literal
 
 import torch
 
+from genloom.bounds import short
 from genloom.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -23,9 +24,13 @@ def pick_device(name: str = "auto") -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
         device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError(name)  # torch knows more, on which nothing of ours runs
         device = torch.empty(1, device=device).device  # with the number of the GPU, since other threads begin on the first
     except (RuntimeError, AssertionError):
-        raise InputError(f"--device {name} is not to be had on this machine; leave it out, or say --device cpu") from None
+        raise InputError(
+            f"--device {short(name)} is not to be had on this machine; leave it out, or say --device cpu"
+        ) from None
     return device
 
 
@@ -44,6 +49,16 @@ def has_bf16_units(device: torch.device) -> bool:
         names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
         return any(getattr(torch.cpu, name, bool)() for name in names)
     return False
+
+
+def memory_of(device: torch.device) -> int:
+    """Return the bytes of memory of a device; of a processor's where the system tells, else a number that never hinders."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # not on every system
+        return 1 << 62
 
 
 def keep_freed_memory() -> None:

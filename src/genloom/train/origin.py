@@ -10,9 +10,8 @@ from typing import Any
 from genloom.core.hyper import Hyper
 from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.files import read_tensors
 from genloom.shapes.base import Shape
-from genloom.train.checkpoint import read_weights
+from genloom.train.checkpoint import read_group, read_weights
 from genloom.train.run import Run
 
 
@@ -32,7 +31,7 @@ class Origin:
             raise InputError(f"{folder} is a run of {run.record['model']}, which {model} cannot start from")
         if preset not in ("paper", run.record["preset"]):
             raise InputError(f"--from {folder} brings its own hyper-parameters: leave out --preset {preset}")
-        return cls(run, run.checkpoint("last"), Shape.from_json(run.record["shape"]))
+        return cls(run, run.checkpoint("last"), run.shape)
 
     @property
     def preset(self) -> str:
@@ -44,9 +43,10 @@ class Origin:
         dims = self.shape.dims
         return {"size": dims[1:], "channels": dims[0]} if len(dims) == 3 else {}
 
-    def hyper(self, kind: type[Hyper]) -> Hyper:
-        """Return the hyper-parameters of the run."""
-        return kind.from_json(self.run.record["hyper"])
+    @property
+    def hyper(self) -> Hyper:
+        """The hyper-parameters of the run."""
+        return self.run.hyper
 
     def refuse_other_columns(self, shape: Shape) -> None:
         """Raise InputError for another table: cells are coded by their columns' means and categories."""
@@ -56,7 +56,7 @@ class Origin:
     def give(self, model: Model) -> None:
         """Copy the run's averaged weights into a model, which may have more that begin as nothing; else InputError."""
         path = self.run.weights(self.checkpoint.name)
-        read_weights(model, read_tensors(path), path, growing=True)
+        read_weights(model, read_group(path), path, growing=True)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `run.json` says of it: examples and seconds are all that were spent up to here."""

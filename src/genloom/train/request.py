@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
+from genloom.bounds import above_zero, whole
 from genloom.data.options import NAMES
-from genloom.errors import InputError, nearest, refuse_wide_seed
+from genloom.errors import InputError, nearest
+from genloom.reading import named
 from genloom.train.machine import Precision
 
-WHOLE = ("examples", "batch", "micro", "threads", "save_examples", "report_examples")
+COUNTS = ("examples", "batch", "micro", "threads", "save_examples", "report_examples")
 
 
 @dataclass(frozen=True)
@@ -50,22 +51,18 @@ class Request:
     start: str | os.PathLike[str] | None = None
 
     def __post_init__(self) -> None:
-        for name in WHOLE:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, numbers.Integral):
-                raise InputError(f"{name} takes a whole number, got {value!r}")
-            if value is not None and value < 1:
-                raise InputError(f"--{name.replace('_', '-')} takes a number from 1 on, got {value}")
-            if value is not None:
-                object.__setattr__(self, name, int(value))  # numpy's, too, become what JSON takes
-        refuse_wide_seed(self.seed)
+        object.__setattr__(self, "out", os.fspath(named(self.out)))
+        for name in COUNTS:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, whole(name, getattr(self, name)))  # numpy's, too, become what JSON takes
+        whole("seed", self.seed)
         for name, known in (("precision", get_args(Precision)), ("stop_when", (None, "plateau"))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} takes {', '.join(map(str, known))}, got {getattr(self, name)!r}")
         for name in ("minutes", "save_every", "report_every"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):  # not-a-number is refused too
-                raise InputError(f"--{name.replace('_', '-')} takes a number above 0, got {value}")
+            if value is not None:
+                above_zero(name, value)
 
     @classmethod
     def of(cls, model: str, data: Any, out: str | os.PathLike[str], **said: Any) -> Self:

@@ -11,9 +11,7 @@ import json
 import math
 import os
 import shutil
-import time
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,16 +20,30 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from genloom.bounds import short
+from genloom.catalogue import find_model
 from genloom.core.capabilities import Samples
+from genloom.core.hyper import Hyper
 from genloom.core.model import Model
-from genloom.core.random import Noise
+from genloom.core.random import Noise, undisturbed
 from genloom.errors import InputError
-from genloom.files import read_tensors, refuse_pickle, write_json, write_synced
+from genloom.files import write_json, write_synced
+from genloom.reading import (
+    content_of,
+    kind_of,
+    misfit,
+    named,
+    parse_json,
+    read_json,
+    refuse_pickle,
+)
+from genloom.shapes.base import Shape
+from genloom.tensors import read_tensors
 from genloom.train.checkpoint import Checkpoint, checkpoints, plain, read_state
+from genloom.train.lock import Lock
 
 FORMAT = 2  # of a run folder: raise it when an older one can no longer be read
 KEPT = 3  # newest checkpoints that stay, beside the best
-LOCK_PATIENCE = 120  # seconds that a restarted group of processes waits for the lock of a dead node to go
 GRID = 64
 SEED_OF_GRID = 20140610
 
@@ -49,23 +61,44 @@ BINDING = (
 )
 
 
+RECORD = {  # what every run.json holds
+    "model": str,
+    "preset": str,
+    "hyper": {"*": (str, float, bool, list, type(None))},
+    "shape": {"kind": str},
+    "data": {"source": str, "fingerprint": str, "examples": int, "options": dict, "loaded": dict},
+    "plan": {"batch": int, "seed": int, "precision": str},
+    "start?": {"run": str, "checkpoint": str, "examples": int, "cpu_seconds": float},
+}
+BEST = {"checkpoint": str, "measure": str, "value": float}
+LINE = {
+    "examples": int,
+    "rounds": int,
+    "notes": {"*": float},
+    "health": [{"name": str, "text": str, "since": int}],
+    "seconds": float,
+    "cpu_seconds": float,
+    "examples_per_second": float,
+}
+
+
 class Run:
     """A run folder, opened to read or to go on."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._lock: Any = None
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = named(folder)
+        self._lock = Lock(self.folder)
 
     # -- opening -----------------------------------------------------------------------------------
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
         """Open an existing run; InputError where there is none, or one that this genloom does not read."""
-        run = cls(Path(folder))
+        run = cls(folder)
         refuse_pickle(run.folder, "opens run folders only")
-        if not run.folder.is_dir():
+        if kind_of(run.folder) != "folder":
             raise InputError(f"no run at {folder}: no such folder; `genloom fit MODEL DATA -o {folder}` makes one")
-        if not (run.folder / "run.json").exists():
+        if not kind_of(run.folder / "run.json"):
             raise InputError(f"{run.folder} is no run: it has no run.json")
         _ = run.record
         return run
@@ -77,7 +110,7 @@ class Run:
         Raises:
             InputError: the folder holds other things, or a run with other options (the first difference is named).
         """
-        run, record = cls(Path(folder)), {"format": FORMAT, **record}
+        run, record = cls(folder), {"format": FORMAT, **record}
         run.refuse_differences(record)
         if not (run.folder / "run.json").exists():
             try:
@@ -97,42 +130,13 @@ class Run:
     def lock(self) -> None:
         """Lock the folder until `release`; the kernel unlocks it when the process dies."""
         try:
-            import fcntl
-        except ImportError:  # no such lock on Windows
-            return
-        patience = time.monotonic() + (LOCK_PATIENCE if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0)
-        try:
-            self._lock = (self.folder / ".lock").open("w")
-            while not self.locked(fcntl):
-                if time.monotonic() >= patience:
-                    raise InputError(
-                        f"{self.folder} is being trained by another process; wait for it or name another folder"
-                    )
-                time.sleep(1)
+            self._lock.take()
         except OSError as error:
-            self.release()
             raise InputError(self.explain(error)) from None
-        except InputError:
-            self.release()
-            raise
-
-    def locked(self, fcntl: Any) -> bool:
-        """Try to lock the folder; False where another process holds it. Some file systems of clusters know no locks."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
-                raise
-            warnings.warn(f"{self.folder} lies on a file system without locks: do not train it twice at once", stacklevel=2)
-        return True
 
     def release(self) -> None:
         """Let other processes train this run."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.release()
 
     def refuse_differences(self, record: Mapping[str, Any]) -> None:
         """Raise InputError naming the first option in which this run differs from `record`, or where it is no run."""
@@ -140,7 +144,7 @@ class Run:
             if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
                 raise InputError(f"{self.folder} is not empty and not a run; name a new folder after -o")
             return
-        before, now = flatten(self.record), flatten(json.loads(json.dumps(record)))
+        before, now = flatten(self.stored()), flatten(json.loads(json.dumps(record)))
         other = [
             key
             for start in BINDING
@@ -169,16 +173,60 @@ class Run:
         Raises:
             InputError: it is cut short, or of another form than this genloom writes.
         """
-        try:
-            record = json.loads((self.folder / "run.json").read_text())
-        except ValueError as error:
-            raise InputError(f"{self.folder / 'run.json'} is cut short ({error})") from None
-        if not isinstance(record, dict) or record.get("format") != FORMAT:
+        record = self.stored()
+        if wrong := misfit(record, RECORD):
+            raise InputError(f"{self.folder / 'run.json'} is damaged: {wrong}; train it anew into another folder")
+        return record
+
+    def stored(self) -> dict[str, Any]:
+        """Return the content of `run.json`, of which nothing but the version of its form is known."""
+        record = read_json(self.folder / "run.json", remedy="; train it anew into another folder")
+        if record.get("format") != FORMAT:
             raise InputError(
                 f"{self.folder} was made by another version of genloom, whose runs this one does not read: "
                 "train it anew into another folder"
             )
         return record
+
+    @property
+    def shape(self) -> Shape:
+        """What one example of its data is."""
+        with self.told():
+            return Shape.from_json(self.record["shape"])
+
+    @property
+    def model_class(self) -> type[Model]:
+        """Its model."""
+        with self.told():
+            return find_model(self.record["model"])
+
+    @property
+    def hyper(self) -> Hyper:
+        """Its hyper-parameters."""
+        with self.told():
+            return self.model_class.Hyper.from_json(self.record["hyper"])
+
+    def build(self, device: str = "cpu") -> Model:
+        """Return its model without its weights; on the device `meta` it takes no memory.
+
+        Raises:
+            InputError: `run.json` describes no model that can be built.
+        """
+        model_class, hyper, shape = self.model_class, self.hyper, self.shape
+        with self.told(), undisturbed(), torch.device(device):
+            try:
+                return model_class(hyper, shape)
+            except (RuntimeError, OverflowError) as error:
+                raise InputError(f"no such model can be built ({' '.join(str(error).split())[:120]})") from None
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Let the sentence about something of `run.json` name the file."""
+        try:
+            yield
+        except InputError as error:
+            path = self.folder / "run.json"
+            raise error if str(path) in str(error) else InputError(f"{path}: {error}") from None
 
     def checkpoints(self) -> list[Path]:
         """Return the finished checkpoints, oldest first."""
@@ -213,8 +261,12 @@ class Run:
     def best(self) -> dict[str, Any] | None:
         """Return the content of `best.json`, or None."""
         path = self.folder / "best.json"
-        best = parsed(path.read_text()) if path.exists() else None
-        return best if best and math.isfinite(best["value"]) else None
+        if not kind_of(path):
+            return None
+        best = read_json(path, BEST, f"; remove it, and use --checkpoint last or one of {self.folder / 'checkpoints'}")
+        if not best["checkpoint"].isdecimal():
+            raise InputError(f"{path} is damaged: {short(best['checkpoint'])} is no checkpoint; remove it")
+        return best
 
     def state(self, folder: Path) -> dict[str, Any]:
         """Return a checkpoint's state."""
@@ -222,13 +274,17 @@ class Run:
 
     def history(self) -> list[dict[str, Any]]:
         """Return the lines of `stats.jsonl`, leaving out one that a kill cut short."""
-        lines = [parsed(text) or {} for text in self.stats_lines()]
-        return [line for line in lines if {"examples", "notes", "health"} <= line.keys()]
+        path = self.folder / "stats.jsonl"
+        found = []
+        for text in self.stats_lines():
+            with contextlib.suppress(InputError):  # a kill or a copy cut it short
+                found.append(parse_json(text, path, LINE))
+        return found
 
     def stats_lines(self) -> list[str]:
         """Return `stats.jsonl` as it stands, line by line."""
         path = self.folder / "stats.jsonl"
-        return path.read_text().splitlines(keepends=True) if path.exists() else []
+        return content_of(path).decode("utf-8", "replace").splitlines(keepends=True) if kind_of(path) else []
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -250,6 +306,13 @@ class Run:
             temporary.write_text("".join(kept))
             temporary.replace(self.folder / "stats.jsonl")
 
+    def forget_damaged_best(self) -> None:
+        """Remove a `best.json` that says nothing: the next score makes it anew."""
+        try:
+            self.best()
+        except InputError:
+            (self.folder / "best.json").unlink()
+
     def write_grid(self, model: Model, examples: int) -> Path | None:
         """Draw the fixed samples of this run as one picture; None where the model draws none or its kind has no pictures."""
         if not isinstance(model, Samples):
@@ -259,7 +322,12 @@ class Run:
             return None
         path = self.folder / "samples" / f"{examples:012d}.png"
         path.parent.mkdir(exist_ok=True)
-        picture.save(path)
+        part = path.with_name(f".{path.name}")
+        try:
+            picture.save(part, format="png")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
         return path
 
     def remember(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
@@ -280,6 +348,7 @@ class Run:
         state = checkpoint.state
         folder = self.folder / "checkpoints" / f"{state['examples']:012d}"
         checkpoint.write(folder)
+        self.forget_damaged_best()
         if state["score"] is not None:
             name, value = state["score"]
             best = self.best()
@@ -298,15 +367,6 @@ class Run:
             kept = f"the run keeps its checkpoint at {int(last.name):,} examples" if last else "there is no checkpoint yet"
             return f"the disk of {self.folder} is full: {kept}; free some space and give the same command to go on"
         return f"cannot write to {self.folder}: {error.strerror or error}"
-
-
-def parsed(text: str) -> dict[str, Any] | None:
-    """Return a JSON object, or None where a kill or a copy cut it short."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return None
-    return value if isinstance(value, dict) else None
 
 
 @torch.no_grad()

@@ -24,11 +24,12 @@ from genloom.data.given import Given
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError
 from genloom.measures.light import light_judge
+from genloom.reading import in_words
 from genloom.shapes.base import Shape
 from genloom.train.feed import check_batch
 from genloom.train.interrupt import Interrupt
 from genloom.train.loop import play
-from genloom.train.machine import pick_device, pick_precision, processor
+from genloom.train.machine import memory_of, pick_device, pick_precision, processor
 from genloom.train.origin import Origin
 from genloom.train.plan import Plan, Report, Score
 from genloom.train.processes import first_alone, main_process, meet, start_processes, world_size
@@ -36,6 +37,7 @@ from genloom.train.request import Request
 from genloom.train.run import Run
 
 DEFAULT_MINUTES = 10.0
+BYTES_A_WEIGHT = 16  # itself, its gradient, two moments
 SMALL = 300_000  # weights below which one thread is the default: steps are shorter than threads take to meet
 
 
@@ -90,7 +92,7 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     start_processes(request.device)
     model_class = find_model(request.model)
     origin = None if request.start is None else Origin.open(request.start, request.model, request.preset)
-    hyper = origin.hyper(model_class.Hyper) if origin else model_class.Hyper.preset(request.preset)
+    hyper = origin.hyper if origin else model_class.Hyper.preset(request.preset)
     hyper = hyper.with_values(request.hyper)
     if request.batch is not None and hasattr(hyper, "batch"):
         hyper = hyper.with_values({"batch": request.batch})  # schedules that count updates must know
@@ -105,9 +107,10 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     hyper = model_class.settle(hyper, data)
     settle_shape(request.model, model_class, data.shape, hyper)
     plan = make_plan(request, hyper, device)
-    with undisturbed(), torch.device("cpu" if origin else "meta"):
-        model = model_class(hyper, data.shape)  # whether model and data fit shows here, before anything is written
+    model = build(model_class, hyper, data.shape, "meta")  # whether model and data fit shows before anything is written
+    refuse_huge(model, device)
     if origin:
+        model = build(model_class, hyper, data.shape, "cpu")
         origin.refuse_other_columns(data.shape)
         origin.give(model)
     if size(data) < 2:
@@ -137,6 +140,26 @@ def make_plan(request: Request, hyper: Hyper, device: torch.device) -> Plan:
         report_examples=request.report_examples,
         stop_when=request.stop_when,
     )
+
+
+def build(model_class: type[Model], hyper: Hyper, shape: Shape, device: str) -> Model:
+    """Return a model, on the device `meta` without memory for its weights; InputError where torch can make no such one."""
+    try:
+        with undisturbed(), torch.device(device):
+            return model_class(hyper, shape)
+    except (RuntimeError, OverflowError) as error:
+        text = " ".join(str(error).split())[:120]
+        raise InputError(f"no such model can be built ({text}): smaller --hyper values, or a smaller --size") from None
+
+
+def refuse_huge(model: Model, device: torch.device) -> None:
+    """Raise InputError for a model that this machine cannot train, whatever the batch."""
+    needed, there = BYTES_A_WEIGHT * count_weights(model), memory_of(device)
+    if needed > there:
+        raise InputError(
+            f"this model would have {count_weights(model):,} weights, and take {in_words(needed)} to train where there are "
+            f"{in_words(there)}: take smaller --hyper values, or a smaller --size"
+        )
 
 
 def count_weights(model: Model) -> int:

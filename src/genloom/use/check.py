@@ -17,14 +17,15 @@ from genloom.catalogue import MODELS, find_model
 from genloom.core.clock import Clock
 from genloom.core.model import Misfit, Model
 from genloom.data.options import PictureOptions
+from genloom.data.pictures.arrays import Arrays
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, common_size, natural_channels, read_headers
 from genloom.data.pictures.load import find_pictures, load_pictures, split_range
-from genloom.data.pictures.sources import Arrays, Pictures
+from genloom.data.pictures.sources import Pictures
 from genloom.data.source import Progress, silent
 from genloom.errors import InputError
-from genloom.files import writing
-from genloom.shapes.pictures import MODES, enlarged, grid, to_picture
+from genloom.files import replaced
+from genloom.shapes.pictures import MODES, enlarged, grid, save, to_picture
 from genloom.train.machine import has_bf16_units, pick_device, product_speed
 
 SHEET_COLUMNS, SHEET_LONGEST = 16, 1200  # of the contact sheet; pixels up to which it is enlarged by whole numbers
@@ -176,8 +177,8 @@ def write_sheet(data: ImageData, path: Path) -> None:
     index = torch.linspace(0, len(data) - 1, min(128, len(data))).round().long()
     page = grid(data.pictures(index), SHEET_COLUMNS)
     zoom = max(1, min(4, SHEET_LONGEST // max(page.shape[1:])))
-    with writing(path, "; name a .png after -o"):
-        to_picture(enlarged(page, zoom)).save(path)
+    with replaced(path) as part:
+        save(to_picture(enlarged(page, zoom)), part)
 
 
 def describe(findings: Findings) -> list[str]:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from genloom.bounds import whole
 from genloom.core.random import training
 from genloom.data.points import gaussian_line
-from genloom.errors import InputError, refuse_wide_seed
-from genloom.files import writing
+from genloom.errors import InputError
+from genloom.files import replaced
 from genloom.models.adversarial.line import Line, LineHyper
 from genloom.train.loop import play
 from genloom.train.plan import Plan
@@ -32,9 +33,9 @@ def line_lesson(path: Path, examples: int = 1_200_000, frames: int = 60, seed: i
         `gap`, the largest distance of D from 1/2 within two deviations of the data, and the `mean` and
         `deviation` of p_g; the data has 0 and 1.
     """
-    if not 1 <= frames <= examples:
+    if whole("frames", frames) > examples:
         raise InputError(f"--frames takes a number from 1 to --examples, {examples:,}; got {frames}")
-    refuse_wide_seed(seed)
+    seed = whole("seed", seed)
     data = gaussian_line()
     with training(seed):
         model = Line(LineHyper(), data.shape)
@@ -100,8 +101,8 @@ def write_pages(pages: list[bytes], path: Path) -> None:
     from PIL import Image
 
     images = [Image.open(io.BytesIO(page)).convert("P", palette=Image.Palette.ADAPTIVE, colors=64) for page in pages]
-    with writing(path):
-        images[0].save(path, save_all=True, append_images=images[1:] + images[-1:] * 15, duration=90, loop=0)
+    with replaced(path) as part:
+        images[0].save(part, save_all=True, append_images=images[1:] + images[-1:] * 15, duration=90, loop=0)
 
 
 def verdict(model: Line) -> dict[str, float]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from genloom.data.pictures.sources import Pictures, as_arrays
+from genloom.data.pictures.arrays import as_arrays
+from genloom.data.pictures.sources import Pictures
 from genloom.errors import InputError
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from genloom.data.pictures.sources import Arrays, Pictures
+from genloom.data.pictures.arrays import Arrays
+from genloom.data.pictures.sources import Pictures, quiet
 from genloom.data.source import Progress
 from genloom.errors import InputError
 from genloom.shapes.pictures import MODES, to_bytes
 
 GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I", "F")
+LARGE = 1 << 23  # pixels from which a picture is decoded alone, so that many at once do not fill the memory
 SEEN_THROUGH = ("RGBA", "LA", "La", "RGBa", "PA")
 
 
@@ -55,7 +58,7 @@ def read_headers(pictures: Pictures, progress: Progress) -> list[Header]:
     if isinstance(pictures, Arrays):
         _, height, width, channels = pictures.array.shape
         return [Header((height, width), MODES[channels])] * len(pictures)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(
             progress(pool.map(lambda i: read_header(pictures, i), range(len(pictures))), len(pictures), "looking over")
         )
@@ -137,17 +140,18 @@ def decode_all(
     """Decode every picture into its row of `into`, in parallel; return for each "" or why it is broken."""
     size = (into.shape[1], into.shape[2])
     if isinstance(pictures, Arrays) and pictures.array.shape[1:] == into.shape[1:]:
-        into[:] = pictures.array
+        for part, rows in pictures.blocks():
+            into[part] = rows
         return [""] * len(pictures)
 
     def one(i: int) -> str:
         try:
-            with warnings.catch_warnings(), pictures.open(i) as image:
-                warnings.simplefilter("ignore")  # pillow warns of odd but readable metadata
+            with pictures.open(i) as image, alone if image.width * image.height > LARGE else nullcontext():
                 into[i] = convert(image, channels, size, crop)
         except Exception as error:  # as in `read_header`
             return reason(error)
         return ""
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    alone = Lock()
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(progress(pool.map(one, range(len(pictures))), len(pictures), "decoding"))

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from genloom.bounds import numeral, short
 from genloom.data.cache import Entry, content_key, remember, remembered
 from genloom.data.options import Options as AnyOptions
 from genloom.data.options import PictureOptions
+from genloom.data.pictures.arrays import Arrays, from_idx, from_numpy, is_idx
 from genloom.data.pictures.builtin import BUILTIN
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, common_size, decode_all, natural_channels, read_headers
 from genloom.data.pictures.hub import from_hub
 from genloom.data.pictures.listing import Listing, list_files
-from genloom.data.pictures.sources import Arrays, Pictures, from_folder, from_idx, from_numpy, from_zip, is_idx
+from genloom.data.pictures.sources import Pictures, from_folder, from_zip
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError, nearest
+from genloom.reading import kind_of, named
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape
 
@@ -53,18 +56,17 @@ class PictureSource(Source):
     @cached_property
     def listing(self) -> Listing | None:
         """The state of the source's files, or None where there are none to list."""
-        path = Path(self.whole).expanduser()
-        if self.whole.startswith("hf:") or not path.exists():
+        path = named(self.whole)
+        if self.whole.startswith("hf:") or kind_of(path) not in ("file", "folder"):
             return None
         return list_files(path, [p for p in path.parent.iterdir() if is_idx(p)] if is_idx(path) else [])
 
     def shape(self) -> ImageShape:
         """Return what the pictures are, as the options have it, without decoding any."""
         name = self.listing.key(self.options.key()) if self.listing else ""
-        if name and (known := remembered(name).get("shape")):
-            shape = Shape.from_json(known)
-            assert isinstance(shape, ImageShape)
-            return shape
+        with suppress(InputError):  # what is known may be damaged
+            if name and isinstance(known := Shape.from_json(remembered(name).get("shape", {})), ImageShape):
+                return known
         self.refuse_broken([header.error for header in self.headers], "at least ")  # as far as their headers tell
         height, width = self.options.height_and_width or common_size(self.headers)
         channels = self.options.channels or natural_channels(self.headers)
@@ -128,7 +130,12 @@ def reading() -> Iterator[None]:
 def split_range(source: str) -> tuple[str, slice | None]:
     """Return a source without its range, and the range: `mnist[:500]` is the first 500 of `mnist`."""
     part = re.fullmatch(r"(.+)\[(\d*):(\d*)\]", source)
-    return (part[1], slice(int(part[2] or 0), int(part[3]) if part[3] else None)) if part else (source, None)
+    if not part:
+        return source, None
+    start, stop = (numeral(each) if each else default for each, default in ((part[2], 0), (part[3], None)))
+    if start is None or (part[3] and stop is None):
+        raise InputError(f"{short(source)} names no part of the data: write the places as plain numbers, such as [0:500]")
+    return part[1], slice(start, stop)
 
 
 def load_pictures(source: str | Path, options: PictureOptions | None = None, progress: Progress = silent) -> ImageData:
@@ -161,18 +168,21 @@ def find_pictures(source: str | Path, split: str = "train") -> Pictures:
         return from_hub(name.removeprefix("hf:"), split)
     if name in BUILTIN and not Path(name).exists():
         return BUILTIN[name](split)
-    path = Path(source).expanduser()
-    if not path.exists():
+    path = named(name)
+    kind = kind_of(path)
+    if not kind:
         looks_built_in = "/" not in name and "." not in name
         hint = nearest(name, BUILTIN) if looks_built_in else ""
         raise InputError(f"no data at {name}: no such file or folder{hint}")
-    if path.is_dir():
+    if kind == "folder":
         return from_idx(path, split) if any(is_idx(p) for p in path.iterdir()) else from_folder(path, split)
+    if kind != "file":
+        raise InputError(f"no data at {name}: that is a {kind}, and a file or a folder is needed")
     if is_idx(path):
         return from_idx(path, split)
     if path.suffix.lower() == ".zip":
         return from_zip(path, split)
-    if path.suffix in (".npy", ".npz"):
+    if path.suffix.lower() in (".npy", ".npz"):
         return from_numpy(path, split)
     raise InputError(
         f"{name} is no source of pictures (a folder, .zip, .npy, .npz, an idx file or hf:owner/name is) and no "

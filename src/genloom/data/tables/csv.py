@@ -16,9 +16,10 @@ from typing import Any
 import pandas as pd
 
 from genloom.data.tables.base import CHUNK, Cells, Fill, Table
-from genloom.data.tables.records import Record, agreement, quoted, split_lines, unquoted
+from genloom.data.tables.records import LONGEST, Record, agreement, quoted, split_lines, unquoted
 from genloom.errors import InputError
 from genloom.files import replaced
+from genloom.reading import found
 
 DELIMITERS = ",;\t|"
 
@@ -47,6 +48,7 @@ class CsvTable(Table):
         Raises:
             InputError: it is no text, is cut short, or has no heading.
         """
+        found(path, "table")
         with readable(path), opened(path, "rb") as file:
             start = file.read(LOOK)
         encoding = text_encoding(path)
@@ -77,7 +79,7 @@ class CsvTable(Table):
         """
         last: Record | None = None
         with readable(self.path), io.TextIOWrapper(opened(self.path, "rb"), encoding=self.encoding, newline="") as file:
-            for record in split_lines(file, self.delimiter):
+            for record in split_lines(lines_of(file, self.path), self.delimiter):
                 if not record.whole:
                     raise InputError(f"{self.path}: a quote is opened and never closed: {record.fields[-1][:40]!r}")
                 if record.fields == [""] and last and len(last.fields) > 1:  # an empty line; with one column, a missing cell
@@ -152,6 +154,14 @@ class CsvTable(Table):
             column = self.names.index(name)
             for i, cell in zip(chosen.nonzero()[0], cells, strict=True):
                 rows[i].fields[column] = quoted(str(cell), self.delimiter)
+
+
+def lines_of(file: io.TextIOWrapper, path: Path) -> Iterator[str]:
+    """Yield the lines of a file; InputError for one that no table has: it would be held whole."""
+    while line := file.readline(LONGEST + 1):
+        if len(line) > LONGEST:
+            raise InputError(f"{path} is no table: it has a line of more than {LONGEST:,} letters")
+        yield line
 
 
 @contextmanager

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from genloom.data.tables.base import Table
 from genloom.data.tables.csv import CsvTable
 from genloom.data.tables.load import TABLE_SUFFIXES
 from genloom.data.tables.parquet import ParquetTable
 from genloom.errors import InputError
+from genloom.reading import kind_of, named
 
 
 def find_table(source: str | os.PathLike[str]) -> Table:
@@ -20,11 +20,14 @@ def find_table(source: str | os.PathLike[str]) -> Table:
     Raises:
         InputError: there is none, or it is no table.
     """
-    path = Path(source).expanduser()
-    if not path.exists():
+    path = named(source)
+    kind = kind_of(path)
+    if not kind:
         raise InputError(f"no table at {source}: no such file")
     if not path.name.lower().endswith(TABLE_SUFFIXES):
         raise InputError(f"{source} is no table: a {', '.join(TABLE_SUFFIXES)} file is, or the address of a database")
-    if path.is_dir():
+    if kind == "folder":
         raise InputError(f"{source} is a folder: name the file of a table in it")
+    if kind != "file":
+        raise InputError(f"{source} is a {kind}, and a table is a plain file")
     return ParquetTable(path) if path.suffix.lower() in (".parquet", ".pq") else CsvTable.open(path)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from genloom.data.options import Options as AnyOptions
 from genloom.data.options import TableOptions
 from genloom.data.source import Source
 from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError
+from genloom.reading import refuse_large
 from genloom.shapes.base import Shape
 from genloom.shapes.table import TableShape
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+CELL = 60  # bytes that a cell takes as text
 TABLE_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".parquet", ".pq")
+
+
+def bounded(chunks: Iterable[pd.DataFrame], name: str) -> Iterator[pd.DataFrame]:
+    """Yield the parts of a table; InputError once they are more than is held in memory."""
+    held = 0
+    for frame in chunks:
+        held += CELL * frame.size
+        refuse_large(held, f"{name}, more than {held // CELL:,} cells of it,")
+        yield frame
 
 
 class TableSource(Source):
@@ -47,7 +62,7 @@ class TableSource(Source):
         from genloom.data.tables.files import find_table
         from genloom.data.tables.layout import Layout, missing_words
 
-        frame = pd.concat(list(find_table(self.name).chunks()))
+        frame = pd.concat(list(bounded(find_table(self.name).chunks(), self.name)))
         layout = Layout.study(frame, self.options.kind, missing_words(self.options.missing, self.options.known))
         if not layout.learnt:
             raise InputError(

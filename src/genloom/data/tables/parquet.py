@@ -16,6 +16,7 @@ import pandas as pd
 from genloom.data.tables.base import CHUNK, Fill, Table
 from genloom.errors import InputError
 from genloom.files import replaced
+from genloom.reading import parsing
 from genloom.shapes.columns import Bits
 
 
@@ -31,13 +32,10 @@ class ParquetTable(Table):
         Raises:
             InputError: it is no Parquet file, or cut short.
         """
-        import pyarrow
         import pyarrow.parquet
 
-        try:
+        with parsing(self.path, "Parquet", ": is it whole?"):
             return pyarrow.parquet.ParquetFile(self.path)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"{self.path} is no Parquet file, or cut short ({str(error).split('.')[0]})") from None
 
     def batches(self) -> Iterator[tuple[int, Any]]:
         """Yield record batches, each with the number of its first row."""
@@ -56,12 +54,8 @@ class ParquetTable(Table):
         Raises:
             InputError: it cannot be read.
         """
-        import pyarrow
-
-        try:
+        with parsing(self.path, "Parquet", ": is it whole?"):
             return next(batches, None)
-        except (OSError, pyarrow.ArrowException) as error:
-            raise InputError(f"{self.path} is damaged ({str(error).split('.')[0]})") from None
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         for first, batch in self.batches():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-LONGEST = 1 << 20  # letters of a record
+LONGEST = 1 << 23  # letters of a line, and of a record
 
 
 @dataclass

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.errors import InputError
-from genloom.files import read_tensors
+from genloom.tensors import read_tensors
 
 Step = tuple[str, int, int | tuple[int, int]]  # name, channels out, kernel
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from genloom.core.capabilities import Encodes, Infers, Latent
 from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.files import writing
-from genloom.shapes.pictures import enlarged, grid, to_picture
+from genloom.files import replaced
+from genloom.shapes.pictures import enlarged, grid, save, to_picture
 
 ACTIVE = 0.01  # variance of a code's mean over the data from which an axis counts as active, Burda et al. 2015
 REACH = 3.0  # standard deviations of the codes of the data
@@ -82,8 +82,8 @@ def plot_axes(found: list[Axis], dims: int, path: Path) -> None:
         left.set_ylabel(name, rotation=0, ha="right", va="center", color="black" if axis.active else "darkgrey")
     places[0][0].set_title(f"about a picture's code, {REACH:g} deviations either way")
     places[0][1].set_title(f"about zero; {len(found)} of {dims} axes, those that carry most first")
-    with writing(path, "; name a .png after -o"):
-        page.savefig(path)
+    with replaced(path) as part:
+        page.savefig(part)
 
 
 @torch.no_grad()
@@ -118,6 +118,6 @@ def manifold(model: Model, side: int = 20) -> Tensor:
 
 def write_grid(x: Tensor, columns: int, path: Path) -> None:
     """Write pictures `[N, C, H, W]` as one PNG, enlarged where they are small."""
-    picture = to_picture(enlarged(grid(x, columns), max(1, 64 // x.shape[2])))
-    with writing(path, "; name a .png after -o"):
-        picture.save(path)
+    picture = to_picture(grid(enlarged(x, max(1, 64 // x.shape[2])), columns))
+    with replaced(path) as part:
+        save(picture, part)

@@ -21,7 +21,7 @@ from genloom.core.model import Model
 from genloom.core.random import generator, stream, training
 from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError
-from genloom.files import writing
+from genloom.files import replaced
 from genloom.measures.heads import HEADS, NEIGHBOURS, Graph, nearest_places, scaled
 from genloom.measures.mixture import principal_directions
 
@@ -229,5 +229,5 @@ def plot(rows: list[Row], path: Path) -> None:
         ax.minorticks_off()
     axes.flat[0].set_ylabel("test error, per cent")
     axes.flat[1].legend(frameon=False, loc="lower left")
-    with writing(path, "; name a .png after -o"):
-        page.savefig(path)
+    with replaced(path) as part:
+        page.savefig(part)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from genloom.bounds import short, whole
 from genloom.core.capabilities import Latent
 from genloom.core.model import Model
 from genloom.core.random import Noise
-from genloom.errors import InputError, refuse_wide_seed
-from genloom.files import writing
+from genloom.errors import InputError
+from genloom.files import replaced
 from genloom.shapes.pictures import enlarged, to_picture
 from genloom.use.sampling.draw import labels_for
+
+MOST_GIF = 1 << 30  # pixels of all frames together
+LONGEST_SUM = 1000  # letters
 
 
 def walk(model: Model, seeds: list[int], frames: int = 24, label: str | int | None = None) -> Iterator[Tensor]:
@@ -44,8 +48,7 @@ def latent(model: Model) -> Latent:
 
 def code_of(model: Latent, seed: int) -> Tensor:
     """Return the code `[1, z]` of a seed."""
-    refuse_wide_seed(seed)
-    return model.prior(1, Noise.of(seed, 1))
+    return model.prior(1, Noise.of(whole("seed", seed), 1))
 
 
 def sphere(a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -57,7 +60,8 @@ def sphere(a: Tensor, b: Tensor, t: float) -> Tensor:
     return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
 
 
-TERM = re.compile(r"\s*([+-]?)\s*(?:(\d+)|avg\(([\d,\s]+)\)|\(([\d,\s]+)\))")
+NUMBER = r"\s*[0-9]{1,18}\s*"
+TERM = re.compile(rf"\s*([+-]?)\s*(?:([0-9]{{1,18}})(?![0-9])|(?:avg)?\(({NUMBER}(?:,{NUMBER})*)\))")
 
 
 def arithmetic(model: Model, text: str) -> Tensor:
@@ -70,13 +74,15 @@ def arithmetic(model: Model, text: str) -> Tensor:
         InputError: the text is no such sum.
     """
     source = latent(model)
-    position, total = 0, None
+    text, position, total = text.strip(), 0, None
+    if len(text) > LONGEST_SUM:
+        raise InputError(f"--arithmetic takes a sum of at most {LONGEST_SUM:,} letters, got {len(text):,}")
     codes: list[Tensor] = []
-    while position < len(text.rstrip()):
+    while position < len(text):
         match = TERM.match(text, position)
         if not match or (codes and not match[1]):
-            raise InputError(f"--arithmetic takes seeds or averages of seeds, like '(1,2,3) - 4 + 5', got {text!r}")
-        seeds = [int(s) for s in (match[2] or match[3] or match[4]).split(",")]
+            raise InputError(f"--arithmetic takes seeds or averages of seeds, like '(1,2,3) - 4 + 5', got {short(text)}")
+        seeds = [int(s) for s in (match[2] or match[3]).split(",")]
         code = torch.cat([code_of(source, seed) for seed in seeds]).mean(0, keepdim=True)
         sign = -1 if match[1] == "-" else 1
         total = code * sign if total is None else total + code * sign
@@ -88,13 +94,20 @@ def arithmetic(model: Model, text: str) -> Tensor:
         return source.generate(torch.cat([*codes, total])).float().cpu()
 
 
-def write_gif(frames: list[Tensor], path: Path, zoom: int = 1, milliseconds: int = 60) -> None:
-    """Write pictures `[1, C, H, W]` as an endless GIF."""
-    pages = [to_picture(enlarged(frame[0], zoom)) for frame in frames]
-    with writing(path):
-        pages[0].save(path, save_all=True, append_images=pages[1:], duration=milliseconds, loop=0)
+def write_gif(frames: Iterable[Tensor], count: int, path: Path, zoom: int = 1, milliseconds: int = 60) -> None:
+    """Write `count` pictures `[1, C, H, W]` as an endless GIF.
+
+    Raises:
+        InputError: it cannot be written, or would be too large for any viewer.
+    """
+    pages = (to_picture(enlarged(frame[0], zoom)) for frame in frames)
+    first = next(pages)
+    if first.width * first.height * count > MOST_GIF:
+        raise InputError(f"{count:,} frames of {first.width}x{first.height} pixels are too many for a GIF: fewer --frames")
+    with replaced(path) as part:
+        first.save(part, save_all=True, append_images=pages, duration=milliseconds, loop=0)
 
 
-def zoom_for(size: int, wanted: int = 256) -> int:
+def zoom_for(height: int, width: int, wanted: int = 256) -> int:
     """Whole factor that brings a picture of this size near to the wanted one."""
-    return max(1, math.ceil(wanted / size))
+    return max(1, math.ceil(wanted / max(height, width)))

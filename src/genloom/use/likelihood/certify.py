@@ -8,7 +8,7 @@ from pathlib import Path
 from genloom.core.capabilities import Certifies, Claim, Scores
 from genloom.core.model import Model
 from genloom.errors import InputError
-from genloom.files import writing
+from genloom.files import replaced
 from genloom.shapes.pictures import enlarged, grid, to_picture
 
 SIGHT = 256  # pixels in height of the picture of what the middle pixel sees
@@ -33,6 +33,6 @@ def write_sight(model: Model, path: Path) -> bool:
     if seen is None:
         return False
     picture = to_picture(grid(enlarged(seen[None], max(1, SIGHT // seen.shape[1]))))
-    with writing(path):
-        picture.save(path)
+    with replaced(path) as part:
+        picture.save(part)
     return True

@@ -13,8 +13,11 @@ from bisect import bisect_right
 import torch
 from torch import Tensor
 
+from genloom.errors import InputError
+
 BITS = 62  # of the interval: so many that cutting it costs nothing
 TOP, HALF, QUARTER = (1 << BITS) - 1, 1 << (BITS - 1), 1 << (BITS - 2)
+BEYOND = BITS + 4096  # zeros after the last bit that a whole file may need: it ends with what tells its last symbols apart
 TOTAL = 1 << 24  # what probabilities sum to, as whole numbers
 
 
@@ -58,15 +61,25 @@ class Encoder:
 
 
 class Decoder:
-    """Reads symbols back."""
+    """Reads symbols back.
+
+    Raises:
+        InputError: while symbols are taken: there are more than the bits can hold.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self.bits = [byte >> (7 - i) & 1 for byte in data for i in range(8)]
-        self.place = BITS
+        self.data, self.place = data, 0
         self.low, self.high = 0, TOP
         self.value = 0
-        for bit in (self.bits + [0] * BITS)[:BITS]:
-            self.value = 2 * self.value + bit
+        for _ in range(BITS):
+            self.value = 2 * self.value + self.bit()
+
+    def bit(self) -> int:
+        """Return the next bit; what follows the last one reads as zeros."""
+        place, self.place = self.place, self.place + 1
+        if place >= 8 * len(self.data) + BEYOND:
+            raise InputError("the file is damaged: it announces more than it holds")
+        return self.data[place >> 3] >> (7 - (place & 7)) & 1 if place < 8 * len(self.data) else 0
 
     def take(self, bounds: list[int]) -> int:
         """Return the next symbol, where `bounds` `[L + 1]` are the ends of the symbols' parts of `TOTAL`."""
@@ -85,10 +98,8 @@ class Decoder:
                 return symbol
 
     def shift(self, by: int) -> None:
-        bit = self.bits[self.place] if self.place < len(self.bits) else 0
-        self.place += 1
         self.low, self.high = 2 * (self.low - by), 2 * (self.high - by) + 1
-        self.value = 2 * (self.value - by) + bit
+        self.value = 2 * (self.value - by) + self.bit()
 
 
 def bounds_of(logits: Tensor) -> list[list[int]]:

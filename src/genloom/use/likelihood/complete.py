@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.bounds import short, whole
 from genloom.core.capabilities import Completes
 from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.data.pictures.decode import convert
-from genloom.errors import InputError, refuse_wide_seed
+from genloom.data.pictures.sources import open_picture, quiet
+from genloom.errors import InputError
+from genloom.reading import kind_of, named, opened, parsing
 from genloom.shapes.base import Shape
 from genloom.use.sampling.draw import labels_for
 
@@ -35,23 +37,21 @@ def read_picture(path: str, shape: Shape, lossless: bool = False) -> Tensor:
 
 def read_pixels(path: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
     """Return the bytes `[H, W, C]` of a picture file of these dimensions `(C, H, W)`; raises as `read_picture`."""
-    from PIL import Image, UnidentifiedImageError
+    with opened(named(path), "picture") as file, quiet(), parsing(path, "a picture"), open_picture(file) as image:
+        return pixels_of(image, path, dims, lossless)
 
+
+def pixels_of(image: Any, name: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
+    """Return the bytes `[H, W, C]` of a pillow image of these dimensions `(C, H, W)`; raises as `read_picture`."""
     channels, height, width = dims
-    try:
-        with Image.open(path) as image:
-            if (image.height, image.width) != (height, width):
-                raise InputError(
-                    f"{path} is {image.height}x{image.width}, the model makes {height}x{width}: resize it to that first"
-                )
-            pixels = convert(image, channels, (height, width), crop=False)
-            if lossless and not holds(pixels, image):
-                tone = "grey" if channels == 1 else "colour"
-                raise InputError(
-                    f"{path} would lose something: the model makes {tone} pictures of 8 bits, opaque and upright"
-                )
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{path} cannot be read as a picture: {error}") from None
+    if (image.height, image.width) != (height, width):
+        raise InputError(
+            f"{name} is {image.height}x{image.width}, the model makes {height}x{width}: resize it to that first"
+        )
+    pixels = convert(image, channels, (height, width), crop=False)
+    if lossless and not holds(pixels, image):
+        tone = "grey" if channels == 1 else "colour"
+        raise InputError(f"{name} would lose something: the model makes {tone} pictures of 8 bits, opaque and upright")
     return pixels
 
 
@@ -88,8 +88,10 @@ def read_known(name: str, shape: Shape) -> Tensor:
         }
         parts[name].fill_(True)  # a view of `known`
         return known
-    if not Path(name).exists():
-        raise InputError(f"--known takes {', '.join(HALVES)}, or a picture whose white pixels are known; there is no {name}")
+    if not kind_of(named(name)):
+        raise InputError(
+            f"--known takes {', '.join(HALVES)}, or a picture whose white pixels are known; there is no {short(name)}"
+        )
     return torch.from_numpy(read_pixels(name, (1, height, width), False)[..., 0].astype(np.float32)) / 255 > 0.5
 
 
@@ -107,9 +109,7 @@ def complete(model: Model, path: str, known: str, n: int, seed: int = 0, label: 
     """
     if not isinstance(model, Completes) or not model.shape.drawn:
         raise InputError(f"{type(model).__name__} does not complete pictures; pixelcnn and pixelrnn do")
-    if n < 1:
-        raise InputError(f"-n takes a number from 1 on, got {n}")
-    refuse_wide_seed(seed)
+    n, seed = whole("n", n), whole("seed", seed)
     x, mask = read_picture(path, model.shape), read_known(known, model.shape)
     if bool(mask.all()):
         raise InputError("every pixel is known: there is nothing to complete")

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,15 +20,22 @@ from torch import Tensor
 
 from genloom.core.capabilities import Coder, Compresses
 from genloom.core.model import Model
+from genloom.data.pictures.arrays import Arrays
+from genloom.data.pictures.load import find_pictures, split_range
+from genloom.data.pictures.sources import SUFFIXES, Pictures, quiet
 from genloom.errors import InputError
 from genloom.models.likelihood.levels import checked
+from genloom.reading import parsing, refuse_large
 from genloom.use.likelihood.coding import Decoder, Encoder, bounds_of
-from genloom.use.likelihood.complete import own_labels, read_picture
+from genloom.use.likelihood.complete import own_labels, pixels_of, read_picture
 
-MAGIC = b"GLZ1"
+MAGIC = b"GLZ2"
 HEAD = struct.Struct("<4sI8sIHHHhI")  # magic, checksum of the rest, model, pictures, C, H, W, label, checksum of levels
 NO_LABEL = -1
-Visit = Callable[[tuple[int, int, int], list[list[int]]], None]  # row, column and channel; bounds of the levels
+BLOCK = 256  # pictures coded side by side: with more, memory grows and time does not shrink
+Visit = Callable[
+    [tuple[slice, int, int, int], list[list[int]]], None
+]  # pictures, channel, row, column; bounds of the levels
 
 
 @dataclass(frozen=True)
@@ -67,12 +73,10 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
     encoder, expected = Encoder(), 0.0
     known = torch.zeros_like(levels)  # filled in as the decoder does: what it cannot know must not touch a bit
 
-    def put(place: tuple[int, int, int], bounds: list[list[int]]) -> None:
-        row, column, channel = place
-        symbols = levels[:, channel, row, column]
-        for symbol, ends in zip(symbols.tolist(), bounds, strict=True):
+    def put(place: tuple[slice, int, int, int], bounds: list[list[int]]) -> None:
+        for symbol, ends in zip(levels[place].tolist(), bounds, strict=True):
             encoder.put(ends[symbol], ends[symbol + 1])
-        known[:, channel, row, column] = symbols
+        known[place] = levels[place]
 
     run_through(coder, known, given, put)
     with torch.no_grad():
@@ -99,18 +103,26 @@ def unpack(model: Model, data: bytes) -> Tensor:
         raise InputError("the file is damaged: its checksum does not fit")
     if name != name_of(model):
         raise InputError("the file was compressed with another model, or another checkpoint of this one")
+    check_head(model, n, dims, number)
     decoder = Decoder(data[HEAD.size :])
     given = None if number == NO_LABEL else torch.full((n,), number)
     levels = torch.zeros(n, *dims, dtype=torch.long)
 
-    def take(place: tuple[int, int, int], bounds: list[list[int]]) -> None:
-        row, column, channel = place
-        levels[:, channel, row, column] = torch.tensor([decoder.take(ends) for ends in bounds])
+    def take(place: tuple[slice, int, int, int], bounds: list[list[int]]) -> None:
+        levels[place] = torch.tensor([decoder.take(ends) for ends in bounds])
 
     run_through(coder, levels, given, take)
     if checksum(levels) != check:
         raise InputError("the file was compressed on a machine, or with a version of torch, whose sums differ from these")
     return coder.pictures(levels)
+
+
+def check_head(model: Model, n: int, dims: list[int], label: int) -> None:
+    """Raise InputError where the head of a file announces what this model cannot have written, or too much of it."""
+    classes = len(model.shape.classes) if model.conditional else 0
+    if tuple(dims) != model.shape.dims or n < 1 or not (0 <= label < classes if classes else label == NO_LABEL):
+        raise InputError("the file is damaged: its head does not fit this model")
+    refuse_large(64 * n * model.shape.width, f"{n:,} pictures")
 
 
 def run_through(coder: Coder, levels: Tensor, given: Tensor | None, visit: Visit) -> None:
@@ -124,10 +136,12 @@ def run_through(coder: Coder, levels: Tensor, given: Tensor | None, visit: Visit
         before = torch.get_num_threads()
         torch.set_num_threads(1)  # of this thread; new ones would begin with it too, so it is put back
         try:
-            step = coder.cached(levels, given)
-            _, channels, height, width = levels.shape
-            for row, column, channel in product(range(height), range(width), range(channels)):
-                visit((row, column, channel), bounds_of(step(row, column, channel, True)))
+            n, channels, height, width = levels.shape
+            for start in range(0, n, BLOCK):
+                part = slice(start, start + BLOCK)
+                step = coder.cached(levels[part], None if given is None else given[part])
+                for row, column, channel in product(range(height), range(width), range(channels)):
+                    visit((part, channel, row, column), bounds_of(step(row, column, channel, True)))
         finally:
             torch.set_num_threads(before)
 
@@ -160,12 +174,24 @@ def checksum(levels: Tensor) -> int:
     return zlib.crc32(levels.to(torch.uint8).numpy().tobytes())
 
 
-def read_pictures(path: str, model: Model) -> Tensor:
-    """Read a picture, or an .npy of several `[N, C, H, W]` in [0, 1] as `sample` writes them."""
-    if Path(path).suffix != ".npy":
-        return read_picture(path, model.shape, lossless=True)
-    try:
-        x = torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from None
-    return x.float() if x.dtype == torch.float64 else x
+def read_pictures(source: str, model: Model) -> Tensor:
+    """Return a picture file, or what `fit` takes for pictures, as `[N, C, H, W]` in [0, 1]; raises as `read_picture`."""
+    if source.lower().endswith(SUFFIXES):
+        return read_picture(source, model.shape, lossless=True)
+    whole_source, rows = split_range(source)
+    pictures = find_pictures(whole_source)
+    pictures = pictures.part(rows) if rows else pictures
+    refuse_large(64 * len(pictures) * model.shape.width, f"{len(pictures):,} pictures of {source}")
+    if isinstance(pictures, Arrays):  # as they are: what lies between two bytes must be refused, not rounded
+        x = torch.from_numpy(pictures.array * np.float32(pictures.scale / 255)).permute(0, 3, 1, 2)
+        if tuple(x.shape[1:]) != model.shape.dims:
+            raise InputError(f"{source} has pictures of {x.shape[1:]}, the model makes {model.shape.dims}")
+        return x
+    return torch.cat([model.shape.encode(one_of(pictures, i, model)[None]) for i in range(len(pictures))])
+
+
+def one_of(pictures: Pictures, i: int, model: Model) -> np.ndarray:
+    """Return the bytes `[H, W, C]` of one of several pictures; raises as `read_picture`."""
+    name = pictures.names[i]
+    with quiet(), parsing(name, "a picture"), pictures.open(i) as image:
+        return pixels_of(image, name, model.shape.dims, lossless=True)

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from genloom.files import writing
+from genloom.bounds import short
+from genloom.errors import InputError
+from genloom.files import replaced
 from genloom.train.machine import processor
 from genloom.train.session import command, versions
 
@@ -46,8 +48,10 @@ def record(
         **rest,
     }
     path = folder / f"{name}.json"
-    with writing(path):
-        path.write_text(json.dumps(portable(content), indent=1) + "\n")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise InputError(f"--record takes a name of letters, digits and dashes, such as dcgan-mnist, got {short(name)}")
+    with replaced(path) as part:
+        part.write_text(json.dumps(portable(content), indent=1) + "\n")
     return path
 
 

@@ -29,7 +29,7 @@ def write_html(title: str, parts: Sequence[str], path: Path) -> None:
         InputError: the file cannot be written.
     """
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    with replaced(path.expanduser()) as part:
+    with replaced(path) as part:
         part.write_text(head + "\n".join(parts) + "</html>\n", encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from genloom.catalogue import find_model
 from genloom.errors import InputError
-from genloom.files import writing
+from genloom.files import replaced
 from genloom.train.notes import declared_notes
 from genloom.train.run import Run
 
@@ -36,8 +36,8 @@ def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[
 def plot_run(run: Run, path: Path) -> None:
     """Write curves and up to four grids of a run as one PNG."""
     page = run_figure(run, grids=4)
-    with writing(path):
-        page.savefig(path)
+    with replaced(path) as part:
+        page.savefig(part)
 
 
 def run_figure(run: Run, grids: int) -> Any:

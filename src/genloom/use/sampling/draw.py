@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from genloom.bounds import short, whole
 from genloom.core.capabilities import PixelByPixel, Samples
 from genloom.core.model import Model
 from genloom.core.random import Noise
-from genloom.errors import InputError, refuse_wide_seed
-from genloom.files import writing
-from genloom.nn.dense import even_labels
+from genloom.errors import InputError
+from genloom.files import replaced
+from genloom.reading import named
 
 BLOCK = 250  # samples drawn at once
 Method = Literal["cached", "naive"]
@@ -33,11 +33,16 @@ def draw(
     Raises:
         InputError: the model draws no samples, has no such label, or gives values that are no numbers.
     """
+    choose_method(model, method)
+    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature)])
+
+
+def choose_method(model: Model, method: Method | None) -> None:
+    """Let a model of pixels draw by this method; InputError for another model."""
     if method and not isinstance(model, PixelByPixel):
         raise InputError(f"--method is for models of pixels; {type(model).__name__} draws in one way")
     if method and isinstance(model, PixelByPixel):
         model.method = method
-    return torch.cat([part for part, _ in stream(model, n, seed, label, temperature)])
 
 
 def stream(
@@ -54,16 +59,12 @@ def stream(
     """
     if not isinstance(model, Samples):
         raise InputError(f"{type(model).__name__} draws no samples")
-    if n < 1:
-        raise InputError(f"-n takes a number of samples from 1 on, got {n}")
-    refuse_wide_seed(seed)
+    n, seed = whole("n", n), whole("seed", seed)
     if not 0 <= temperature < float("inf"):
         raise InputError(f"--temperature takes a number from 0 on, got {temperature}")
-    if given is None:
-        given = labels_for(model, label, n)
     for start in range(0, n, BLOCK):
         noise = Noise.of(seed, min(BLOCK, n - start), start)
-        part = None if given is None else given[start : start + BLOCK]
+        part = labels_for(model, label, len(noise), start) if given is None else given[start : start + BLOCK]
         with torch.no_grad():
             samples = model.sample(len(noise), part, temperature, noise).float().cpu()
         if not samples.isfinite().all():
@@ -71,27 +72,31 @@ def stream(
         yield samples, part
 
 
-def labels_for(model: Model, label: str | int | None, n: int) -> Tensor | None:
-    """Return a label for each of `n` examples: the one asked for, else round the classes; None for a model without.
+def labels_for(model: Model, label: str | int | None, n: int, start: int = 0) -> Tensor | None:
+    """Return a label for each of `n` examples from the one numbered `start` on: the one asked for, else round the classes;
+    None for a model without.
 
     Raises:
         InputError: the label is unknown, or asked of a model without labels.
     """
     if not model.conditional:
         if label is not None:
-            raise InputError(f"label {label!r} asked for, but this model was trained without labels")
+            raise InputError(f"label {short(label)} asked for, but this model was trained without labels")
         return None
     if label is None:
-        return even_labels(n, len(model.shape.classes), torch.device("cpu"))
+        return (torch.arange(start, start + n)) % len(model.shape.classes)
     return torch.full((n,), model.shape.label(label))
 
 
-def write(model: Model, samples: Tensor, target: str) -> Path:
-    """Write samples: of pictures `.png` one grid, `.npy` an array, a name ending in `/` one PNG each."""
-    path = Path(target)
-    with writing(path):
-        if target.endswith("/"):
-            model.shape.write_each(samples, path)
-        else:
-            model.shape.write(samples, path)
-    return path
+def write(model: Model, parts: Iterable[Tensor], n: int, target: str, zoom: int | None = None) -> None:
+    """Write `n` samples, which come in parts: `.png` one sheet, `.npy` an array, a name ending in `/` a PNG each.
+
+    Raises:
+        InputError: they cannot be written so, or the disk has no room; what was there before is as it was.
+    """
+    shape = model.shape
+    shape.refuse_target(target, n, zoom)
+    if target.endswith("/"):
+        return shape.write_each(parts, named(target), zoom)
+    with replaced(target) as path:
+        shape.write(parts, n, path, zoom)

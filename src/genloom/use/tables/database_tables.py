@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,9 +13,11 @@ import sqlalchemy as sql
 from sqlalchemy import exc
 
 from genloom.errors import InputError, nearest
+from genloom.reading import found
 
 CHUNK = 20_000  # rows read at once
 
+PATIENCE = 10  # seconds in which a server must answer
 KINDS = ("sqlite", "postgresql")  # where creating a table can be undone with the rest of a transaction
 
 
@@ -98,13 +99,14 @@ def engine_of(url: str) -> sql.Engine:
             f"databases of the kind {kind!r} cannot be repaired in one transaction; SQLite and PostgreSQL can: "
             "write the table to a .csv and repair that"
         )
-    named = (address.database or "").removeprefix("file:")
-    if kind == "sqlite" and not Path(named).is_file():
-        raise InputError(f"no database at {address.database}: no such file")
+    if kind == "sqlite":
+        found((address.database or "").removeprefix("file:"), "database")
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     try:
-        engine = sql.create_engine(address)
+        # A server that takes a connection and never answers must not hold us for ever.
+        patience = {"connect_timeout": PATIENCE} if kind == "postgresql" and "connect_timeout" not in address.query else {}
+        engine = sql.create_engine(address, connect_args=patience)
     except ModuleNotFoundError as error:
         raise InputError(
             f"{error.name} is not installed, which reaches PostgreSQL: pip install 'genloom[postgres]'"
@@ -112,6 +114,12 @@ def engine_of(url: str) -> sql.Engine:
     if kind == "sqlite":  # Python's driver begins transactions late and would let CREATE TABLE stand
         sql.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    where = address.render_as_string(hide_password=True)
+    with told(where):
+        try:
+            engine.connect().close()
+        except (TypeError, ValueError, exc.ArgumentError) as error:  # options that its driver does not understand
+            raise InputError(f"{where} is no address of a database: {error}") from None
     return engine
 
 

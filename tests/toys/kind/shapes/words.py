@@ -31,9 +31,8 @@ class WordShape(Shape):
         places = (samples * len(self.letters)).long().clamp(0, len(self.letters) - 1)
         return ["".join(self.letters[i] for i in word) for word in places.tolist()]
 
-    def write(self, samples, path):
-        self.refuse_suffix(path.suffix)
+    def write(self, parts, n, path, zoom=None):
         if path.suffix == ".words":
-            Path(path).write_text("\n".join(self.decode(samples)))
+            Path(path).write_text("\n".join(word for part in parts for word in self.decode(part)))
         else:
-            super().write(samples, path)
+            super().write(parts, n, path)
