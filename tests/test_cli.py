@@ -105,7 +105,10 @@ def test_samples_in_every_form(trained, tmp_path, capsys):
     assert run(["sample", folder, "-n", "5", "-o", str(tmp_path / "a.npy"), "--label", "3"]) == 0
     x = np.load(tmp_path / "a.npy")
     assert x.shape == (5, 1, 8, 8) and x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
-    assert run(["sample", folder, "-n", "5", "-o", str(tmp_path / "g.png"), "--each", str(tmp_path / "each")]) == 0
+    assert (
+        run(["sample", folder, "-n", "5", "--scale", "1", "-o", str(tmp_path / "g.png"), "--each", str(tmp_path / "each")])
+        == 0
+    )
     assert look(tmp_path / "g.png").size == (3 * 10 + 2, 2 * 10 + 2)
     assert len(list((tmp_path / "each").glob("*.png"))) == 5
     assert run(["sample", folder, "-n", "5", "-o", str(tmp_path / "b.npy"), "--label", "3"]) == 0

@@ -13,6 +13,10 @@ class InputError(ValueError):
     """
 
 
+class Notice(UserWarning):
+    """What a person should know though all goes well. The command line prints it as a sentence, and no other warning."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `" (did you mean 'x'?)"` for a name close to a known one, otherwise the known names."""
     known = list(known)

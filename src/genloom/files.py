@@ -55,7 +55,7 @@ def replaced(out: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     except (OSError, ValueError) as error:  # pillow's and matplotlib's, for a name that is no picture's
         said = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(f"cannot write {out}: {said}; nothing was written") from None
+        raise InputError(f"cannot write {out}: {said}; what was there before is as it was") from None
     finally:
         if part is not None:
             with suppress(OSError):
@@ -64,7 +64,8 @@ def replaced(out: str | os.PathLike[str]) -> Iterator[Path]:
 
 def room(path: Path) -> int:
     """Return the free bytes of the disk on which a file would lie."""
-    return shutil.disk_usage(next(part for part in Path(os.path.abspath(path)).parents if part.exists())).free
+    place = Path(os.path.abspath(path))
+    return shutil.disk_usage(next(part for part in (place, *place.parents) if part.exists())).free
 
 
 def umask() -> int:

@@ -106,7 +106,7 @@ def in_words(size: int) -> str:
     for unit, name in ((10**15, "PB"), (10**12, "TB"), (10**9, "GB")):
         if size >= unit:
             return f"{size / unit:,.1f} {name}" if size < 1000 * 10**15 else "millions of GB"
-    return f"{size / 1e6:,.0f} MB"
+    return f"{size / 1e6:,.0f} MB" if size >= 10**6 else f"{size / 1e3:,.0f} kB"
 
 
 @contextmanager

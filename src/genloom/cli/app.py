@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from pathlib import Path
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from genloom.bounds import cut
-from genloom.errors import InputError
+from genloom.errors import InputError, Notice
 
 LONGEST_SENTENCE = 2000
 
@@ -69,9 +68,9 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
-def warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+def warn(message: Warning | str, category: type[Warning], *_: object) -> None:
     """Print a warning of ours as a sentence; those of the libraries below are for the people who write code with them."""
-    if "genloom" in Path(filename).parts:
+    if issubclass(category, Notice):
         print(f"genloom: {message}", file=sys.stderr)
 
 

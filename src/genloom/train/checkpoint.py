@@ -173,7 +173,7 @@ def whole_file(path: Path, state: Mapping[str, Any]) -> bytes:
     content = content_of(path, "file of weights", MOST)
     if state["files"].get(path.stem) != digest_of(content):
         raise InputError(
-            f"{path} is cut short, damaged, or not of this checkpoint; remove {path.parent} to go on from an older checkpoint"
+            f"{path} is cut short, damaged, or of another checkpoint; remove {path.parent} to go on from an older one"
         )
     return content
 

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from genloom.errors import InputError
+from genloom.errors import InputError, Notice
 
 PATIENCE = 120  # seconds that a restarted group of processes waits for the lock of a dead node to go
 
@@ -55,7 +55,8 @@ class Lock:
         except OSError as error:
             if error.errno not in (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK):
                 raise
-            warnings.warn(f"{self.folder} lies on a file system without locks: do not train it twice at once", stacklevel=2)
+            text = f"{self.folder} lies on a file system without locks: do not train it twice at once"
+            warnings.warn(text, Notice, stacklevel=2)
         return True
 
     def release(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import zipfile
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -21,7 +20,7 @@ from genloom.data.pictures.arrays import Arrays
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, common_size, natural_channels, read_headers
 from genloom.data.pictures.load import find_pictures, load_pictures, split_range
-from genloom.data.pictures.sources import Pictures
+from genloom.data.pictures.sources import Members, Pictures
 from genloom.data.source import Progress, silent
 from genloom.errors import InputError
 from genloom.files import replaced
@@ -105,10 +104,10 @@ def raw_bytes(pictures: Pictures, i: int) -> bytes | None:
     """Return the bytes of one picture as stored, or None where it cannot be read."""
     if isinstance(pictures, Arrays):
         return pictures.array[i].tobytes()
-    if hasattr(pictures, "members"):
+    if isinstance(pictures, Members):
         try:
-            return pictures.archive.read(pictures.members[i])  # type: ignore[attr-defined]
-        except (zipfile.BadZipFile, RuntimeError):  # damaged or encrypted: named among the broken ones
+            return pictures.content(i)
+        except Exception:  # zipfile raises many kinds for damaged members: named among the broken ones
             return None
     if len(pictures.files) == len(pictures):
         return pictures.files[i].read_bytes()

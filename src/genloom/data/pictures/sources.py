@@ -84,7 +84,9 @@ class Members(Pictures):
         if member.flag_bits & 1:
             raise OSError("it is packed with a password")
         if member.file_size > limit() // MEMBER:
-            raise OSError(f"it takes {in_words(member.file_size)} unpacked, and {in_words(limit() // MEMBER)} are allowed")
+            raise OSError(
+                f"it takes {in_words(member.file_size)} unpacked, and {in_words(limit() // MEMBER)} are allowed: see --limit"
+            )
         return self.archive.read(member)
 
     def open(self, i: int) -> Any:

@@ -107,6 +107,8 @@ def engine_of(url: str) -> sql.Engine:
         # A server that takes a connection and never answers must not hold us for ever.
         patience = {"connect_timeout": PATIENCE} if kind == "postgresql" and "connect_timeout" not in address.query else {}
         engine = sql.create_engine(address, connect_args=patience)
+    except (TypeError, ValueError, exc.ArgumentError) as error:  # options that its driver does not understand
+        raise InputError(f"{address.render_as_string(hide_password=True)} is no address of a database: {error}") from None
     except ModuleNotFoundError as error:
         raise InputError(
             f"{error.name} is not installed, which reaches PostgreSQL: pip install 'genloom[postgres]'"
@@ -116,10 +118,7 @@ def engine_of(url: str) -> sql.Engine:
         sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
     where = address.render_as_string(hide_password=True)
     with told(where):
-        try:
-            engine.connect().close()
-        except (TypeError, ValueError, exc.ArgumentError) as error:  # options that its driver does not understand
-            raise InputError(f"{where} is no address of a database: {error}") from None
+        engine.connect().close()
     return engine
 
 
