@@ -105,12 +105,7 @@ def main() -> None:
             shutil.rmtree(place)
             outcomes.append(outcome)
             if not outcome.held:
-                words = " ".join(word[:60] for word in attack.words)
-                last = " / ".join(outcome.said.strip().splitlines()[-2:])[:300]
-                print(
-                    f"{outcome.status} {outcome.seconds:.0f} s {outcome.gigabytes:.1f} GB  {attack.about}: {words}\n    {last}",
-                    flush=True,
-                )
+                print(f"{outcome}\n    {attack.about}: {' '.join(word[:60] for word in attack.words)}", flush=True)
         figures = {
             "tried": len(outcomes),
             "held": sum(outcome.held for outcome in outcomes),

@@ -319,8 +319,8 @@ def fuzzed_words(rng: np.random.Generator, runs: dict[str, Path], data: dict[str
     """Put a word that makes no sense into a command that does."""
     out, fit = f"{folder}/o", f"fit gan {data['npz']}"
     whole = [
-        f"{fit} -o {out} --size 8 --batch 16 --minutes 1 --dry-run --seed 1 --hyper.z 8 --threads 1 --micro 8 --save-every 60",
-        f"{fit} -o {out} --precision fp32 --device cpu --dry-run --examples 64 --preset tiny --channels 1",
+        f"{fit} -o {out} --size 8 --batch 16 --minutes 1 --dry-run --seed 1 --hyper.z 8 --threads 1 --micro 8",
+        f"{fit} -o {out} --precision fp32 --device cpu --dry-run --examples 64 --channels 1",
         f"{fit}[0:50] -o {out} --dry-run --examples 64 --from {runs['dcgan']}",
         f"sample {runs['dcgan']} -n 2 -o {out}.png --seed 1 --checkpoint last --temperature 1 --scale 1",
         f"walk {runs['vae']} -o {out}.gif --seeds 1,2 --frames 2",

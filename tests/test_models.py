@@ -6,8 +6,8 @@ import math
 import pytest
 import torch
 
-from games import record
 import genloom
+from games import record
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
 from genloom.core.capabilities import Encodes, Imputes, Latent, Samples
@@ -17,7 +17,6 @@ from genloom.core.hyper import Hyper, hp
 from genloom.core.model import Misfit
 from genloom.core.random import Noise
 from genloom.errors import InputError
-from genloom.tensors import read_tensors
 from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
 from genloom.nn.dense import Maxout
@@ -25,6 +24,7 @@ from genloom.shapes.columns import Column
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
+from genloom.tensors import read_tensors
 from genloom.train.checkpoint import plain, read_weights
 from genloom.train.learner import Learner
 from genloom.train.loop import play

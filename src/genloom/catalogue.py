@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from genloom.bounds import short
 from genloom.core.model import Model
 from genloom.errors import InputError, nearest
 from genloom.kinds import imported
@@ -25,9 +26,23 @@ MODELS = {
 }
 
 
+ELSEWHERE = {  # names that people ask for, and what there is that does what they are for
+    **dict.fromkeys(
+        ("stylegan", "stylegan2", "stylegan3", "biggan", "wgan", "wgan-gp", "sngan", "lightweight-gan"), "dcgan"
+    ),
+    **dict.fromkeys(("acgan", "cgan-conv", "conditional-gan"), "dcgan with --conditional, or cgan"),
+    **dict.fromkeys(("ddpm", "diffusion", "stable-diffusion", "flow", "glow", "realnvp"), "dcgan, or vae"),
+    **dict.fromkeys(("vqvae", "vq-vae", "beta-vae", "iwae", "cvae", "nvae"), "vae, with --hyper.beta or --hyper.draws"),
+    **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "nade", "transformer", "imagegpt"), "pixelcnn, or pixelrnn"),
+    **dict.fromkeys(("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain, and `genloom repair`"),
+}
+
+
 def find_model(name: str) -> type[Model]:
     """Return the class of a model by name, or raise InputError with the nearest name."""
+    if name not in MODELS and (there := ELSEWHERE.get(name.lower().replace("_", "-"))):
+        raise InputError(f"there is no {name} here; what comes nearest is {there}: `genloom models` lists them all")
     if name not in MODELS:
-        raise InputError(f"no model {name!r}{nearest(name, MODELS)}; `genloom models` lists them")
+        raise InputError(f"no model {short(name)}{nearest(short(name), MODELS)}; `genloom models` lists them")
     found: type[Model] = imported(MODELS[name][0])
     return found

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import warnings
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownCommandError
 
-from genloom.bounds import cut
-from genloom.errors import InputError, Notice
+from genloom.bounds import cut, short
+from genloom.errors import InputError, Notice, nearest
 
 LONGEST_SENTENCE = 2000
 
@@ -109,5 +109,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         command, names = " ".join(["genloom", *(error.command_chain or ())]), error.argument.names
         return f"{command} needs {names[0] if names[1:] else names[0][2:].upper()}; `{command} --help` shows how"
+    if isinstance(error, UnknownCommandError):
+        asked = error.unused_tokens[0] if error.unused_tokens else ""
+        return f"no command {short(asked)}{nearest(short(asked), COMMANDS)}; there are {', '.join(COMMANDS)}"
     text = cut(" ".join(str(error).split()), LONGEST_SENTENCE)
     return text if isinstance(error, InputError) else f"{text.rstrip('.')}; `genloom --help` lists what there is"

@@ -17,12 +17,8 @@ MOST_NUMBERS = 1000  # in a list of the command line
 console = Console(highlight=False, markup=False)
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
-Data = Annotated[
-    str,
-    Parameter(
-        help="folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; `[:500]` takes a part of pictures"
-    ),
-]
+DATA_HELP = "folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; `[:500]` takes a part of pictures"
+Data = Annotated[str, Parameter(help=DATA_HELP)]
 RunFolder = Annotated[str, Parameter(help="the run folder")]
 Out = Annotated[str, Parameter(name=["-o", "--out"])]
 Label = Annotated[str | None, Parameter(help="a class, by name or number")]

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from genloom.cli.console import Data, Device, Out, clock, count, progress_on
+from genloom.cli.console import DATA_HELP, Device, Out, Threads, clock, count, progress_on
 from genloom.data.options import AllOptions
 from genloom.errors import InputError
 
@@ -28,22 +28,25 @@ if TYPE_CHECKING:
 
 
 def fit(
-    model: Annotated[str, Parameter(help="a name from `genloom models`")],
-    data: Data,
-    out: Out,
+    model: Annotated[str | None, Parameter(help="a name from `genloom models`")] = None,
+    data: Annotated[str | None, Parameter(help=DATA_HELP)] = None,
+    out: Out | None = None,
     *,
-    preset: Annotated[str, Parameter(help="paper, modern or tiny")] = "paper",
+    preset: Annotated[
+        str | None, Parameter(help="modern, paper or tiny; left out, modern where there is one, and the run's own to go on")
+    ] = None,
     hyper: Annotated[dict[str, str] | None, Parameter(help="--hyper.NAME V; `genloom models MODEL` lists them")] = None,
     conditional: Annotated[bool, Parameter(help="the same as --hyper.conditional true")] = False,
     examples: Annotated[str | None, Parameter(help="stop after so many examples: 50000, 500k, 2M")] = None,
     minutes: Annotated[float | None, Parameter(help="stop after so many minutes (10 where nothing is said)")] = None,
+    cpu_minutes: Annotated[float | None, Parameter(help="the same in processor time, for a machine that others use")] = None,
     source: Annotated[AllOptions | None, Parameter(name="*")] = None,
     batch: int | None = None,
     micro: Annotated[int | None, Parameter(help="most examples held at once; the rest is accumulated")] = None,
-    seed: int = 0,
-    threads: int | None = None,
+    seed: Annotated[int | None, Parameter(help="of all randomness; 0 where nothing is said")] = None,
+    threads: Threads = None,
     device: Device = "auto",
-    precision: Literal["auto", "fp32", "bf16"] = "auto",
+    precision: Annotated[Literal["auto", "fp32", "bf16"] | None, Parameter(help="of products; auto for a new run")] = None,
     compile: Annotated[bool, Parameter(help="torch.compile the networks")] = False,
     processes: Annotated[int, Parameter(help="processes on this machine, which share every batch")] = 1,
     save_every: Annotated[float, Parameter(help="seconds between checkpoints")] = 60.0,
@@ -52,32 +55,37 @@ def fit(
     dry_run: Annotated[bool, Parameter(help="print the resolved options and stop")] = False,
     quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
 ) -> int:
-    """Train a model on data into a run folder; the same command goes on with it."""
+    """Train a model on data into a run folder; the same command goes on with it, and so does `genloom fit -o RUN` alone."""
     from genloom.train.request import Request
     from genloom.train.session import prepare
 
-    if processes < 1:
-        raise InputError(f"--processes takes a number from 1 on, got {processes}")
-    request = Request(
-        model,
-        data,
-        out,
-        preset=preset,
-        hyper={**(hyper or {}), **({"conditional": True} if conditional else {})},
-        source=source.given() if source else {},
-        examples=count(examples),
-        minutes=minutes,
-        batch=batch,
-        micro=micro,
-        seed=seed,
-        threads=threads,
-        device=device,
-        precision=precision,
-        compile=compile,
-        save_every=save_every,
-        stop_when=stop_when,
-        start=start,
-    )
+    said: dict[str, Any] = {
+        "preset": preset,
+        "hyper": {**(hyper or {}), **({"conditional": True} if conditional else {})} or None,
+        "source": source.given() or None if source else None,
+        "examples": count(examples),
+        "minutes": minutes,
+        "cpu_minutes": cpu_minutes,
+        "batch": batch,
+        "micro": micro,
+        "seed": seed,
+        "threads": threads,
+        "device": device,
+        "precision": precision,
+        "compile": compile,
+        "save_every": save_every,
+        "stop_when": stop_when,
+        "start": start,
+    }
+    given = {name: value for name, value in said.items() if value is not None}
+    if out is None:
+        raise InputError("fit needs -o RUN, the folder to train into")
+    if model is None:
+        request = Request.going_on(out, **given)
+    elif data is None:
+        raise InputError(f"fit needs data: genloom fit {model} DATA -o {out}; to go on with a run, genloom fit -o RUN")
+    else:
+        request = Request(model, data, out, **given)
     if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
         prepare(request).check_run(processes)  # what is wrong shows here, once
         return run_processes(processes)
@@ -100,11 +108,12 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
     except KeyboardInterrupt:
         last = Run(Run.open(request.out).folder).last_checkpoint()
         where = f"at {int(last.name):,} examples" if last else "before its first checkpoint"
-        console.print(f"stopped {where}; the same command goes on from there", soft_wrap=True)
+        console.print(f"stopped {where}; `genloom fit -o {request.out}` goes on from there", soft_wrap=True)
         return 130
     if report is None:
         console.print(
-            f"{request.out} has reached its budget already; a larger --examples or --minutes goes on", soft_wrap=True
+            f"{request.out} has reached its budget already: `genloom fit -o {request.out} --minutes M` goes on with more",
+            soft_wrap=True,
         )
         return 0
     if report.fatal:
@@ -192,6 +201,8 @@ def left(session: Session, report: Report) -> str:
         ways.append((plan.examples - report.examples) / report.examples_per_second)
     if plan.minutes is not None:
         ways.append(60 * plan.minutes - report.seconds)
+    if plan.cpu_minutes is not None and report.cpu_seconds > 0:  # at the pace so far
+        ways.append((60 * plan.cpu_minutes - report.cpu_seconds) * report.seconds / report.cpu_seconds)
     return clock(max(min(ways), 0)) if ways else "?"
 
 
@@ -226,7 +237,8 @@ def budget(plan: Plan) -> str:
     """Say when training ends."""
     examples = [] if plan.examples is None else [f"{plan.examples:,} examples"]
     minutes = [] if plan.minutes is None else [f"{plan.minutes:g} minutes"]
-    return " or ".join(examples + minutes)
+    processor = [] if plan.cpu_minutes is None else [f"{plan.cpu_minutes:g} minutes of processor time"]
+    return " or ".join(examples + minutes + processor)
 
 
 def run_processes(processes: int) -> int:

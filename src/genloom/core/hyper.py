@@ -63,6 +63,11 @@ class Hyper:
         return getattr(cls, name)()
 
     @classmethod
+    def usual(cls) -> str:
+        """Return the preset that is taken where nobody names one: `modern` where there is one, else `paper`."""
+        return "modern" if "modern" in cls.presets() else "paper"
+
+    @classmethod
     def presets(cls) -> list[str]:
         """Return the names of the presets, the paper first."""
         return [name for name in ("paper", "modern", "tiny") if hasattr(cls, name)]

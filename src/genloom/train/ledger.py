@@ -73,8 +73,9 @@ class Ledger:
         return self.past_cpu + time.process_time() - self.began_cpu
 
     def out_of_time(self) -> bool:
-        """Whether the budget of minutes is used up."""
-        return self.plan.minutes is not None and self.seconds() >= 60 * self.plan.minutes
+        """Whether a budget of minutes is used up; a round at least is played."""
+        budgets = ((self.plan.minutes, self.seconds), (self.plan.cpu_minutes, self.cpu_seconds))
+        return self.clock.rounds > 0 and any(most is not None and spent() >= 60 * most for most, spent in budgets)
 
     def out_of_examples(self) -> bool:
         """Whether the budget of examples is used up."""

@@ -24,12 +24,12 @@ class Origin:
     shape: Shape
 
     @classmethod
-    def open(cls, folder: str | os.PathLike[str], model: str, preset: str) -> Origin:
+    def open(cls, folder: str | os.PathLike[str], model: str, preset: str | None) -> Origin:
         """Open a run to start `model` from; InputError where it is another model's, or `preset` is not its own."""
         run = Run.open(folder)
         if run.record["model"] != model:
             raise InputError(f"{folder} is a run of {run.record['model']}, which {model} cannot start from")
-        if preset not in ("paper", run.record["preset"]):
+        if preset not in (None, run.record["preset"]):
             raise InputError(f"--from {folder} brings its own hyper-parameters: leave out --preset {preset}")
         return cls(run, run.checkpoint("last"), run.shape)
 

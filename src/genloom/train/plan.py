@@ -22,6 +22,7 @@ class Plan:
     Attributes:
         examples: stop after so many examples, over all processes, or None.
         minutes: stop after so many minutes of training, over all resumptions, or None.
+        cpu_minutes: the same in minutes of processor time of this process, which others on the machine do not use up.
         batch: examples of one whole batch, over all processes.
         micro: largest number of examples to compute on at once in a process, or None for all of its part.
         seed: all randomness follows from it.
@@ -34,6 +35,7 @@ class Plan:
 
     examples: int | None = None
     minutes: float | None = None
+    cpu_minutes: float | None = None
     batch: int = 64
     micro: int | None = None
     seed: int = 0

@@ -9,9 +9,11 @@ from typing import Any, Literal, Self, get_args
 
 from genloom.bounds import above_zero, whole
 from genloom.data.options import NAMES
+from genloom.data.source import find_source
 from genloom.errors import InputError, nearest
 from genloom.reading import named
 from genloom.train.machine import Precision
+from genloom.train.run import Run
 
 COUNTS = ("examples", "batch", "micro", "threads", "save_examples", "report_examples")
 
@@ -21,6 +23,7 @@ class Request:
     """Everything a person may say about a training; `None` leaves it to genloom.
 
     Attributes:
+        preset: None takes the one that the run in `out` was begun with, for a new run `modern` where there is one.
         source: options of the data, by name, as `PictureOptions` and `TableOptions` have them: size, flip, ...
         start: a run whose weights and hyper-parameters to start from.
 
@@ -31,11 +34,12 @@ class Request:
     model: str
     data: Any
     out: str | os.PathLike[str]
-    preset: str = "paper"
+    preset: str | None = None
     hyper: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
     examples: int | None = None
     minutes: float | None = None
+    cpu_minutes: float | None = None
     batch: int | None = None
     micro: int | None = None
     seed: int = 0
@@ -59,7 +63,7 @@ class Request:
         for name, known in (("precision", get_args(Precision)), ("stop_when", (None, "plateau"))):
             if getattr(self, name) not in known:
                 raise InputError(f"{name} takes {', '.join(map(str, known))}, got {getattr(self, name)!r}")
-        for name in ("minutes", "save_every", "report_every"):
+        for name in ("minutes", "cpu_minutes", "save_every", "report_every"):
             value = getattr(self, name)
             if value is not None:
                 above_zero(name, value)
@@ -77,3 +81,24 @@ class Request:
         source = {name: value for name, value in said.items() if name in NAMES and name not in own}
         rest = {name: value for name, value in said.items() if name in own}
         return cls(model, data, out, **{**rest, "source": {**rest.get("source", {}), **source}})
+
+    @classmethod
+    def going_on(cls, out: str | os.PathLike[str], **said: Any) -> Self:
+        """Return the request that goes on with a run as it was begun; what is said now, such as a budget, stands over it.
+
+        Raises:
+            InputError: there is no such run, or its data is none that can be named.
+        """
+        run = Run.open(out)
+        data, plan = run.record["data"], run.record["plan"]
+        if data["source"] == "python":
+            raise InputError(f"{out} was begun on a Python object: give the same call of genloom.fit again")
+        with run.told():
+            source = find_source(data["source"], data["loaded"] | data["options"]).options.given()
+        kept = {name: plan.get(name) for name in ("examples", "minutes", "cpu_minutes", "batch", "micro", "seed", "threads")}
+        if said.keys() & {"examples", "minutes", "cpu_minutes"}:  # another budget is all of the budget
+            kept |= {"examples": None, "minutes": None, "cpu_minutes": None}
+        hyper, source = run.record["hyper"] | said.pop("hyper", {}), source | said.pop("source", {})
+        start = run.record.get("start", {}).get("run")
+        begun = {"preset": run.record["preset"], "hyper": hyper, "precision": plan["precision"], "start": start}
+        return cls(run.record["model"], data["source"], out, **{**kept, **begun, "source": source, **said})

@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,8 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     start_processes(request.device)
     model_class = find_model(request.model)
     origin = None if request.start is None else Origin.open(request.start, request.model, request.preset)
-    hyper = origin.hyper if origin else model_class.Hyper.preset(request.preset)
+    request = replace(request, preset=chosen_preset(request, model_class.Hyper))
+    hyper = origin.hyper if origin else model_class.Hyper.preset(str(request.preset))
     hyper = hyper.with_values(request.hyper)
     if request.batch is not None and hasattr(hyper, "batch"):
         hyper = hyper.with_values({"batch": request.batch})  # schedules that count updates must know
@@ -123,11 +124,22 @@ def prepare(request: Request, progress: Progress = silent) -> Session:
     return Session(request, model_class, hyper, data, plan, threads, record, origin)
 
 
+def chosen_preset(request: Request, kind: type[Hyper]) -> str:
+    """Return the preset asked for, or that of the run which the request goes on with, or the usual one."""
+    if request.preset is not None:
+        return request.preset
+    begun = Path(request.out) / "run.json"
+    record = Run(request.out).stored() if begun.is_file() else {}
+    known = record.get("preset") if record.get("model") == request.model else None
+    return known if known in kind.presets() else kind.usual()
+
+
 def make_plan(request: Request, hyper: Hyper, device: torch.device) -> Plan:
     """Return how long and how to train."""
     return Plan(
         examples=request.examples,
-        minutes=request.minutes if request.minutes is not None or request.examples is not None else DEFAULT_MINUTES,
+        minutes=DEFAULT_MINUTES if request.examples is request.minutes is request.cpu_minutes is None else request.minutes,
+        cpu_minutes=request.cpu_minutes,
         batch=request.batch or int(getattr(hyper, "batch", 64)),
         micro=request.micro,
         seed=request.seed,
@@ -214,7 +226,7 @@ def by(shape: Shape) -> str:
 
 def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan, threads: int) -> dict[str, Any]:
     """Return the content of `run.json`."""
-    kept = ("examples", "minutes", "batch", "micro", "seed", "precision")
+    kept = ("examples", "minutes", "cpu_minutes", "batch", "micro", "seed", "precision")
     source = find_source(os.fspath(request.data), request.source) if isinstance(request.data, str | os.PathLike) else None
     live = source.options.live() if source else ()
     return {

@@ -34,24 +34,21 @@ class LevelHyper(Hyper):
     levels: int | None = hp(
         None, "values a pixel takes, none for as many as the data has: 2 ... 256", low=2, high=MOST_LEVELS
     )
+    rounded: bool = hp(False, "round pixels to the levels; settled where the data has others than were asked for")
     binarise: Literal["none", "threshold", "dynamic"] = hp(
         "none", "grey to black and white: at 0.5, or drawn anew each time with the grey as probability"
     )
 
     def settled(self, data: Dataset) -> Self:
-        """Return these values with the number of levels settled.
-
-        Raises:
-            InputError: pixels of the data lie between the levels asked for.
-        """
+        """Return these values with the number of levels settled, and whether pixels are rounded to them."""
         if self.binarise != "none":
             return replace(self, levels=2)
         if self.levels == MOST_LEVELS:
             return self
         values = values_of(data)
-        if self.levels:
-            refuse_between(values / 255, self.levels)
-        return replace(self, levels=self.levels or least_levels(values))
+        if self.levels is None:
+            return replace(self, levels=least_levels(values))
+        return replace(self, rounded=self.rounded or not on_levels(values / 255, self.levels))
 
 
 def values_of(data: Dataset) -> Tensor:
@@ -73,10 +70,15 @@ def least_levels(values: Tensor) -> int:
     return MOST_LEVELS
 
 
-def refuse_between(x: Tensor, levels: int) -> None:
-    """Raise InputError where values in [0, 1] lie further between the levels than the rounding to a byte explains."""
+def on_levels(x: Tensor, levels: int) -> bool:
+    """Whether values in [0, 1] lie on the levels, as far as the rounding to a byte explains."""
     steps = x * (levels - 1)
-    if bool((steps - steps.round()).abs().max() > 0.51 * (levels - 1) / 255):
+    return bool((steps - steps.round()).abs().max() <= 0.51 * (levels - 1) / 255)
+
+
+def refuse_between(x: Tensor, levels: int) -> None:
+    """Raise InputError where values in [0, 1] lie between the levels."""
+    if not on_levels(x, levels):
         what = "black and white" if levels == 2 else f"{levels} levels"
         raise InputError(
             f"pixels are not {what}, which this model scores; train with --hyper.binarise dynamic "
@@ -108,7 +110,8 @@ class Levelled(Model):
     def coding(self) -> str:
         """What a pixel is to the likelihood."""
         ways = {"none": "", "threshold": ", threshold 0.5", "dynamic": f", drawn with seed {EVALUATION_SEED}"}
-        return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise]
+        rounded = ", rounded to" if self.hyper.rounded else ""
+        return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise] + rounded
 
     def code(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return the levels `[B, C, H, W]` of pictures in [0, 1] on these levels: `settle` has looked at all of the data."""
@@ -128,8 +131,12 @@ class Levelled(Model):
         return (2 * self.pictures(levels) - 1).to(next(self.parameters()).dtype)
 
     def checked_code(self, x: Tensor) -> Tensor:
-        """Return the levels of pictures from elsewhere, as `code`; InputError where pixels lie between the levels."""
-        if self.hyper.binarise == "none":
+        """Return the levels of pictures from elsewhere, as `code`.
+
+        Raises:
+            InputError: pixels lie between the levels, and training rounded none.
+        """
+        if self.hyper.binarise == "none" and not self.hyper.rounded:
             refuse_between(x, self.levels)
         return self.code(x)
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, Self
 
 import torch
@@ -54,7 +54,10 @@ class VAEHyper(LevelHyper, Descent):
     activation: Literal["tanh", "softplus", "relu"] = hp("tanh", "of the mlps")
     features: int = hp(32, "channels of the convolutional nets", low=8)
     z: int = hp(20, "width of the latent code", low=1)
-    decoder: Literal["bernoulli", "gaussian", "logistic"] = hp("bernoulli", "the law of a pixel given z")
+    decoder: Literal["auto", "bernoulli", "gaussian", "logistic"] = hp(
+        "auto",
+        "the law of a pixel given z; auto: Bernoulli for black and white, else Gaussian for the mlp, logistic for conv",
+    )
     beta: float = hp(1.0, "weight of the KL in the objective", low=0)
     path: bool = hp(False, "leave the posterior's own score, which is zero on average, out of the gradient")
     draws: int = hp(1, "draws of z; more than one trains on the importance-weighted bound", low=1)
@@ -71,6 +74,14 @@ class VAEHyper(LevelHyper, Descent):
         for name, odd in (("path", self.path), ("beta", self.beta != 1)):
             if odd and self.draws > 1:
                 raise InputError(f"--hyper.{name} is for the bound of one draw: leave out --hyper.draws or --hyper.{name}")
+
+    def settled(self, data: Dataset) -> Self:
+        """Return these values with what the data decides settled: levels, and with them the law of a pixel."""
+        settled = super().settled(data)
+        if settled.decoder != "auto":
+            return settled
+        grey: Literal["gaussian", "logistic"] = "gaussian" if settled.net == "mlp" else "logistic"
+        return replace(settled, decoder="bernoulli" if settled.levels == 2 else grey)
 
     @classmethod
     def modern(cls) -> Self:
@@ -106,7 +117,9 @@ class VAE(Levelled, Latent, Certifies, Infers):
     bound = f"iw-{SCORED_DRAWS}"
 
     def __init__(self, hyper: VAEHyper, shape: Shape) -> None:
-        super().__init__(hyper, shape)
+        # Without data to settle it, that of the paper's digits.
+        super().__init__(replace(hyper, decoder="bernoulli") if hyper.decoder == "auto" else hyper, shape)
+        hyper = self.hyper
         size = (self.height, self.width)
         if hyper.net == "conv":
             self.encoder: nn.Module = ConvEncoder(self.channels, size, hyper.features, 2 * hyper.z)
