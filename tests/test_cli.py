@@ -77,7 +77,7 @@ def test_fit_prints_options_first_and_how_to_go_on(trained, capsys, tmp_path):
 
 def test_dry_run_writes_nothing(tmp_path, capsys):
     assert run(["fit", "dcgan", "digits", "-o", str(tmp_path / "a"), "--dry-run"]) == 0
-    assert "width 128" in capsys.readouterr().out and not (tmp_path / "a").exists()
+    assert "preset modern" in capsys.readouterr().out and not (tmp_path / "a").exists()
 
 
 def test_quiet_prints_nothing(tmp_path, capsys):
@@ -169,7 +169,7 @@ def bad_inputs(tmp_path):
         (["fit", "dcgan", "digits", *bare, "--minutes", "0"], "--minutes takes a number above 0"),
         (["fit", "dcgan", "digits", *fit, "--micro", "-1"], "--micro takes a number from 1 on"),
         (["fit", "dcgan", "digits", *fit, "--hyper.rate", "nan"], "takes a finite number, got nan"),
-        (["fit", "dcgan"], "fit needs DATA"),
+        (["fit", "dcgan"], "fit needs -o RUN"),
         (["fit", f"--config={tmp_path / 'no.yaml'}"], "no such file"),
         (["frobnicate"], "frobnicate"),
         (["sample", str(tmp_path / "none"), "-o", "x.png"], "no such folder"),
@@ -261,7 +261,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(grey, tmp_path):
     wait_until_it_trains(tmp_path / "r")
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130 and "the same command goes on from there" in out
+    assert process.returncode == 130 and "goes on from there" in out
     assert int(Run.open(tmp_path / "r").last_checkpoint().name) > 0
 
 
@@ -302,9 +302,41 @@ def test_the_difference_that_matters_most_is_named(tmp_path, capsys):
     for command, says in (
         (["fit", "vae", "digits", "-o", folder, *small], "begun with model = 'gan'"),
         (["fit", "gan", "digits[:500]", "-o", folder, *small], "begun on other data: digits as it was then"),
-        (["fit", "gan", "digits", "-o", folder, "--examples", "64", "--device", "cpu"], "begun with preset = 'tiny'"),
+        (["fit", "gan", "digits", "-o", folder, "--preset", "paper", "--device", "cpu"], "begun with preset = 'tiny'"),
+        (["fit", "-o", folder, "--seed", "3"], "begun with plan.seed = 0"),
+        (["fit", "-o", str(tmp_path / "none")], "no run at"),
     ):
         assert run(command) == 2 and says in capsys.readouterr().err, command
+
+
+def test_a_run_goes_on_by_its_folder_alone(tmp_path, capsys):
+    folder, small = str(tmp_path / "r"), ["--preset", "tiny", "--examples", "128", "--device", "cpu", "--quiet"]
+    assert run(["fit", "gan", "digits[:500]", "-o", folder, *small, "--seed", "5", "--batch", "32", "--hyper.z", "7"]) == 0
+    assert run(["fit", "-o", folder, "--device", "cpu"]) == 0
+    assert "has reached its budget" in capsys.readouterr().out
+    assert run(["fit", "-o", folder, "--examples", "256", "--device", "cpu", "--quiet"]) == 0
+    assert (
+        run(["fit", "gan", "digits[:500]", "-o", folder, "--seed", "5", "--batch", "32", "--examples", "320", "--quiet"])
+        == 2
+    )
+    assert "hyper.z" in capsys.readouterr().err  # the preset is the run's own, what was said beside it is not
+    whole = str(tmp_path / "whole")
+    small[3] = "256"
+    assert run(["fit", "gan", "digits[:500]", "-o", whole, *small, "--seed", "5", "--batch", "32", "--hyper.z", "7"]) == 0
+    a, b = (genloom.load(path).state_dict() for path in (folder, whole))
+    assert all((a[key] == b[key]).all() for key in a)
+
+
+def test_a_budget_of_processor_time_ends_a_run_after_a_round_at_least(tmp_path):
+    made = genloom.fit("gan", "digits", tmp_path / "r", preset="tiny", cpu_minutes=1e-6, device="cpu")
+    assert made.history()[-1]["rounds"] == 1
+
+
+def test_names_of_elsewhere_and_commands_that_are_none(capsys):
+    assert run(["fit", "StyleGAN2", "digits", "-o", "x"]) == 2 and "comes nearest is dcgan" in capsys.readouterr().err
+    assert (
+        run(["fitt"]) == 2 and "did you mean 'fit'" in (said := capsys.readouterr().err) and said.rstrip().endswith("doctor")
+    )
 
 
 def test_an_autoencoder_is_told_what_it_can_do(tmp_path, capsys):

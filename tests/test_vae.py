@@ -186,7 +186,7 @@ def test_the_papers_net_has_its_count():
 
 
 def test_grey_pictures_need_a_choice():
-    misfit = VAE.fits(GREY, VAE.Hyper(levels=256))
+    misfit = VAE.fits(GREY, VAE.Hyper(levels=256, decoder="bernoulli"))
     assert misfit.remedy and "256 levels: say --hyper.binarise dynamic, or --hyper.decoder logistic" in misfit.reason
     for hyper in ({"levels": 2}, {"levels": None}, {"binarise": "dynamic"}, {"levels": 256, "decoder": "logistic"}):
         assert VAE.fits(GREY, VAE.Hyper(**hyper)) is GREY
@@ -194,6 +194,14 @@ def test_grey_pictures_need_a_choice():
         model = small(17, decoder=decoder)
         assert model.log_prob(torch.zeros(2, 1, 8, 8)).shape == (2,)
     assert "dequantisation" in model.coding
+
+
+def test_the_decoder_follows_the_data():
+    digits = genloom.load_data("digits")
+    assert VAE.settle(VAE.Hyper(), digits).decoder == "gaussian"
+    assert VAE.settle(VAE.Hyper.modern(), digits).decoder == "logistic"
+    assert VAE.settle(VAE.Hyper(binarise="dynamic"), digits).decoder == "bernoulli"
+    assert VAE.settle(VAE.Hyper(decoder="logistic"), digits).decoder == "logistic"
 
 
 def test_tiny_learns_the_digits_and_encodes_them(tmp_path):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
-from genloom.bounds import whole
+from genloom.bounds import numeral, short, whole
 from genloom.errors import InputError
 
 
@@ -50,7 +50,7 @@ class PictureOptions(Options):
     """What to do to pictures.
 
     Attributes:
-        size: height and width to crop and resize to; left out, the size they all have
+        size: to crop and resize to: one number for squares, or height x width, such as 64x96; left out, their own
         channels: 1 grey, 3 colour, 4 with transparency; left out, what the pictures are
         flip: mirror half of the pictures left to right while training
         squeeze: resize without cutting the middle out
@@ -58,7 +58,7 @@ class PictureOptions(Options):
         split: which part, where the source has train and test
     """
 
-    size: int | tuple[int, int] | None = None
+    size: str | int | tuple[int, int] | None = None
     channels: Literal[1, 3, 4] | None = None
     flip: bool = False
     squeeze: bool = False
@@ -66,12 +66,8 @@ class PictureOptions(Options):
     split: Literal["train", "test"] = "train"
 
     def __post_init__(self) -> None:
-        sides = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
-        if len(sides) != 2:
-            raise InputError(f"size takes a number, or a height and a width, got {self.size!r}")
-        read = tuple(None if side is None else whole("size", side) for side in sides)
-        # Numpy's, too, become what JSON takes.
-        object.__setattr__(self, "size", read if isinstance(self.size, tuple | list) else read[0])
+        # Numpy's numbers, too, become what JSON takes.
+        object.__setattr__(self, "size", read_size(self.size))
         if self.split not in ("train", "test"):
             raise InputError(f"--split takes train or test, got {self.split!r}")
         if self.channels not in (None, 1, 3, 4):
@@ -86,13 +82,29 @@ class PictureOptions(Options):
         """The size as height and width, or None for the pictures' own."""
         if self.size is None:
             return None
-        height, width = self.size if isinstance(self.size, tuple | list) else (self.size, self.size)
+        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
         return int(height), int(width)
 
     def key(self) -> dict[str, Any]:
         """Return what decides which pixels are stored."""
         stored = {"size": self.height_and_width, "channels": self.channels, "crop": not self.squeeze, "split": self.split}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in stored.items()}
+
+
+def read_size(said: Any) -> int | tuple[int, int] | None:
+    """Return a size as a number or a height and a width, given as such, as numpy has them, or as text.
+
+    Raises:
+        InputError: it is none.
+    """
+    if said is None:
+        return None
+    parts = said.lower().split("x") if isinstance(said, str) else list(said) if isinstance(said, tuple | list) else [said]
+    sides = [numeral(part.strip()) if isinstance(part, str) else part for part in parts]
+    if len(sides) not in (1, 2) or None in sides:
+        raise InputError(f"--size takes a whole number, or a height and a width such as 64x96, got {short(said)}")
+    read = [whole("size", side) for side in sides]
+    return read[0] if len(read) == 1 else (read[0], read[1])
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ def settle_shape(name: str, model_class: type[Model], shape: Shape, hyper: Hyper
     if isinstance(found, Misfit):
         raise InputError(found.reason)
     if found != shape and (source is None or "size" in source.options.given()):
-        raise InputError(f"{name} takes {found.named} of {by(found)}, not {by(shape)}; say --size {max(found.dims[1:])}")
+        raise InputError(f"{name} takes {found.named} of {by(found)}, not {by(shape)}; say --size {by(found)}")
     return found
 
 

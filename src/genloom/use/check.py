@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shlex
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import repeat
@@ -18,7 +19,7 @@ from genloom.core.model import Misfit, Model
 from genloom.data.options import PictureOptions
 from genloom.data.pictures.arrays import Arrays
 from genloom.data.pictures.dataset import ImageData
-from genloom.data.pictures.decode import Header, common_size, natural_channels, read_headers
+from genloom.data.pictures.decode import Header, natural_channels, read_headers
 from genloom.data.pictures.load import find_pictures, load_pictures, split_range
 from genloom.data.pictures.sources import Members, Pictures
 from genloom.data.source import Progress, silent
@@ -28,6 +29,8 @@ from genloom.shapes.pictures import MODES, enlarged, grid, save, to_picture
 from genloom.train.machine import has_bf16_units, pick_device, product_speed
 
 SHEET_COLUMNS, SHEET_LONGEST = 16, 1200  # of the contact sheet; pixels up to which it is enlarged by whole numbers
+FEW = 2000  # pictures below which a word of warning is due
+LARGE = 64  # pixels of the side up to which models are tried at the pictures' own size
 SHARE_OF_PEAK = 0.5  # of a matrix product's speed that training reaches, as a rule of thumb
 
 
@@ -45,7 +48,9 @@ class Findings:
     plan: list[str] = field(default_factory=list)
     fits: list[str] = field(default_factory=list)
     megabytes: float = 0.0
+    resized: bool = False
     data: ImageData | None = None
+    advice: list[str] = field(default_factory=list)
 
 
 def check(source: str, options: PictureOptions, progress: Progress = silent) -> Findings:
@@ -68,13 +73,37 @@ def check(source: str, options: PictureOptions, progress: Progress = silent) -> 
     if len(findings.broken) == len(pictures):
         return findings
     findings.plan, size = what_will_be_done(headers, options)
+    findings.resized = any(size != header.size for header in headers if not header.error)
     findings.data = load_pictures(source, replace(options, size=size, skip_broken=True), progress)
     known = {line.split(":")[0] for line in findings.broken}
     late = [note.removeprefix("left out ") for note in findings.data.notes]
     findings.broken += [line for line in late if line.split(":")[0] not in known]
     findings.megabytes = findings.data.pixels.nbytes / 1e6
     findings.fits = [line for name in MODELS if (line := how_it_fits(name, findings.data))]
+    findings.advice = advice(source, findings, options)
     return findings
+
+
+def advice(source: str, findings: Findings, options: PictureOptions) -> list[str]:
+    """Return what to know before training: other pictures beside these, too few of them, and the command to type."""
+    assert findings.data is not None
+    lines, (whole, rows) = [], split_range(source)
+    other = "test" if options.split == "train" else "train"
+    beside = find_pictures(whole, other) if rows is None else None
+    if beside is not None and list(beside.names) != list(find_pictures(whole, options.split).names):
+        lines.append(
+            f"these are its {options.split} pictures; {len(beside):,} for {other} lie beside them, which `fit` does not see"
+        )
+    if findings.count < FEW:
+        lines.append(
+            f"{findings.count:,} pictures are few: a GAN learns by heart or fails to learn, and what looks sharp may be a "
+            f"copy; some {FEW:,} are a beginning, --flip doubles what may be mirrored"
+        )
+    height, width = findings.data.shape.size
+    size = f" --size {height if height == width else f'{height}x{width}'}" if findings.resized else ""
+    squeeze = " --squeeze" if options.squeeze else ""
+    lines.append(f"to train: genloom fit dcgan {shlex.quote(source)} -o runs/mine{size}{squeeze} --minutes 30")
+    return lines
 
 
 def count_classes(pictures: Pictures) -> Counter[str]:
@@ -117,17 +146,16 @@ def raw_bytes(pictures: Pictures, i: int) -> bytes | None:
 def what_will_be_done(headers: list[Header], options: PictureOptions) -> tuple[list[str], tuple[int, int]]:
     """Say what the options do to these pictures, and the size they get."""
     lines, asked = [], options.height_and_width
-    try:
-        natural = common_size(headers)
-        size = asked or natural
-    except InputError:
-        natural = None
-        smallest = min(min(header.size) for header in headers if not header.error)
-        size = asked or (2 ** int(math.log2(max(smallest, 8))),) * 2
-        if asked is None:
-            lines.append(f"sizes differ: `fit` will ask for --size; {size[0]} was taken for this look")
+    sizes = {header.size for header in headers if not header.error}
+    natural = next(iter(sizes)) if len(sizes) == 1 else None
+    size = asked or usual_size(sizes)
+    if asked is None and natural is None:
+        lines.append(f"sizes differ: `fit` will ask for --size; {size[0]}x{size[1]} was taken for this look")
+    elif asked is None and size != natural:
+        lines.append(f"large: looked at as {size[0]}x{size[1]}, which trains in reasonable time; --size takes another")
     if size != natural:
-        cut = "" if options.squeeze else "the middle cut to shape and "
+        odd = any(height * size[1] != width * size[0] for height, width in sizes)
+        cut = "the middle cut to shape (--squeeze keeps all of it) and " if odd and not options.squeeze else ""
         lines.append(f"{cut}resized to {size[0]}x{size[1]} with an antialiased bicubic filter")
     channels = options.channels or natural_channels(headers)
     modes = {header.mode for header in headers if not header.error}
@@ -136,6 +164,19 @@ def what_will_be_done(headers: list[Header], options: PictureOptions) -> tuple[l
         transparent = "" if channels == 4 else "; transparent parts on white"
         lines.append(f"converted from {', '.join(sorted(modes))} to {target}{transparent}")
     return lines or ["nothing: they are used as they are"], size
+
+
+def usual_size(sizes: set[tuple[int, int]]) -> tuple[int, int]:
+    """Return the size at which to look at pictures where none is asked for.
+
+    It is their own where that is one and small, else one that a processor trains in reasonable time.
+    """
+    (height, width), smallest = min(sizes), min(min(size) for size in sizes)
+    if len(sizes) == 1 and max(height, width) <= LARGE:
+        return height, width
+    side = min(2 ** int(math.log2(max(smallest, 8))), LARGE)
+    scale = side / min(height, width)
+    return (side, side) if len(sizes) > 1 else (max(1, round(height * scale)), max(1, round(width * scale)))
 
 
 def how_it_fits(name: str, data: ImageData) -> str:
@@ -207,5 +248,4 @@ def describe(findings: Findings) -> list[str]:
     lines += [f"will be done: {line}" for line in findings.plan]
     if findings.data:
         lines.append(f"memory: {findings.megabytes:,.1f} MB as bytes, mapped from the cache")
-    lines += findings.fits
-    return lines
+    return lines + findings.fits + findings.advice

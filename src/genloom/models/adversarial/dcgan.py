@@ -9,15 +9,15 @@ fake pictures pass the discriminator in batches of their own.
 With `conditional`, labels enter as in the convolutional conditional GAN: a one-hot vector beside z,
 one-hot planes beside the picture.
 
-What differs from the paper: sizes other than 64 by the same rule (maps double in width as they halve
-in size, up to 8 times the narrowest); losses on logits; the fakes of a round serve
+What differs from the paper: sizes other than 64x64, rectangles among them, by the same rule (maps double
+in width as they halve in size, up to 8 times the narrowest); losses on logits; the fakes of a round serve
 both moves; bf16 by autocast where the processor is good
 at it, the discriminator's last layer in fp32. `modern` has kernels of 4 (an even kernel at stride 2
 covers every pixel equally often), a spectrally normalised discriminator without batch norm (Miyato et
 al. 2018), averaged weights for sampling, and, for small data sets, differentiable augmentation.
 """
 
-# B batch, C channels, H = W = size, z latent width, K classes
+# B batch, C channels, H height, W width, z latent width, K classes
 
 from __future__ import annotations
 
@@ -77,26 +77,40 @@ class DCGANHyper(Hyper):
         return cls(z=16, width=32, kernel=4, norm="spectral", batch=64, rate=1e-3, ema=5_000.0)
 
 
-def widths(size: int, narrowest: int) -> list[int]:
-    """Channels of the maps from `size / 2` down to 4: doubling, up to 8 times the narrowest."""
-    return [narrowest * min(2**i, 8) for i in range(int(math.log2(size)) - 2)]
+def plan(size: tuple[int, int], narrowest: int) -> tuple[tuple[int, int], list[int]]:
+    """Return the size of the smallest map, and the channels of the maps from half of `size` down to it.
+
+    The shorter side is halved down to 4; channels double, up to 8 times the narrowest.
+    """
+    halvings = int(math.log2(min(size))) - 2
+    return (size[0] >> halvings, size[1] >> halvings), [narrowest * min(2**i, 8) for i in range(halvings)]
+
+
+def nearest_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Return the size that the nets make, next to one asked for: a shorter side of 8, 16, ... 256, the longer a multiple of
+    the smallest map's cells, up to four times as long."""
+    shorter = min(max(2 ** math.ceil(math.log2(min(size))), 8), 256)
+    cell, ratio = shorter // 4, max(size) / min(size)
+    longer = cell * min(max(round(4 * ratio), 4), 16)
+    return (shorter, longer) if size[0] < size[1] else (longer, shorter)
 
 
 class Generator(nn.Module):
     """z `[B, z (+ K)]` to x `[B, C, H, W]` in (-1, 1)."""
 
-    def __init__(self, hyper: DCGANHyper, inputs: int, channels: int, size: int) -> None:
+    def __init__(self, hyper: DCGANHyper, inputs: int, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        maps = widths(size, hyper.width)[::-1]
-        self.project = nn.Linear(inputs, 4 * 4 * maps[0], bias=False)
+        self.smallest, maps = plan(size, hyper.width)
+        maps.reverse()
+        self.project = nn.Linear(inputs, math.prod(self.smallest) * maps[0], bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
         self.convs = nn.ModuleList(Up(a, b, hyper.kernel) for a, b in itertools.pairwise(maps))
         self.out = Up(maps[-1], channels, hyper.kernel, bias=True)
         normal_weights(self, hyper.deviation)
 
     def forward(self, z: Tensor) -> Tensor:
-        # The projection is read as [B, 4, 4, C]: channels last without a copy.
-        h = self.project(z).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)
+        # The projection is read as [B, h, w, C]: channels last without a copy.
+        h = self.project(z).unflatten(1, (*self.smallest, -1)).permute(0, 3, 1, 2)
         h = F.relu(self.norms[0](h), inplace=True)
         for conv, norm in zip(self.convs, list(self.norms)[1:], strict=True):
             h = F.relu(norm(conv(h)), inplace=True)
@@ -106,15 +120,15 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """x `[B, C (+ K), H, W]` to the logit `[B]` of being real."""
 
-    def __init__(self, hyper: DCGANHyper, channels: int, size: int) -> None:
+    def __init__(self, hyper: DCGANHyper, channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        maps = widths(size, hyper.width)
+        smallest, maps = plan(size, hyper.width)
         wrap = spectral if hyper.norm == "spectral" else nn.Identity()
         with_bias = hyper.norm == "spectral"  # batch norm brings its own
         self.first = Down(channels, maps[0], hyper.kernel, bias=True)
         self.convs = nn.ModuleList(Down(a, b, hyper.kernel, with_bias) for a, b in itertools.pairwise(maps))
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) if hyper.norm == "batch" else nn.Identity() for c in maps[1:])
-        self.out = nn.Linear(4 * 4 * maps[-1], 1)
+        self.out = nn.Linear(math.prod(smallest) * maps[-1], 1)
         normal_weights(self, hyper.deviation)
         for layer in (self.first, *self.convs, self.out):
             wrap(layer)
@@ -136,10 +150,10 @@ class DCGAN(Model, Latent):
 
     def __init__(self, hyper: DCGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
-        channels, size, _ = shape.dims
+        channels, height, width = shape.dims
         self.classes = len(shape.classes) if hyper.conditional else 0
-        self.generator = Generator(hyper, hyper.z + self.classes, channels, size)
-        self.discriminator = Discriminator(hyper, channels + self.classes, size)
+        self.generator = Generator(hyper, hyper.z + self.classes, channels, (height, width))
+        self.discriminator = Discriminator(hyper, channels + self.classes, (height, width))
         self.augmenting = False
 
     @property
@@ -154,8 +168,8 @@ class DCGAN(Model, Latent):
         if hyper.conditional and (misfit := no_labels(shape, "--hyper.conditional needs labels")):
             return misfit
         assert isinstance(shape, ImageShape)
-        size = min(max(2 ** math.ceil(math.log2(max(shape.size))), 8), 256)
-        return replace(shape, height=size, width_px=size)
+        height, width = nearest_size(shape.size)
+        return replace(shape, height=height, width_px=width)
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Decide from the number of examples whether to augment."""

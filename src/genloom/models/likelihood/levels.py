@@ -110,7 +110,7 @@ class Levelled(Model):
     def coding(self) -> str:
         """What a pixel is to the likelihood."""
         ways = {"none": "", "threshold": ", threshold 0.5", "dynamic": f", drawn with seed {EVALUATION_SEED}"}
-        rounded = ", rounded to" if self.hyper.rounded else ""
+        rounded = ", rounded" if self.hyper.rounded else ""
         return ("binary" if self.levels == 2 else f"{self.levels} levels") + ways[self.hyper.binarise] + rounded
 
     def code(self, x: Tensor, generator: torch.Generator | None = None) -> Tensor:
