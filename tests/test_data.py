@@ -375,7 +375,20 @@ def test_a_cache_without_room_is_said(folder, tmp_path, monkeypatch):
 def test_the_doctor_takes_a_range_and_names_the_option_a_model_needs():
     findings = check("digits[:100]", PictureOptions())
     assert findings.count == 100 and any(line.startswith("fits dcgan (modern): ") for line in findings.fits)
-    assert any(line.startswith("vae: ") and "--hyper.decoder logistic" in line for line in findings.fits)
+    assert any(line.startswith("fits vae (modern): ") for line in findings.fits)
+    findings = check("digits[:100]", PictureOptions(channels=4))
+    assert any(line.startswith("vae: ") and "--channels 1" in line for line in findings.fits)
+
+
+def test_the_doctor_looks_at_large_pictures_small_and_says_what_to_know(tmp_path):
+    for part, count in (("train", 70), ("test", 5)):
+        (tmp_path / "p" / part).mkdir(parents=True)
+        for i in range(count):
+            Image.new("RGB", (90, 150), (i, 2 * i, 0)).save(tmp_path / "p" / part / f"{i}.png")
+    findings = check(str(tmp_path / "p"), PictureOptions())
+    assert findings.data.shape.size == (107, 64)
+    said = " ".join(findings.advice)
+    assert "5 for test lie beside them" in said and "70 pictures are few" in said and "--size 107x64 --minutes 30" in said
 
 
 def test_what_the_headers_tell_is_the_least(folder):

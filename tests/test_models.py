@@ -256,7 +256,7 @@ def test_what_fits_and_what_does_not():
     hyper = dcgan.DCGANHyper()
     assert dcgan.DCGAN.fits(MNIST, hyper) == dataclasses.replace(MNIST, height=32, width_px=32)
     wide = ImageShape(channels=3, height=100, width_px=60)
-    assert dcgan.DCGAN.fits(wide, hyper).size == (128, 128)
+    assert dcgan.DCGAN.fits(wide, hyper).size == (112, 64)
     for found, says in (
         (cgan.CGAN.fits(ImageShape(), cgan.CGANHyper()), "learns from labels"),
         (dcgan.DCGAN.fits(ImageShape((), 1, 64, 64), dcgan.DCGANHyper(conditional=True)), "needs labels"),

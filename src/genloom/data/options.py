@@ -100,11 +100,17 @@ def read_size(said: Any) -> int | tuple[int, int] | None:
     if said is None:
         return None
     parts = said.lower().split("x") if isinstance(said, str) else list(said) if isinstance(said, tuple | list) else [said]
-    sides = [numeral(part.strip()) if isinstance(part, str) else part for part in parts]
+    sides = [side_of(part.strip()) if isinstance(part, str) else part for part in parts]
     if len(sides) not in (1, 2) or None in sides:
         raise InputError(f"--size takes a whole number, or a height and a width such as 64x96, got {short(said)}")
     read = [whole("size", side) for side in sides]
     return read[0] if len(read) == 1 else (read[0], read[1])
+
+
+def side_of(text: str) -> int | None:
+    """Return a number, negative ones too, so that the sentence is about its size; None for other text."""
+    number = numeral(text.removeprefix("-"))
+    return -number if number is not None and text.startswith("-") else number
 
 
 @dataclass(frozen=True)
