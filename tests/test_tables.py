@@ -245,7 +245,7 @@ def test_one_column_may_hold_empty_lines(tmp_path):
         ("a.csv", b"1,2\n3,4\n", "begins with numbers"),
         ("a.csv.gz", gzip.compress(b"a,b\n" + b"1,2\n" * 9999, mtime=0)[:-30], "cut short"),
         ("a.csv.gz", b"no gzip", "cannot read"),
-        ("a.parquet", b"PAR1 and no more", "no Parquet file"),
+        ("a.parquet", b"PAR1 and no more", "cannot be read as Parquet"),
         ("a.xlsx", b"PK", "is no table"),
     ],
 )
@@ -278,7 +278,10 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), replaced(tmp_path / "x.csv") as part:
         part.write_text("half")
         raise RuntimeError
-    with pytest.raises(InputError, match="nothing was written"), replaced(tmp_path / "x.csv") as part:
+    with (
+        pytest.raises(InputError, match="No space left on device; what was there before"),
+        replaced(tmp_path / "x.csv") as part,
+    ):
         raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
 
@@ -377,7 +380,7 @@ def test_a_damaged_parquet_file(tmp_path):
     data = bytearray((tmp_path / "t.parquet").read_bytes())
     data[4:600] = b"x" * 596
     (tmp_path / "t.parquet").write_bytes(data)
-    with pytest.raises(InputError, match="is damaged|no Parquet file"):
+    with pytest.raises(InputError, match="cannot be read as Parquet"):
         list(find_table(tmp_path / "t.parquet").chunks())
 
 

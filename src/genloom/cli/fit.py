@@ -56,7 +56,6 @@ def fit(
     quiet: Annotated[bool, Parameter(help="print nothing but errors")] = False,
 ) -> int:
     """Train a model on data into a run folder; the same command goes on with it, and so does `genloom fit -o RUN` alone."""
-    from genloom.train.request import Request
     from genloom.train.session import prepare
 
     said: dict[str, Any] = {
@@ -77,19 +76,24 @@ def fit(
         "stop_when": stop_when,
         "start": start,
     }
-    given = {name: value for name, value in said.items() if value is not None}
-    if out is None:
-        raise InputError("fit needs -o RUN, the folder to train into")
-    if model is None:
-        request = Request.going_on(out, **given)
-    elif data is None:
-        raise InputError(f"fit needs data: genloom fit {model} DATA -o {out}; to go on with a run, genloom fit -o RUN")
-    else:
-        request = Request(model, data, out, **given)
+    request = request_of(model, data, out, {name: value for name, value in said.items() if value is not None})
     if processes > 1 and "WORLD_SIZE" not in os.environ:  # a config file says it to the started processes too
         prepare(request).check_run(processes)  # what is wrong shows here, once
         return run_processes(processes)
     return train_and_say(request, dry_run=dry_run, quiet=quiet)
+
+
+def request_of(model: str | None, data: str | None, out: str | None, said: dict[str, Any]) -> Request:
+    """Return what is asked for: a new run, or to go on with one that a person names alone."""
+    from genloom.train.request import Request
+
+    if out is None:
+        raise InputError("fit needs -o RUN, the folder to train into")
+    if model is None:
+        return Request.going_on(out, **said)
+    if data is None:
+        raise InputError(f"fit needs data: genloom fit {model} DATA -o {out}; to go on with a run, genloom fit -o RUN")
+    return Request(model, data, out, **said)
 
 
 def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) -> int:

@@ -21,6 +21,7 @@ from genloom.errors import InputError
 from genloom.files import write_synced
 from genloom.reading import content_of, kind_of, read_json
 from genloom.tensors import MOST, parse_tensors
+from genloom.train.forms import STATE
 from genloom.train.plan import Report
 from genloom.train.ranks import Ranks
 
@@ -28,13 +29,6 @@ if TYPE_CHECKING:
     from genloom.train.loop import Loop
 
 Tensors = Mapping[str, Tensor]
-STATE = {
-    **{name: int for name in ("examples", "rounds", "phase", "phase_start")},
-    **{name: float for name in ("seconds", "cpu_seconds", "score_cpu_seconds")},
-    "ema": {"*": int},
-    "score": (list, type(None)),
-    "files": {"*": str},  # the digest of each, so that none is taken for one of another instant
-}
 GROUPS = ("model", "optimizer", "ema", "ranks")  # the files of a checkpoint; the last two where there is anything in them
 
 

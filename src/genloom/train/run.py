@@ -40,6 +40,7 @@ from genloom.reading import (
 from genloom.shapes.base import Shape
 from genloom.tensors import read_tensors
 from genloom.train.checkpoint import Checkpoint, checkpoints, plain, read_state
+from genloom.train.forms import BEST, LINE, RECORD
 from genloom.train.lock import Lock
 
 FORMAT = 2  # of a run folder: raise it when an older one can no longer be read
@@ -59,27 +60,6 @@ BINDING = (
     "plan.precision",
     "start.run",
 )
-
-
-RECORD = {  # what every run.json holds
-    "model": str,
-    "preset": str,
-    "hyper": {"*": (str, float, bool, list, type(None))},
-    "shape": {"kind": str},
-    "data": {"source": str, "fingerprint": str, "examples": int, "options": dict, "loaded": dict},
-    "plan": {"batch": int, "seed": int, "precision": str},
-    "start?": {"run": str, "checkpoint": str, "examples": int, "cpu_seconds": float},
-}
-BEST = {"checkpoint": str, "measure": str, "value": float}
-LINE = {
-    "examples": int,
-    "rounds": int,
-    "notes": {"*": float},
-    "health": [{"name": str, "text": str, "since": int}],
-    "seconds": float,
-    "cpu_seconds": float,
-    "examples_per_second": float,
-}
 
 
 class Run:
