@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -12,6 +13,7 @@ from rich.progress import track
 from genloom.errors import InputError
 
 console = Console(highlight=False, markup=False)
+aside = Console(stderr=True, highlight=False, markup=False)  # for progress: what is printed may go into a file
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
 Data = Annotated[
@@ -24,6 +26,7 @@ RunFolder = Annotated[str, Parameter(help="the run folder")]
 Out = Annotated[str, Parameter(name=["-o", "--out"])]
 Label = Annotated[str | None, Parameter(help="a class, by name or number")]
 Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps")]
+Threads = Annotated[int | None, Parameter(help="processor threads; left out, as many as torch takes")]
 Record = Annotated[str | None, Parameter(help="write docs/evidence/NAME.json too")]
 
 
@@ -35,6 +38,22 @@ def progress_on(shown: Console) -> Any:
         return track(rows, description=what, total=total, console=shown, transient=True, disable=hidden)
 
     return show
+
+
+def say(text: str) -> None:
+    """Show what is being done: a line for each stage, where there is no terminal too."""
+    aside.print(f"  {text}", style="dim", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def threads_of(threads: int | None) -> Iterator[None]:
+    """Work on as many threads as a person asked for with `--threads`, here only; InputError where that is no number."""
+    from genloom.core.random import on_threads
+
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads takes a number from 1 on, got {threads}")
+    with on_threads(threads):
+        yield
 
 
 def clock(seconds: float) -> str:

@@ -70,14 +70,20 @@ def seed_device(seed: int, device: torch.device) -> None:
 @contextlib.contextmanager
 def training(seed: int, threads: int | None = None) -> Iterator[None]:
     """Train here reproducibly: seed torch, set its threads, and put both back afterwards. For what trains, and only that."""
-    before = torch.get_num_threads()
-    with undisturbed():
+    with undisturbed(), on_threads(threads):
         torch.default_generator.manual_seed(seed)
-        torch.set_num_threads(threads or before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        yield
+
+
+@contextlib.contextmanager
+def on_threads(threads: int | None) -> Iterator[None]:
+    """Let torch use so many threads here, and as many as before afterwards; None leaves them as they are."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager
