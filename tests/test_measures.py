@@ -22,7 +22,7 @@ from genloom.measures.frechet import fid, frechet_distance
 from genloom.measures.kernel import kernel_distance, kid
 from genloom.measures.light import LightJudge
 from genloom.measures.likelihood import likelihood_rows
-from genloom.measures.manifold import manifold_figures, neighbour_distances
+from genloom.measures.manifold import manifold_figures, neighbour_squares
 from genloom.measures.mixture import principal_directions
 from genloom.measures.parzen import SIGMAS, choose_sigma, densities, log_density, parzen
 from genloom.measures.pyramid import down, laplacian, levels, up, wasserstein_figures
@@ -195,7 +195,7 @@ def test_manifold_measures_equal_brute_force():
     }
     found = manifold_figures(torch.from_numpy(fake), torch.from_numpy(real))
     assert {name: pytest.approx(figure.value) for name, figure in found.items()} == expected
-    assert torch.allclose(neighbour_distances(torch.from_numpy(real), 5)[:, 2], torch.from_numpy(radius(real, 3)))
+    assert torch.allclose(neighbour_squares(torch.from_numpy(real), 5)[:, 2].sqrt(), torch.from_numpy(radius(real, 3)))
 
 
 @pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features", "ignore:std")

@@ -14,13 +14,14 @@ from torch import Tensor
 
 from genloom.data.pictures.dataset import ImageData
 from genloom.measures.classes import class_accuracy, inception_score
-from genloom.measures.copies import PROBES, Nearest, copy_figures, nearest_training
+from genloom.measures.copies import AXES, PROBES, Nearest, Sketch, copy_figures, nearest_training
 from genloom.measures.features.registry import Features
 from genloom.measures.figure import Figure, mean_figure
 from genloom.measures.frechet import fid
 from genloom.measures.kept import kept_tensors
 from genloom.measures.kernel import kid
 from genloom.measures.manifold import manifold_figures, neighbour_squares
+from genloom.measures.mixture import principal_directions
 from genloom.measures.parzen import choose_sigma, log_density
 from genloom.measures.pyramid import SIDE, enough_pictures, wasserstein_figures
 from genloom.measures.similarity import similarity_figure
@@ -142,7 +143,7 @@ class Jury:
         found = {}
         for name, space in self.spaces().items():
             held = view is self.fresh  # where these were trained on, they would only find themselves
-            found[name] = self.held[name] if held else nearest_training(space(view.floats(self.probes)), self.training(name))
+            found[name] = self.held[name] if held else self.nearest(name, space(view.floats(self.probes)))
             figures |= {f"{key}[{name}]": value for key, value in copy_figures(found[name], self.held[name], kind).items()}
         return figures, found["pixels"]
 
@@ -150,6 +151,32 @@ class Jury:
         """Return the spaces in which copies are looked for: pixels `[n, CHW]`, and the features `[n, D]`."""
         found: dict[str, Callable[[Tensor], Tensor]] = {"pixels": lambda x: x.flatten(1)}
         return found if self.quick else found | {self.features.name: lambda x: self.features(x)[0]}
+
+    def nearest(self, name: str, probes: Tensor, itself: Sequence[Tensor] | None = None) -> Nearest:
+        """Find the nearest training pictures of probes `[n, D]` in a space; `itself` as in `nearest_training`."""
+        if name != "pixels" or self.sketch is None:
+            return nearest_training(probes, self.training(name), itself)
+        found, sure = self.sketch.nearest(probes, lambda places: self.training_at(places).flatten(1), itself)
+        rest = (~sure).nonzero().flatten()
+        if len(rest):
+            own = None if itself is None else [places[rest] for places in itself]
+            again = nearest_training(probes[rest], self.training(name), own)
+            found.distance[rest], found.index[rest] = again.distance, again.index
+        return found
+
+    @cached_property
+    def sketch(self) -> Sketch | None:
+        """All pictures that training saw along their main axes; None where there are too few to be worth it."""
+        if len(self.train) < 20 * AXES or self.train.shape.width < 2 * AXES:
+            return None
+        x = self.train.pictures(torch.linspace(0, len(self.train) - 1, min(len(self.train), 5000)).long()).flatten(1)
+        mean, axes = principal_directions(x, AXES)
+        return Sketch.of((block.flatten(1) for block in self.training_pictures()), mean, axes)
+
+    def training_at(self, places: Tensor) -> Tensor:
+        """Return the pictures that training saw at these places `[n]`; mirrored ones stand after the others."""
+        mirrored, found = places >= len(self.train), self.train.pictures(places % len(self.train))
+        return torch.where(mirrored[:, None, None, None], found.flip(3), found) if self.flip else found
 
     def training(self, name: str) -> Iterable[Tensor]:
         """Return all training pictures in a space, block by block, mirrored ones after them where training mirrored."""
@@ -193,7 +220,7 @@ class Jury:
             held, places = self.train.pictures(chosen), [chosen, chosen + len(self.train)]  # and its mirrored copy
         made: dict[str, Tensor] = {}
         for name, space in self.spaces().items():
-            found = nearest_training(space(held), self.training(name), places)
+            found = self.nearest(name, space(held), places)
             made |= {f"distance {name}": found.distance, f"index {name}": found.index}
         return made
 

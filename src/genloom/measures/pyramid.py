@@ -20,6 +20,7 @@ from genloom.measures.figure import Figure, around
 PATCHES, SIDE = 128, 7
 REPEATS, PROJECTIONS = 4, 128
 PARTS = 8
+AT_ONCE = 1 << 17  # patches that are held in single precision
 CELLS = 1 << 16  # of the grid on which distributions along a direction are compared
 PAPER_PICTURES, QUICK_PICTURES = 16_384, 1024
 KERNEL = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
@@ -61,6 +62,7 @@ def level_distances(fake: Tensor, real: Tensor, depth: int) -> tuple[Tensor, Ten
     a, b = (
         patches(x, depth, stream("patches", depth)) for x in (fake, real)
     )  # the same places: equal sets are at distance 0
+    a, b = (x.float() if len(x) <= AT_ONCE else x for x in (a, b))  # once, not for each direction
     generator = make_generator("projections", depth)
     values = torch.stack([1000 * sliced_distance(a, b, generator) for _ in range(REPEATS)])
     pairs = zip(a.chunk(PARTS), b.chunk(PARTS), strict=True)
@@ -71,12 +73,12 @@ def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
     """Return the mean distance of patches `[P, D]` to `[P, D]` along random directions."""
     directions = torch.randn(PROJECTIONS, a.shape[1], generator=generator)
     directions /= directions.norm(dim=1, keepdim=True)
-    return torch.cat([line_distances(fall(a, part), fall(b, part)) for part in directions.split(16)]).mean()
+    return torch.cat([line_distances(fall(a, part), fall(b, part)) for part in directions.split(8)]).mean()
 
 
 def fall(x: Tensor, directions: Tensor) -> Tensor:
     """Return where patches `[P, D]` fall along directions `[k, D]`, `[k, P]`."""
-    return torch.cat([directions @ part.float().T for part in x.split(1 << 17)], 1)
+    return torch.cat([directions @ part.float().T for part in x.split(AT_ONCE)], 1)
 
 
 def line_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -116,7 +118,7 @@ def patches(x: Tensor, depth: int, seed: int) -> Tensor:
         cut[start * PATCHES : (start + n) * PATCHES] = part
         sums += torch.stack([part.sum((0, 2, 3)), part.square().sum((0, 2, 3))]).double()
     mean, square = sums / (len(cut) * SIDE * SIDE)
-    deviation = (square - mean**2).sqrt().clamp_min(1e-8)
+    deviation = (square - mean**2).clamp_min(0).sqrt().clamp_min(1e-3)  # flat: less than a level of 8 bits
     for channel in range(cut.shape[1]):
         cut[:, channel] -= mean[channel].half()
         cut[:, channel] /= deviation[channel].half()

@@ -25,11 +25,11 @@ class Classifier(nn.Module):
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        widths = [16, 32, 64, 128]
+        widths = [16, 24, 48, 96]
         self.first = nn.Conv2d(channels, widths[0], 5, stride=2, padding=2)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
         self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths)
-        self.hidden = nn.Linear(128 * 4, 128)
+        self.hidden = nn.Linear(96 * 4, 128)
         self.out = nn.Linear(128, classes)
 
     def features(self, x: Tensor) -> Tensor:

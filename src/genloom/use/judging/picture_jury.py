@@ -33,11 +33,7 @@ def make_jury(found: JudgedData, terms: Terms, flip: bool) -> Jury:
     """
     train = found.train
     size = terms.count(len(train), train.source, usual(terms))
-    terms.say(NETWORK)
-    kind = terms.features or ("random" if terms.quick else None)
-    features = make_features(kind, train, Path(terms.weights) if terms.weights else None, terms.fetch)
-    labelled = train.labels is not None and len(train.shape.classes) > 1 and not terms.quick
-    reader = features if features.name.startswith("classifier") else make_features("classifier", train) if labelled else None
+    features, reader = make_networks(train, terms)
     order = pick(train, 2 * size, terms.seed)
     half = size if found.test else min(size, len(order) // 2)
     terms.say(LOOKED)
@@ -52,6 +48,20 @@ def make_jury(found: JudgedData, terms: Terms, flip: bool) -> Jury:
     key += [data.fingerprint if data else "" for data in (found.test, chosen)]
     key += [len(real), len(fresh), terms.seed, flip, terms.quick]
     return Jury(train, features, reader, real, fresh, found.test is not None, choice, flip, key, terms.quick)
+
+
+def make_networks(train: ImageData, terms: Terms) -> tuple[Features, Features | None]:
+    """Return the features, and what reads the data's own classes; the latter not where it has to be quick."""
+    kind = terms.features or ("random" if terms.quick else None)
+    if kind in (None, "classifier"):  # others say first what they lack
+        terms.say(NETWORK)
+    features = make_features(kind, train, Path(terms.weights) if terms.weights else None, terms.fetch)
+    if features.name.startswith("classifier"):
+        return features, features
+    if terms.quick or train.labels is None or len(train.shape.classes) < 2:
+        return features, None
+    terms.say(NETWORK)
+    return features, make_features("classifier", train)
 
 
 def usual(terms: Terms) -> int:

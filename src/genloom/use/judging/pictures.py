@@ -133,13 +133,11 @@ class PicturePanel(Panel):
 
     def neighbours_part(self, judgement: Judgement) -> str:
         """Return samples beside their nearest training pictures: those most like copies, and some at random."""
-        nearest, train = judgement.seen.nearest, self.jury.train
+        nearest = judgement.seen.nearest
         sheets = []
         for chosen in (nearest.ratio.argsort()[:8], torch.arange(8)):
             places = nearest.index[chosen, :3]
-            mirrored = (places >= len(train)).flatten()
-            found = train.pictures(places.flatten() % len(train))
-            found = torch.where(mirrored[:, None, None, None], found.flip(3), found).view(len(chosen), -1, *found.shape[1:])
+            found = self.jury.training_at(places.flatten()).view(len(chosen), -1, *self.jury.train.shape.dims)
             rows = torch.cat([judgement.seen.view.floats(len(nearest.ratio))[chosen][:, None], found], 1)
             sheets.append(image(to_picture(grid(rows.flatten(0, 1), rows.shape[1]))))
         shown = "".join(f"<div>{sheet}</div>" for sheet in sheets)
