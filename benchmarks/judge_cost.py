@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.evidence import DATA, ROOT, commands, record
+from benchmarks.evidence import DATA, ROOT, record
 from genloom import Run
 
 TRAINING_MINUTES = 2
@@ -56,8 +56,18 @@ def main() -> None:
         "trained and the baselines are measured; compare takes 10,000 samples of each run. Quick begins with the pictures "
         "alone in the cache, as after any training. The classifier's accuracy is that on the test pictures. "
         f"The light judge's share is that of {TRAINING_MINUTES} minutes of dcgan modern, a checkpoint a minute. "
-        f"runs: {commands(Run.open(run))}; {commands(Run.open(other))}",
+        f"Runs: {described(Run.open(run))}; {described(Run.open(other))}.",
     )
+
+
+def described(run: Run) -> str:
+    """Return what a run is, and how large."""
+    record, state = run.record, run.state(run.last_checkpoint())
+    size = f"{record['shape']['height']}x{record['shape']['width_px']}"
+    hyper = ", ".join(
+        f"{name} {value}" for name, value in record["hyper"].items() if name in ("width", "features", "decoder")
+    )
+    return f"{record['model']} {record['preset']}, {hyper}, {size}, {state['examples']:,} examples"
 
 
 def judging(run: str, folder: str) -> dict[str, float]:
