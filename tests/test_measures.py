@@ -306,3 +306,16 @@ def test_likelihood_rows_say_their_protocol():
     assert rows["bits per dimension[exact]"].value == pytest.approx(-np.log2(0.75))
     assert "coins, binary, exact" in rows["log-likelihood[exact]"].protocol
     assert likelihood_rows(Coins(), None) == {} and likelihood_rows(torch.nn.Identity(), data) == {}
+
+
+def test_a_bound_of_many_draws_is_taken_on_fewer_pictures():
+    class Weighted(Coins):
+        bound = "iw-64"
+
+    pixels = torch.zeros(1500, 2, 2, 1, dtype=torch.uint8)
+    pixels[750:] = 255
+    data = ImageData(pixels, None, ImageShape(channels=1, height=2, width_px=2), "coins", "f")
+    rows = likelihood_rows(Weighted(), data, data)
+    assert rows["log-likelihood[iw-64]"].n == 200 and rows["log-likelihood of training pictures[iw-64]"].n == 100
+    assert rows["log-likelihood[iw-64]"].value == pytest.approx(2 * np.log(0.75 * 0.25))  # spread over the whole set
+    assert likelihood_rows(Coins(), data)["log-likelihood[exact]"].n == 1500

@@ -20,16 +20,19 @@ MINUTES = 30  # to go on for, at least
 
 @dataclass(frozen=True)
 class Slope:
-    """How the light judge's figure, lower being better, changed over the later half of its looks.
+    """How the light judge's figure, lower being better, went over the later half of its looks.
 
     Attributes:
-        change: of the figure over that half, as a share of where the line begins.
+        change: by how much a straight line through them rises or falls, from its first to its last.
         error: the standard error of `change`.
-        looks: how many figures it rests on.
+        early, late: the means of the first and of the second half of them.
+        looks: how many they are.
     """
 
     change: float
     error: float
+    early: float
+    late: float
     looks: int
 
     @property
@@ -43,19 +46,18 @@ def slope_of(examples: Sequence[float], scores: Sequence[float]) -> Slope | None
 
     The error of the slope comes from the scatter about the line, by the usual formula.
     """
-    half = max(LEAST_LOOKS, (len(scores) + 1) // 2)
+    looks = max(LEAST_LOOKS, (len(scores) + 1) // 2)
     if len(scores) < LEAST_LOOKS:
         return None
-    x, y = (torch.tensor(values[-half:], dtype=torch.float64) for values in (examples, scores))
-    centred = x - x.mean()
+    x, y = (torch.tensor(values[-looks:], dtype=torch.float64) for values in (examples, scores))
+    centred, span = x - x.mean(), float(x[-1] - x[0])
     square = float(centred.square().sum())
-    slope = float(centred @ y) / max(square, 1e-12)
-    begin = float(y.mean() + slope * centred[0])
-    if square == 0 or begin <= 0:
+    if square == 0:
         return None
-    scatter = float((y - y.mean() - slope * centred).square().sum()) / (half - 2)
-    scale = float(x[-1] - x[0]) / begin
-    return Slope(slope * scale, math.sqrt(scatter / square) * scale, half)
+    slope = float(centred @ y) / square
+    scatter = float((y - y.mean() - slope * centred).square().sum()) / (looks - 2)
+    early, late = (float(half.mean()) for half in y.tensor_split(2))
+    return Slope(slope * span, math.sqrt(scatter / square) * span, early, late, looks)
 
 
 def with_effort(judgement: Judgement) -> Judgement:
@@ -81,16 +83,17 @@ def training_verdict(run: Run, state: dict[str, Any], enough: bool = False) -> s
     minutes = max(MINUTES, math.ceil(2 * state["seconds"] / 600) * 10)
     go_on = f"go on with: genloom fit -o {run.folder} --minutes {minutes}"
     if slope is not None and slope.falls:
-        fall = f"{name} fell by {-slope.change:.0%} +- {SURE * slope.error:.0%} over its last {slope.looks} looks"
+        fall = (
+            f"{name} fell from {slope.early:.3g} to {slope.late:.3g} over its last {slope.looks} looks, more than its noise"
+        )
         return f"trained for {amount}, and it still gets better: {fall}; {go_on}"
     if epochs < LITTLE:
         return f"trained for {amount}, which is very little; {go_on}"
     if slope is None:
         return f"trained for {amount}; too few looks of the light judge to tell whether more would help; to try, {go_on}"
     return (
-        f"trained for {amount}; {name} does not fall any more beyond its noise ({slope.change:+.0%} +- "
-        f"{SURE * slope.error:.0%} over its last {slope.looks} looks): more of the same may not help; other settings "
-        "or more pictures may"
+        f"trained for {amount}; {name} falls no more, beyond its noise ({slope.early:.3g}, then {slope.late:.3g} over its "
+        f"last {slope.looks} looks): more of the same may not help; other settings or more pictures may"
     )
 
 

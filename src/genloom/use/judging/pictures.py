@@ -95,17 +95,20 @@ class PicturePanel(Panel):
             "coding": "8 bits",
             "resize": "bicubic, antialiased",
             "seed": self.terms.seed,
+            "quick": self.terms.quick,
         }
 
     # -- the page ----------------------------------------------------------------------------------
 
     def intro(self, judgement: Judgement) -> str:
         about = judgement.about
+        quick = " A quick look: without --quick, a classifier, patches and similarity have their say too."
+        quick = quick if about["quick"] else ""
         held = "never trained on" if about["never_trained_on"] else "from the other half of the training pictures"
         return (
             f"{about['n']:,} samples against {about['compared_with']:,} of the {about['train']['pictures']:,} training "
             f"pictures of {about['train']['source']}, {'x'.join(map(str, about['dims']))}; real pictures: "
-            f"{about['real_pictures']:,}, {held}."
+            f"{about['real_pictures']:,}, {held}.{quick}"
         )
 
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
@@ -128,7 +131,10 @@ class PicturePanel(Panel):
         """Return sample grids of the runs, from the same seed, beside real pictures."""
         sets = [(judgement.name, judgement.seen.view.floats(64)) for judgement in judgements]
         sets.append((REAL, self.jury.fresh.floats(64)))
-        shown = "".join(f"<div><p>{html.escape(name)}</p>{image(to_picture(grid(x, 8)))}</div>" for name, x in sets)
+        shown = "".join(
+            f'<div style="max-width: 47%"><p>{html.escape(name)}</p>{image(to_picture(grid(x, 8)))}</div>'
+            for name, x in sets
+        )
         return f'<div class="pictures">{shown}</div>'
 
     def neighbours_part(self, judgement: Judgement) -> str:
