@@ -63,7 +63,8 @@ def slope_of(examples: Sequence[float], scores: Sequence[float]) -> Slope | None
 def with_effort(judgement: Judgement) -> Judgement:
     """Put first what is to be said of the training; not that it should go on, where a verdict says to train less."""
     run = judgement.run
-    state = run.state(run.folder / "checkpoints" / judgement.about["checkpoint"])
+    folder = run.folder / "checkpoints" / judgement.about.get("checkpoint", "")
+    state = run.state(folder if (folder / "state.json").exists() else run.checkpoint("last"))  # training may go on meanwhile
     said = training_verdict(run, state, any("train less" in text for text in judgement.verdicts))
     judgement.verdicts.insert(0, said)
     return judgement
