@@ -21,7 +21,8 @@ from genloom.measures.figure import Figure, around, half_error, share_figure
 NEIGHBOURS = 5
 TAIL = 0.01  # share of held-out examples that count as near-copies
 PROBES = 2000
-AXES, CANDIDATES, SKETCHED = 128, 64, 100  # of a sketch: its axes, what is looked at closely, probes at once
+AXES, CANDIDATES = 128, 64  # of a sketch: its axes, and how many examples are looked at closely
+AT_ONCE = 1 << 23  # numbers of candidates that are held at once
 ROUNDING = 1e-4  # by which a bound may be wrong, relative
 
 
@@ -93,7 +94,7 @@ class Sketch:
             itself: as in `nearest_training`.
         """
         parts = []
-        for rows in torch.arange(len(probes)).split(SKETCHED):
+        for rows in torch.arange(len(probes)).split(max(1, AT_ONCE // (CANDIDATES * probes.shape[1]))):
             x = probes[rows]
             square = square_distances(sketched(x, self.mean, self.axes), self.codes)
             for own in itself or ():
