@@ -100,7 +100,7 @@ def baseline_views(jury: Jury, terms: Terms) -> Iterator[tuple[str, View]]:
     terms.say(BASELINE + SIMPLE)
     rest = pick(train, len(train), terms.seed)[n:]  # not what it is compared with, where there are others
     places = rest if len(rest) >= LEAST else pick(train, len(train), terms.seed)
-    drawn = mixture_samples(train.pictures(places[:EXAMPLES]), n, terms.seed)
+    drawn = mixture_samples(train.pictures(places[: 2 * n if terms.quick else EXAMPLES]), n, terms.seed)
     yield SIMPLE, jury.view((part, None) for part in drawn.split(BLOCK))
     terms.say(BASELINE + COPIES)
     places = torch.randint(len(train), (n,), generator=torch.Generator().manual_seed(terms.seed + 1))
