@@ -23,7 +23,7 @@ from genloom.measures.frechet import fid, frechet_distance
 from genloom.measures.kernel import kernel_distance, kid
 from genloom.measures.light import LightJudge
 from genloom.measures.likelihood import likelihood_rows
-from genloom.measures.manifold import manifold_figures, neighbour_distances
+from genloom.measures.manifold import manifold_figures, neighbour_squares
 from genloom.measures.mixture import principal_directions
 from genloom.measures.parzen import SIGMAS, choose_sigma, densities, log_density, parzen
 from genloom.measures.pyramid import down, laplacian, levels, up, wasserstein_figures
@@ -196,7 +196,7 @@ def test_manifold_measures_equal_brute_force():
     }
     found = manifold_figures(torch.from_numpy(fake), torch.from_numpy(real))
     assert {name: pytest.approx(figure.value) for name, figure in found.items()} == expected
-    assert torch.allclose(neighbour_distances(torch.from_numpy(real), 5)[:, 2], torch.from_numpy(radius(real, 3)))
+    assert torch.allclose(neighbour_squares(torch.from_numpy(real), 5)[:, 2].sqrt(), torch.from_numpy(radius(real, 3)))
 
 
 @pytest.mark.filterwarnings("ignore:Metric .* will save all extracted features", "ignore:std")
@@ -353,3 +353,16 @@ def test_likelihood_rows_say_their_protocol():
     assert rows["bits per dimension[exact]"].value == pytest.approx(-np.log2(0.75))
     assert "coins, binary, exact" in rows["log-likelihood[exact]"].protocol
     assert likelihood_rows(Coins(), None) == {} and likelihood_rows(torch.nn.Identity(), data) == {}
+
+
+def test_a_bound_of_many_draws_is_taken_on_fewer_pictures():
+    class Weighted(Coins):
+        bound = "iw-64"
+
+    pixels = torch.zeros(1500, 2, 2, 1, dtype=torch.uint8)
+    pixels[750:] = 255
+    data = ImageData(pixels, None, ImageShape(channels=1, height=2, width_px=2), "coins", "f")
+    rows = likelihood_rows(Weighted(), data, data)
+    assert rows["log-likelihood[iw-64]"].n == 200 and rows["log-likelihood of training pictures[iw-64]"].n == 100
+    assert rows["log-likelihood[iw-64]"].value == pytest.approx(2 * np.log(0.75 * 0.25))  # spread over the whole set
+    assert likelihood_rows(Coins(), data)["log-likelihood[exact]"].n == 1500

@@ -220,5 +220,6 @@ def test_the_judge_scores_labelled_models_and_catches_an_over_fitted_one(tmp_pat
     genloom.fit("pixelcnn", "digits[:100]", tmp_path / "run", examples=3_000, **options)
     judgement = genloom.judge(tmp_path / "run", n=100, features="random")
     assert any("over-fitted" in text for text in judgement.verdicts)
+    assert judgement.verdicts[0].startswith("trained for") and "go on" not in judgement.verdicts[0]
     trained = judgement.measures["log-likelihood of training pictures[exact]"]
     assert trained.low > judgement.measures["log-likelihood[exact]"].high

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -15,6 +16,7 @@ from genloom.errors import InputError
 GRIDS = (".png", ".jpg", ".jpeg", ".webp")  # as shapes/pictures.py has them, which takes torch to import
 MOST_NUMBERS = 1000  # in a list of the command line
 console = Console(highlight=False, markup=False)
+aside = Console(stderr=True, highlight=False, markup=False)  # for progress: what is printed may go into a file
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
 DATA_HELP = "folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; `[:500]` takes a part of pictures"
@@ -36,6 +38,22 @@ def progress_on(shown: Console) -> Any:
         return track(rows, description=what, total=total, console=shown, transient=True, disable=hidden)
 
     return show
+
+
+def say(text: str) -> None:
+    """Show what is being done: a line for each stage, where there is no terminal too."""
+    aside.print(f"  {text}", style="dim", soft_wrap=True)
+
+
+@contextlib.contextmanager
+def threads_of(threads: int | None) -> Iterator[None]:
+    """Work on as many threads as a person asked for with `--threads`, here only; InputError where that is no number."""
+    from genloom.core.random import on_threads
+
+    if threads is not None and threads < 1:
+        raise InputError(f"--threads takes a number from 1 on, got {threads}")
+    with on_threads(threads):
+        yield
 
 
 def clock(seconds: float) -> str:

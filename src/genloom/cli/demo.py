@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from rich.table import Column, Table
 
-from genloom.cli.console import console
+from genloom.cli.console import console, say
 from genloom.cli.fit import train
-from genloom.cli.judging import say
 from genloom.errors import InputError
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ def sample(
     threads: Threads = None,
 ) -> None:
     """Draw samples from a run."""
-    from genloom.core.random import threads_of
+    from genloom.core.random import on_threads
     from genloom.use.sampling.draw import choose_method, stream, write
 
     targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
@@ -71,7 +71,7 @@ def sample(
     choose_method(model, method)
     for target in targets:
         model.shape.refuse_target(target, n, scale)
-    with threads_of(threads):
+    with on_threads(threads):
         for target in targets:  # drawn anew for each: a sample is a function of its number, and all might not fit in memory
             write(model, (part for part, _ in stream(model, n, seed, label, temperature)), n, target, scale)
             print(f"{n} samples in {target}")

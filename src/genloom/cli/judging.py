@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from genloom.cli.console import Checkpoint, Record, RunFolder, console, named_so
+from genloom.cli.console import Checkpoint, Record, RunFolder, Threads, console, named_so, say, threads_of
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
 
@@ -29,6 +29,9 @@ Test = Annotated[str | None, Parameter(help="pictures never trained on, where th
 Weights = Annotated[str | None, Parameter(help="file or folder of published feature weights")]
 Fetch = Annotated[bool, Parameter(help="fetch the weights of dinov2 over the network")]
 Count = Annotated[int | None, Parameter(name=["-n", "--n"], help="samples; 10,000 or as many as training examples")]
+Quick = Annotated[
+    bool, Parameter(help="of pictures: 1,000 samples, random features, no classifier, patches or similarity; some seconds")
+]
 
 
 def judge(
@@ -43,6 +46,8 @@ def judge(
     seed: int = 0,
     weights: Weights = None,
     fetch: Fetch = False,
+    quick: Quick = False,
+    threads: Threads = None,
     record: Record = None,
 ) -> None:
     """Judge a run against real data: quality, variety, copies, filled cells, with intervals and baselines."""
@@ -53,9 +58,9 @@ def judge(
     named_so(str(target), (".json",), "the figures are written as JSON", "judge")
     page = target.with_suffix(".html") if out else Path(run) / "report.html"
     check_writable(target, page)
-    judgement = judge(
-        run, data, n, features, test=test, checkpoint=checkpoint, seed=seed, weights=weights, fetch=fetch, say=say
-    )
+    terms: dict[str, Any] = {"checkpoint": checkpoint, "seed": seed, "weights": weights, "fetch": fetch, "quick": quick}
+    with threads_of(threads):
+        judgement = judge(run, data, n, features, test=test, say=say, **terms)
     show([judgement])
     write_figures(target, judgement.to_json())
     write_page([judgement], page)
@@ -88,6 +93,8 @@ def compare(
     seed: int = 0,
     weights: Weights = None,
     fetch: Fetch = False,
+    quick: Quick = False,
+    threads: Threads = None,
 ) -> None:
     """Judge several runs, of any family, by the same data and seeds: one table and one page."""
     from genloom.use.judging.compare import compare
@@ -96,26 +103,25 @@ def compare(
     named_so(out, (".html",), "the comparison is a page", "compare")
     target = Path(out).with_suffix(".json")
     check_writable(target, Path(out))
-    judgements = compare(
-        runs, data, n, features, test=test, checkpoint=checkpoint, seed=seed, weights=weights, fetch=fetch, say=say
-    )
+    terms: dict[str, Any] = {"checkpoint": checkpoint, "seed": seed, "weights": weights, "fetch": fetch, "quick": quick}
+    with threads_of(threads):
+        judgements = compare(runs, data, n, features, test=test, say=say, **terms)
     show(judgements)
     write_figures(target, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})
     write_page(judgements, Path(out))
     console.print(f"figures in {target}, pictures and figures in {out}", soft_wrap=True)
 
 
-def say(text: str) -> None:
-    """Show what is being done, on a terminal alone."""
-    if console.is_terminal:
-        console.print(f"  {text}", style="dim")
-
-
 def show(judgements: Sequence[Judgement]) -> None:
-    """Print the figures as a table, a measure a row, and what they say."""
-    from genloom.use.judging.page import ARROWS, COSTS, columns_of, measure_names
+    """Print what the figures say, and the figures as a table, a measure a row."""
+    from genloom.use.judging.page import ARROWS, COSTS, columns_of, measure_names, summary
 
     columns, first = columns_of(judgements), judgements[0]
+    for text in summary(judgements):
+        console.print(text, soft_wrap=True)
+    for judgement in judgements:
+        for text in judgement.verdicts:
+            console.print(f"{judgement.run.folder}: {text}", soft_wrap=True)
     console.print(first.panel.intro(first), soft_wrap=True)
     table = Table(box=None, pad_edge=False)
     table.add_column("measure", no_wrap=True)
@@ -134,9 +140,6 @@ def show(judgements: Sequence[Judgement]) -> None:
     short = "; ".join(f"{short}: {name}" for name, short in first.panel.shown.items() if short != name)
     if short:
         console.print(short, style="dim", soft_wrap=True)
-    for judgement in judgements:
-        for text in judgement.verdicts:
-            console.print(f"{judgement.run.folder}: {text}", soft_wrap=True)
 
 
 def cell(figure: Figure | None, n: int, interval: bool) -> str:
@@ -167,6 +170,7 @@ def probe(
     fine_tune: Annotated[bool, Parameter(help="also train copies of the encoder on the labels")] = False,
     out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a PNG of the curves")] = None,
     checkpoint: Checkpoint = "last",
+    threads: Threads = None,
     record: Record = None,
 ) -> None:
     """Study what an encoder's codes are worth with a few labels, beside raw pixels, PCA and an untrained encoder."""
@@ -192,7 +196,8 @@ def probe(
     counts = counts or usual_counts(found.train)
     study = plan(found.train, found.test, counts, seeds, unlabelled)
     console.print(protocol(study, seeds), soft_wrap=True)
-    rows = study_codes(model, study, fine_tune, lambda text: console.print(text, style="dim"))
+    with threads_of(threads):
+        rows = study_codes(model, study, fine_tune, say)
     console.print(errors_table(rows, counts))
     figures = {f"{row.features}, {row.head}, {count}": bounds(row, count) for row in rows for count in counts}
     path = Path(run) / "probe.json"

@@ -72,16 +72,16 @@ def seed_device(seed: int, device: torch.device) -> None:
 @contextlib.contextmanager
 def training(seed: int, threads: int | None = None) -> Iterator[None]:
     """Train here reproducibly: seed torch, set its threads, and put both back afterwards. For what trains, and only that."""
-    with undisturbed(), threads_of(threads):
+    with undisturbed(), on_threads(threads):
         torch.default_generator.manual_seed(seed)
         yield
 
 
 @contextlib.contextmanager
-def threads_of(count: int | None) -> Iterator[None]:
-    """Compute with so many threads here, where anybody says so, and with as many as before afterwards."""
+def on_threads(threads: int | None) -> Iterator[None]:
+    """Let torch use so many threads here, and as many as before afterwards; None leaves them as they are."""
     before = torch.get_num_threads()
-    torch.set_num_threads(whole("threads", count) if count else before)
+    torch.set_num_threads(whole("threads", threads) if threads else before)
     try:
         yield
     finally:

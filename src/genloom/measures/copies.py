@@ -9,17 +9,21 @@ small ratio. What is small is read from real examples that were never trained on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from genloom.measures.distances import square_distances
 from genloom.measures.figure import Figure, around, half_error, share_figure
 
 NEIGHBOURS = 5
 TAIL = 0.01  # share of held-out examples that count as near-copies
 PROBES = 2000
+AXES, CANDIDATES = 128, 64  # of a sketch: its axes, and how many examples are looked at closely
+AT_ONCE = 1 << 23  # numbers of candidates that are held at once
+ROUNDING = 1e-4  # by which a bound may be wrong, relative
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,57 @@ def nearest_training(probes: Tensor, blocks: Iterable[Tensor], itself: Sequence[
         start += len(block)
     held = distance.isfinite().all(0)
     return Nearest(distance[:, held], index[:, held])
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Training examples `[m, D]` by their places along a few axes, and how far off the axes they lie.
+
+    The distance of two sketches is never longer than that of the examples, so what is far by it need not be looked at.
+
+    Attributes:
+        mean, axes: the origin `[D]` and orthonormal directions `[D, d]`.
+        codes: the sketches `[m, d + 1]`.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    codes: Tensor
+
+    @classmethod
+    def of(cls, blocks: Iterable[Tensor], mean: Tensor, axes: Tensor) -> Sketch:
+        """Sketch examples `[b, D]`, block by block."""
+        return cls(mean, axes, torch.cat([sketched(block, mean, axes) for block in blocks]))
+
+    def nearest(
+        self, probes: Tensor, fetch: Callable[[Tensor], Tensor], itself: Sequence[Tensor] | None = None
+    ) -> tuple[Nearest, Tensor]:
+        """Find the nearest training examples of probes `[n, D]`, and whether they are surely the nearest, `[n]`.
+
+        Args:
+            fetch: gives the training examples `[b, D]` at places `[b]`.
+            itself: as in `nearest_training`.
+        """
+        parts = []
+        for rows in torch.arange(len(probes)).split(max(1, AT_ONCE // (CANDIDATES * probes.shape[1]))):
+            x = probes[rows]
+            square = square_distances(sketched(x, self.mean, self.axes), self.codes)
+            for own in itself or ():
+                square[torch.arange(len(x)), own[rows]] = float("inf")
+            bound, places = square.topk(min(CANDIDATES, square.shape[1]), largest=False)
+            found = fetch(places.flatten()).view(*places.shape, -1)
+            distance, best = (found - x[:, None]).square().sum(2).topk(NEIGHBOURS, largest=False)
+            parts.append((distance.sqrt(), places.gather(1, best), distance[:, -1] <= bound[:, -1] * (1 - ROUNDING)))
+        distances, index, sure = (torch.cat(each) for each in zip(*parts, strict=True))
+        return Nearest(distances, index), sure
+
+
+def sketched(x: Tensor, mean: Tensor, axes: Tensor) -> Tensor:
+    """Return the sketches `[b, d + 1]` of examples `[b, D]`."""
+    centred = x - mean
+    along = centred @ axes
+    off = (centred.square().sum(1) - along.square().sum(1)).clamp_min(0).sqrt()
+    return torch.cat([along, off[:, None]], 1)
 
 
 def copy_figures(fake: Nearest, held_out: Nearest, protocol: str) -> dict[str, Figure]:

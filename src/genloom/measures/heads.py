@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.measures.distances import square_distances
+
 Head = Callable[[Tensor, Tensor, Tensor], Tensor]  # features [N, Z] and labels [N], features [M, Z], to labels [M]
 NEIGHBOURS = 10
 STAY = 0.99  # how much a label comes from the neighbours, Zhou et al. 2003
@@ -98,10 +100,9 @@ class Graph:
 def neighbours(x: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return squared distances and places `[N, k]` of the nearest neighbours of `[N, Z]`, nearest first, not itself."""
     found = []
-    length = x.square().sum(1)
     for start in range(0, len(x), 1000):
         part = x[start : start + 1000]
-        square = torch.addmm(length[None], part, x.T, alpha=-2).add_(length[start : start + 1000, None])
+        square = square_distances(part, x)
         square[torch.arange(len(part)), torch.arange(start, start + len(part))] = float("inf")
         found.append(square.topk(k, largest=False))
     return torch.cat([f.values for f in found]).clamp_min(0), torch.cat([f.indices for f in found])

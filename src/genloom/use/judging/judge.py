@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from genloom.train.run import Run
+from genloom.use.judging.effort import with_effort
 from genloom.use.judging.panel import Judgement, Terms, panel_of, shape_of
 
 
@@ -26,7 +27,7 @@ def judge(
         features: of pictures: `classifier`, `inception`, `dinov2`, `lite0` to `lite2`, `pixels` or `random`; None takes
             `lite2` for colour where its package is installed, else `classifier` where there are labels, else `random`.
         test: a source of pictures never trained on, where `data` has no test split.
-        terms: the other fields of `Terms`: checkpoint, seed, weights, fetch, say.
+        terms: the other fields of `Terms`: checkpoint, seed, weights, fetch, quick, say.
 
     Raises:
         InputError: no checkpoint, data of another shape, too few examples, no weights, no labels, or
@@ -41,4 +42,4 @@ def judge(
     settled = Terms(n, features, **terms)
     panel = panel_of(shape_of(run))
     panel.load(run, settled.checkpoint)  # what is wrong with the run shows before the long work
-    return panel([run], data, test, settled).judge(run)
+    return with_effort(panel([run], data, test, settled).judge(run))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from genloom.errors import InputError
 from genloom.measures.figure import Figure
+from genloom.use.judging.compare import ranking
 from genloom.use.judging.panel import Judgement
 from genloom.use.report.html import plot, write_html
 from genloom.use.report.plot import run_figure
@@ -29,12 +30,13 @@ def write_page(judgements: Sequence[Judgement], path: Path) -> None:
     first, title = judgements[0], ", ".join(judgement.name for judgement in judgements)
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>{html.escape(first.panel.intro(first))}</p>",
+        *(f'<p class="verdict">{html.escape(text)}</p>' for text in summary(judgements)),
         *(
             f'<p class="verdict"><b>{html.escape(judgement.name)}</b>: {html.escape(text)}</p>'
             for judgement in judgements
             for text in judgement.verdicts
         ),
+        f"<p>{html.escape(first.panel.intro(first))}</p>",
         "<h2>Figures</h2>",
         figures_table(judgements),
         '<p class="quiet">Intervals are 95 %.</p>',
@@ -43,6 +45,11 @@ def write_page(judgements: Sequence[Judgement], path: Path) -> None:
         *(training_part(judgement) for judgement in judgements),
     ]
     write_html(title, parts, path)
+
+
+def summary(judgements: Sequence[Judgement]) -> list[str]:
+    """Return what is said of several runs together: which is the best."""
+    return [ranking(judgements)] if len(judgements) > 1 else []
 
 
 def figures_table(judgements: Sequence[Judgement]) -> str:

@@ -18,21 +18,30 @@ from genloom.api import load
 from genloom.core.model import Model
 from genloom.data.pictures.decode import resize
 from genloom.measures.copies import Nearest
-from genloom.measures.figure import Figure
-from genloom.measures.likelihood import OF_TRAINING, likelihood_rows
+from genloom.measures.likelihood import likelihood_rows
 from genloom.measures.pictures import Blocks, Jury, View
 from genloom.shapes.pictures import ImageShape, grid, to_picture
 from genloom.train.run import Run
 from genloom.use.judging.compare import unlike
-from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cost_of, shape_of
+from genloom.use.judging.panel import Judgement, Panel, Terms, cost_of, shape_of
 from genloom.use.judging.picture_data import JudgedData, find_data
-from genloom.use.judging.picture_jury import COPIES, REAL, SIMPLE, USUAL, baselines, make_jury
+from genloom.use.judging.picture_jury import (
+    BASELINE,
+    COPIES,
+    LOOKED,
+    NETWORK,
+    REAL,
+    SIMPLE,
+    baselines,
+    make_jury,
+    settled,
+    usual,
+)
+from genloom.use.judging.picture_verdicts import verdicts
+from genloom.use.judging.progress import Progress
 from genloom.use.report.html import image, plot
 from genloom.use.report.plot import figure
 from genloom.use.sampling.draw import stream
-
-OVERFITTED = 0.1  # share of its size by which the log-likelihood of training pictures may exceed that of others
-COPIED = 0.05  # share of near-copies, five times that of pictures never seen, that is called memorising
 
 
 @dataclass
@@ -51,22 +60,24 @@ class PicturePanel(Panel):
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         size = common_size(runs) if len(runs) > 1 else None
         largest = max(runs, key=lambda run: shape_of(run).dims[1:])
-        self.terms, self.found = terms, find_data(largest, data, test, size)
+        self.found = find_data(largest, data, test, size)
+        terms = settled(terms, self.found.train)
+        self.terms = terms = replace(terms, say=Progress(terms.say, stages(runs, self.found, terms)))
         self.jury = make_jury(self.found, terms, any(mirrors(run) for run in runs))
-        self.rows = baselines(self.jury, self.found, terms)
+        self.rows = baselines(self.jury, terms)
         # Refuses data unlike a run's own, too.
         known = [find_data(run, data, test).known for run in runs] if len(runs) > 1 else [self.found.known]
         self.known = {run.folder: own for run, own in zip(runs, known, strict=True)}
 
     def judge(self, run: Run) -> Judgement:
         jury, terms, found = self.jury, self.terms, replace(self.found, known=self.known[run.folder])
-        folder, n = run.checkpoint(terms.checkpoint), terms.count(len(found.train), found.train.source, USUAL)
+        folder, n = run.checkpoint(terms.checkpoint), terms.count(len(found.train), found.train.source, usual(terms))
         model = load(run, folder.name)  # training may go on meanwhile
-        terms.say(f"samples of {run.folder}")
+        terms.say(f"draw samples of {run.folder}")
         clock = {"seconds": 0.0}
         samples = stream(model, n, terms.seed, given=labels_like(jury, model, n, terms.seed))
         view = jury.view(at_size(timed(samples, clock), jury.train.shape.size))
-        terms.say(f"measures of {run.folder}")
+        terms.say(f"measure {run.folder}")
         copied, nearest = jury.copies(view)
         figures = jury.measure(view) | copied
         if model.shape.dims == jury.train.shape.dims:  # enlarged pictures have another likelihood
@@ -96,17 +107,20 @@ class PicturePanel(Panel):
             "coding": "8 bits",
             "resize": "bicubic, antialiased",
             "seed": self.terms.seed,
+            "quick": self.terms.quick,
         }
 
     # -- the page ----------------------------------------------------------------------------------
 
     def intro(self, judgement: Judgement) -> str:
         about = judgement.about
+        quick = " A quick look: without --quick, a classifier, patches and similarity have their say too."
+        quick = quick if about["quick"] else ""
         held = "never trained on" if about["never_trained_on"] else "from the other half of the training pictures"
         return (
             f"{about['n']:,} samples against {about['compared_with']:,} of the {about['train']['pictures']:,} training "
             f"pictures of {about['train']['source']}, {'x'.join(map(str, about['dims']))}; real pictures: "
-            f"{about['real_pictures']:,}, {held}."
+            f"{about['real_pictures']:,}, {held}.{quick}"
         )
 
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
@@ -129,18 +143,19 @@ class PicturePanel(Panel):
         """Return sample grids of the runs, from the same seed, beside real pictures."""
         sets = [(judgement.name, judgement.seen.view.floats(64)) for judgement in judgements]
         sets.append((REAL, self.jury.fresh.floats(64)))
-        shown = "".join(f"<div><p>{html.escape(name)}</p>{image(to_picture(grid(x, 8)))}</div>" for name, x in sets)
+        shown = "".join(
+            f'<div style="max-width: 47%"><p>{html.escape(name)}</p>{image(to_picture(grid(x, 8)))}</div>'
+            for name, x in sets
+        )
         return f'<div class="pictures">{shown}</div>'
 
     def neighbours_part(self, judgement: Judgement) -> str:
         """Return samples beside their nearest training pictures: those most like copies, and some at random."""
-        nearest, train = judgement.seen.nearest, self.jury.train
+        nearest = judgement.seen.nearest
         sheets = []
         for chosen in (nearest.ratio.argsort()[:8], torch.arange(8)):
             places = nearest.index[chosen, :3]
-            mirrored = (places >= len(train)).flatten()
-            found = train.pictures(places.flatten() % len(train))
-            found = torch.where(mirrored[:, None, None, None], found.flip(3), found).view(len(chosen), -1, *found.shape[1:])
+            found = self.jury.training_at(places.flatten()).view(len(chosen), -1, *self.jury.train.shape.dims)
             rows = torch.cat([judgement.seen.view.floats(len(nearest.ratio))[chosen][:, None], found], 1)
             sheets.append(image(to_picture(grid(rows.flatten(0, 1), rows.shape[1]))))
         shown = "".join(f"<div>{sheet}</div>" for sheet in sheets)
@@ -193,43 +208,17 @@ def timed(blocks: Blocks, clock: dict[str, float]) -> Iterator[tuple[Tensor, Ten
         began = time.process_time()
 
 
+def stages(runs: Sequence[Run], found: JudgedData, terms: Terms) -> dict[str, float]:
+    """Return what a judgement does, in order, with the seconds that each part usually takes on one thread."""
+    n = terms.count(len(found.train), found.train.source, usual(terms))
+    size = found.train.shape.width / 1024 * (0.1 if terms.quick else 1.0)
+    row = 2 + size * (n / 1500 + len(found.train) / 20_000)
+    first = {NETWORK: 15 * size, LOOKED: size * n / 10_000, BASELINE + REAL: row + size * 8, BASELINE + SIMPLE: row + 2}
+    own = [(f"draw samples of {run.folder}", f"measure {run.folder}") for run in runs]
+    return first | {BASELINE + COPIES: row} | {stage: row for pair in own for stage in pair}
+
+
 def at_size(blocks: Blocks, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor | None]]:
     """Pass blocks on, resized as files are where their size is another."""
     for x, given in blocks:
         yield (x if x.shape[2:] == size else resize(x, size)), given
-
-
-def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[str]:
-    """Say in words what the figures mean."""
-    said = []
-    for name, measured in figures.items():
-        if name.startswith("near-copies") and measured.low > COPIED:
-            said.append(
-                f"{measured.value:.0%} of the samples are near-copies of training pictures by {name[12:-1]}, of real "
-                "pictures 1 %: the model memorises; train less, on more pictures, or with augmentation"
-            )
-    fid, recall = (next(name for name in figures if name.startswith(kind)) for kind in ("FID", "recall"))
-    simple, real = rows[SIMPLE][fid].value, rows[REAL]
-    if figures[fid].value > simple:
-        said.append(f"a mixture of Gaussians fitted in seconds is nearer to the data by {fid}: {simple:.3g}")
-    if figures[recall].high < real[recall].low / 2:
-        said.append(
-            f"the samples reach {figures[recall].value:.0%} of the variety of the data, other real pictures "
-            f"{real[recall].value:.0%}: much of the data is never drawn"
-        )
-    said += [text for name in figures if name.startswith(OF_TRAINING) and (text := over_fitted(figures, name))]
-    if not found.known:
-        said.append("these are not the pictures that the run was trained on: memorisation says nothing about those")
-    return said or ["nothing stands out"]
-
-
-def over_fitted(figures: dict[str, Figure], name: str) -> str:
-    """Say that training pictures are far likelier than others, or return ""."""
-    trained, fresh = figures[name], figures[name.replace(OF_TRAINING, "log-likelihood")]
-    gap = (trained.value - fresh.value) / abs(fresh.value)
-    if trained.low <= fresh.high or gap <= OVERFITTED:
-        return ""
-    return (
-        f"training pictures are {trained.value - fresh.value:.0f} nats likelier than unseen ones ({gap:.0%}): the model "
-        "is over-fitted; train less, or on more pictures"
-    )

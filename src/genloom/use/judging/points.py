@@ -37,8 +37,8 @@ class PointPanel(Panel):
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         if test is not None:
             raise InputError("points are judged by two halves of one set: leave --test away")
-        if terms.features or terms.weights:
-            raise InputError("--features and --weights are for pictures: leave them away")
+        if terms.features or terms.weights or terms.quick:
+            raise InputError("--features, --weights and --quick are for pictures: leave them away")
         if not isinstance(data, PointData):
             raise InputError(
                 f"{runs[0].folder} was trained on a Python object: give the points to genloom.judge(run, points)"
