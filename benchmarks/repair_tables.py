@@ -39,8 +39,8 @@ PACKAGED = {
 CHOICES = {"credit": ["SEX", "EDUCATION", "MARRIAGE", "target"], "breast": ["target"], "sonar": ["60"], "wages": ["ed"]}
 
 
-def read_table(name: str) -> pd.DataFrame:
-    """Return a table: columns of floats, and of strings where a column holds categories; a few cells may be missing."""
+def read_table(name: str, most: int | None = None) -> pd.DataFrame:
+    """Return a table, of a large one a sample of `most` rows: floats, and strings where a column holds categories."""
     if name in ("diabetes", "breast30"):
         from sklearn.datasets import load_breast_cancer, load_diabetes
 
@@ -55,7 +55,7 @@ def read_table(name: str) -> pd.DataFrame:
         frame = frame.drop(columns=[column for column in frame.columns if column.startswith("Unnamed")])
     if name == "breast":
         frame["col_7"] = frame["col_7"].where(frame["col_7"] != 0)  # that is how this copy writes its 16 missing cells
-    if len(frame) > (rows := SAMPLES.get(name, ROWS)):
+    if len(frame) > (rows := most or SAMPLES.get(name, ROWS)):
         frame = frame.sample(rows, random_state=0).reset_index(drop=True)
     chosen = [c for c in frame if c in CHOICES.get(name, []) or not pd.api.types.is_numeric_dtype(frame[c])]
     return frame.astype({column: str if column in chosen else float for column in frame.columns})

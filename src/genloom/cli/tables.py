@@ -208,9 +208,9 @@ def errors_table(outcome: Outcome) -> Table:
     repairer = outcome.repairer
     methods = [method for method in METHODS if method in repairer.tests]
     shown = Table(box=None, pad_edge=False)
-    shown.add_column("column", overflow="fold")
-    for heading in ("kind", "missing", *methods, "expect"):
-        shown.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=True)
+    shown.add_column("column", overflow="fold", min_width=8)
+    for heading in ("missing", *methods, "expect"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for column in repairer.columns:
         used, cells = repairer.methods(column.name), []
         for method in methods:
@@ -218,5 +218,5 @@ def errors_table(outcome: Outcome) -> Table:
             cells.append(("–" if error != error else f"{error:.3f}") + ("*" if method in used else " "))
         found = repairer.promised[column.name]
         cells.append("–" if found.error != found.error else f"{found.error:.3f} ({found.low:.2f}-{found.high:.2f})")
-        shown.add_row(column.name, column.kind, f"{outcome.missing[column.name]:,}", *cells)
+        shown.add_row(column.name, f"{outcome.missing[column.name]:,}", *cells)
     return shown

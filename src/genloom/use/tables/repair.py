@@ -142,7 +142,7 @@ class Repairer:
     def tried_gain(self, test: SelfTest, hidden: Bits, spare: float) -> bool:
         """Try GAIN where it is asked for, or where time is said and left; return whether it was."""
         wanted, limited = self.settings.method == "gain", self.settings.minutes is not None
-        if not (wanted or (limited and self.settings.method == "auto" and spare > WORTH)):
+        if not (wanted or (limited and self.settings.method == "auto" and self.effort == 1 and spare > WORTH)):
             return False
         try:
             self.network = self.trained(self.mask & ~hidden, max(0.8 * spare, 1.0) if limited else None)

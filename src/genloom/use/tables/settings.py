@@ -15,6 +15,8 @@ Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees", "boosted"]
 
 METHODS: tuple[str, ...] = ("mean", "knn", "ridge", "trees", "boosted", "gain")
 
+RESERVED = 0.8  # of the minutes, what is planned with: reading, writing and wrong guesses take the rest
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -55,8 +57,8 @@ class Settings:
             raise InputError(f"--threads takes a number from 1 on, got {self.threads}")
 
     def left(self) -> float:
-        """Return how many seconds are left, infinite where nothing was said."""
-        return math.inf if self.minutes is None else 60 * self.minutes - (time.monotonic() - self.began)
+        """Return how many seconds are left to plan with, infinite where nothing was said."""
+        return math.inf if self.minutes is None else RESERVED * 60 * self.minutes - (time.monotonic() - self.began)
 
     def words(self) -> frozenset[str]:
         """Return the words that stand for a missing cell."""
