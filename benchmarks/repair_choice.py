@@ -4,9 +4,9 @@ python -m benchmarks.repair_choice --keep FOLDER               # all tables; wha
 python -m benchmarks.repair_choice --keep FOLDER --seed 1 --tables diabetes hedonic    # prints, records nothing
 
 A fifth of the cells goes missing at random. Errors of numbers are in units of the complete column's range, pooled over
-all hidden numbers of a table. Fills are brought to what the columns can hold before they are scored, as repair
-writes them; `ratio_as_they_come` sets ours so against the others' unrounded ones. The rules of the mix and the width of its promises
-were chosen on masks of seed 1 of other tables (DEVELOPED); the record is of seed 0.
+all hidden numbers of a table. Fills are brought to what the columns can hold before they are scored, as repair writes
+them; `ratio_as_they_come` sets ours so against the others' unrounded ones. The rules of the mix and the width of its
+promises were chosen on masks of seed 1 of other tables (DEVELOPED); the record is of seed 0.
 """
 
 # n rows, D columns
