@@ -155,6 +155,8 @@ def gain(frame: pd.DataFrame) -> pd.DataFrame:
     for d, column in enumerate(layout.learnt):
         plain = column.plain(found[:, d])
         new = np.asarray(column.categories, object)[plain.astype(int)] if column.levels else plain
+        if column.name in categories(frame) and not column.levels:  # whole numbers as text, which are taken for numbers
+            new = np.array([f"{value:.0f}" for value in plain], object)
         filled[column.name] = frame[column.name].where(mask[:, d], pd.Series(new, frame.index))
     return filled
 
