@@ -20,7 +20,8 @@ import numpy as np
 import torch
 
 from benchmarks.evidence import DATA, FOLDER, record
-from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
+from genloom.measures.chains import Boosted, Ridge, Trees
+from genloom.measures.fillers import Filler, Mean, Neighbours
 from genloom.measures.holes import covered
 from genloom.shapes.columns import Bits, Column, Numbers
 from genloom.use.tables.network import Network
@@ -29,8 +30,9 @@ FILES = {"letter": "gain_letter", "spam": "gain_spam", "credit": "uci_credit_def
 SIMPLE: dict[str, Callable[[], Filler]] = {
     "mean": Mean,
     "knn": Neighbours,
-    "ridge": lambda: Chained(trees=False),
-    "trees": lambda: Chained(trees=True),
+    "ridge": Ridge,
+    "trees": Trees,
+    "boosted": Boosted,
 }
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sql
 
 from genloom.cli.app import run
 from genloom.errors import InputError
-from genloom.measures import fillers
+from genloom.measures import chains
 from genloom.use.tables import database_tables, databases
 from genloom.use.tables.databases import repair_database
 from genloom.use.tables.settings import Settings
@@ -21,7 +21,7 @@ NAMES = ["site", "id", "size", "weight", "kind", "day", "ok"]
 @pytest.fixture(autouse=True)
 def quick(brief_gain, monkeypatch):
     """What is written must come from the ridge; GAIN's draws and the trees that it is compared with may be poor."""
-    monkeypatch.setattr(fillers, "TREES", 3)
+    monkeypatch.setattr(chains, "TREES", 3)
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ def test_categories_of_any_type():
 @pytest.mark.parametrize(
     ("options", "frame", "says"),
     [
-        ({"method": "forest"}, complete(40), "the method is auto, gain,"),
+        ({"method": "forest"}, complete(40), "the method is auto, mean,"),
         ({"max_seconds": -1}, complete(40), "max_seconds takes"),
         ({"kinds": {"size": "number"}}, complete(40), "a column is numeric"),
         ({}, pd.DataFrame({"x": pd.arrays.SparseArray([0.0, 1.0, np.nan])}), "column 'x' is sparse"),

@@ -115,7 +115,7 @@ def test_options_belong_to_their_kind(filled, capsys):
         assert command(words) == 2 and says in capsys.readouterr().err
     with pytest.raises(InputError, match="there is no option 'sise'.*size"):
         genloom.data.source.load("digits", sise=3)
-    with pytest.raises(InputError, match="size takes a number, or a height and a width"):
+    with pytest.raises(InputError, match="size takes a whole number, or a height and a width"):
         genloom.data.source.load("digits", size=(8, 8, 3))
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from genloom.cli.app import run
 from genloom.errors import InputError
-from genloom.measures.fillers import Chained, Mean, Neighbours
+from genloom.measures.chains import Boosted, Ridge, Trees
+from genloom.measures.fillers import Mean, Neighbours
 from genloom.measures.holes import column_errors, covered
 from genloom.shapes.columns import Column
 from genloom.use.tables.files import repair_file
@@ -47,7 +48,10 @@ def test_neighbours_are_those_of_scikit_learn():
     filler.fit(np.where(mask, x, 0), mask, NUMBERS)
     theirs = KNNImputer(n_neighbors=10, weights="distance").fit_transform(np.where(mask, x, np.nan))
     assert np.abs(filler.fill(np.where(mask, x, 0), mask) - theirs).max() < 5e-3  # ours measures in single precision
-    assert np.abs(filler.fill(np.where(mask, x, 0), mask, [2]) - theirs)[:, 2].max() < 5e-3
+    wanted = ~mask & (np.arange(5) == 2)
+    found = filler.guess(np.where(mask, x, 0), mask, wanted)
+    assert np.abs(found.best - theirs)[:, 2].max() < 5e-3 and np.isfinite(found.low).sum() == wanted.sum()
+    assert (found.low <= found.best)[wanted].all() and (found.best <= found.high)[wanted].all()
 
 
 def test_neighbours_vote():
@@ -56,16 +60,19 @@ def test_neighbours_vote():
     mask[4, 1] = False
     filler = Neighbours(k=3)
     filler.fit(np.where(mask, x, 0), mask, [Column("a"), Column("b", "categorical", categories=("u", "v", "w"))])
-    assert filler.fill(np.where(mask, x, 0), mask)[4, 1] == 1
+    found = filler.guess(np.where(mask, x, 0), mask, ~mask)
+    assert found.best[4, 1] == 1 and found.chances[1][4].tolist() == pytest.approx(
+        [0, 2 / 2.3333, 0.3333 / 2.3333], abs=1e-3
+    )
 
 
-@pytest.mark.parametrize("trees", [False, True])
-def test_chains_find_what_hangs_together(trees):
+@pytest.mark.parametrize("method", [Ridge, Trees, Boosted])
+def test_chains_find_what_hangs_together(method):
     x, mask = rows(600)
     columns = (*NUMBERS, Column("c", "categorical", categories=("n", "y")))
     x = np.c_[x, x[:, 2] > 0]
     mask = np.c_[mask, np.random.default_rng(1).random(600) > 0.2]
-    filler = Chained(trees)
+    filler = method()
     filler.fit(np.where(mask, x, 0), mask, columns)
     filled = filler.fill(np.where(mask, x, 0), mask)
     assert np.array_equal(filled[mask], x[mask])
@@ -73,6 +80,8 @@ def test_chains_find_what_hangs_together(trees):
     errors = column_errors(filled, x, chosen, columns)
     assert errors[0] < 0.95 and errors[1] < 1.15 and errors[5] < 0.15
     assert np.allclose(filler.fill(np.where(mask, x, 0)[:7], mask[:7]), filled[:7])  # of other rows as of these
+    found = filler.guess(np.where(mask, x, 0), mask, ~mask)
+    assert np.allclose(found.chances[5].sum(1), 1) and (found.chances[5].argmax(1) == found.best[:, 5])[~mask[:, 5]].all()
 
 
 def test_errors_and_coverage_by_hand():
@@ -126,9 +135,8 @@ def test_values_are_near_the_truth(repaired):
     off = (fixed["size"].astype(float) - size)[out[:, 1] & ~out[:, 2]]
     assert np.sqrt((off**2).mean()) < 0.35 * size.std()  # its double is known
     tests = outcome.repairer.tests
-    assert {"gain", "mean", "knn", "ridge", "trees"} == set(tests) and tests["mean"]["size"].error == pytest.approx(
-        1, abs=0.4
-    )
+    assert {"mean", "knn", "ridge", "trees", "boosted"} == set(tests)
+    assert tests["mean"]["size"].error == pytest.approx(1, abs=0.4)
 
 
 def test_the_log_names_each_filled_cell(repaired):
@@ -154,7 +162,18 @@ def test_the_report_shows_the_simple_methods(repaired, tmp_path):
 
     write_report(repaired[3], str(tmp_path / "r.html"))
     page = (tmp_path / "r.html").read_text()
-    assert all(word in page for word in ("nearest rows", "ridge, chained", "trees, chained", "weight", "data:image/png"))
+    assert all(
+        word in page
+        for word in (
+            "nearest rows",
+            "ridge, chained",
+            "trees, chained",
+            "boosted trees",
+            "expect",
+            "weight",
+            "data:image/png",
+        )
+    )
 
 
 @pytest.mark.usefixtures("brief_gain")
@@ -185,7 +204,8 @@ def test_the_method_can_be_said():
     frame = as_text(complete(100)).mask(holes(complete(100)), "")
     repairer = Repairer(Settings("mean"))
     repairer.fit(frame)
-    assert set(repairer.chosen.values()) == {"mean"} and set(repairer.tests) == {"mean", "gain", "knn", "ridge", "trees"}
+    assert all(repairer.methods(column.name) == ["mean"] for column in repairer.columns)
+    assert set(repairer.tests) == {"mean", "knn", "ridge", "trees", "boosted"}
 
 
 # -- the command line ------------------------------------------------------------------------------
@@ -326,7 +346,13 @@ def test_parquet_and_gain_as_any_model(tmp_path, capsys):
     assert run(["judge", str(tmp_path / "run")]) == 0
     judged = json.loads((tmp_path / "run" / "judge.json").read_text())
     assert {"error of numbers", "wrong categories", "held by 90 % intervals"} <= judged["measures"].keys()
-    assert judged["baselines"].keys() == {"mean", "nearest rows", "ridge, chained", "trees, chained"}
+    assert judged["baselines"].keys() == {
+        "mean",
+        "nearest rows",
+        "ridge, chained",
+        "trees, chained",
+        "boosted trees",
+    }
     assert judged["measures"]["error of numbers"]["value"] < judged["baselines"]["mean"]["error of numbers"]["value"]
     assert "held out of training" in capsys.readouterr().out and (tmp_path / "run" / "report.html").exists()
     for command, says in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,7 +15,6 @@ from genloom.files import check_writable
 
 if TYPE_CHECKING:
     from genloom.data.tables.layout import Field
-    from genloom.train.plan import Report
     from genloom.use.tables.files import Outcome
     from genloom.use.tables.settings import Settings
 
@@ -32,9 +32,10 @@ def repair(
     report: Annotated[str | None, Parameter(help="an .html page on what was done and how far to trust it")] = None,
     draws: Annotated[int, Parameter(help="also write so many versions with drawn values, as different as is open")] = 0,
     method: Annotated[
-        Literal["auto", "gain", "mean", "knn", "ridge", "trees"], Parameter(help="auto: what did best, column by column")
+        Literal["auto", "gain", "mean", "knn", "ridge", "trees", "boosted"],
+        Parameter(help="auto: the mix of methods that did best, column by column"),
     ] = "auto",
-    minutes: Annotated[float | None, Parameter(help="most minutes to train; by the table's size, if left out")] = None,
+    minutes: Annotated[float | None, Parameter(help="most minutes for all of it; by the table's size, if left out")] = None,
     kind: Annotated[
         dict[str, str] | None,
         Parameter(
@@ -53,6 +54,7 @@ def repair(
     threads: int | None = None,
 ) -> None:
     """Fill the holes of a table with values like its usual ones, and say how far each column is to be trusted."""
+    began = time.monotonic()
     from genloom.use.tables.settings import Settings
 
     settings = Settings(
@@ -64,6 +66,7 @@ def repair(
         keys=key or (),
         seed=seed,
         threads=threads,
+        began=began,
     )
     repair_and_say(source, out, table, settings, draws, report, replace)
 
@@ -85,7 +88,7 @@ def repair_and_say(
             raise InputError("a database is repaired within itself, into TABLE_repaired and TABLE_repairs: leave -o away")
         if not table:
             raise InputError("name the table of the database to repair: --table NAME")
-        outcome = repair_database(source, table, settings, draws, replace, watched())
+        outcome = repair_database(source, table, settings, draws, replace, teller())
     else:
         if table or replace:
             raise InputError(f"--table and --replace are for databases, and {source} is a file")
@@ -94,7 +97,7 @@ def repair_and_say(
         check_writable(out)
         from genloom.use.tables.files import repair_file
 
-        outcome = repair_file(source, out, settings, draws, watched())
+        outcome = repair_file(source, out, settings, draws, teller())
     say(outcome)
     if report:
         from genloom.use.tables.page import write_report
@@ -103,15 +106,16 @@ def repair_and_say(
         console.print(f"report: {report}", soft_wrap=True)
 
 
-def watched() -> Callable[[Report, int], None]:
-    """Return what shows on a terminal how far training is."""
+def teller() -> Callable[[str], None]:
+    """Return what prints each stage of a repair once, with the seconds so far."""
+    began, last = time.monotonic(), [""]
 
-    def show(report: Report, examples: int) -> None:
-        if console.is_terminal and not console.quiet:
-            share = report.examples / max(examples, 1)
-            console.print(f"learning from the table: {share:4.0%}", end="\r" if share < 1 else "\n")
+    def tell(stage: str) -> None:
+        if stage != last[0] and not console.quiet:
+            console.print(f"{time.monotonic() - began:5.0f} s  {stage}", soft_wrap=True, highlight=False)
+        last[0] = stage
 
-    return show
+    return tell
 
 
 def say(outcome: Outcome) -> None:
@@ -132,8 +136,9 @@ def say(outcome: Outcome) -> None:
         console.print()
         console.print(errors_table(outcome))
         console.print(
-            "errors on known cells that were hidden: of numbers relative to the column's spread, of categories "
-            "the wrong share; * filled the column, chosen on other hidden cells",
+            "errors on known cells that were hidden: of numbers relative to the column's spread, of categories the wrong "
+            "share; * has a part in filling the column. Expect: the mix's error on cells that did not weigh it, and "
+            "between which ends that of the filled cells lies, nine times in ten",
             soft_wrap=True,
         )
         if covering := outcome.repairer.covering():
@@ -143,7 +148,10 @@ def say(outcome: Outcome) -> None:
         why = next(field.why for field in outcome.repairer.layout.fields if field.name == name)
         console.print(f"left empty: {count:,} cells of {name!r} ({why})", soft_wrap=True)
     if doubtful:
-        console.print(f"{doubtful:,} filled cells are not to be trusted: the log says which and why", soft_wrap=True)
+        console.print(
+            f"{doubtful:,} of {filled:,} filled cells are not to be trusted; the log has a certainty for each, and why",
+            soft_wrap=True,
+        )
     for path in outcome.written:
         console.print(f"wrote {path}", soft_wrap=True)
 
@@ -198,15 +206,17 @@ def errors_table(outcome: Outcome) -> Table:
     from genloom.use.tables.settings import METHODS
 
     repairer = outcome.repairer
+    methods = [method for method in METHODS if method in repairer.tests]
     shown = Table(box=None, pad_edge=False)
-    shown.add_column("column", overflow="fold")
-    for heading in ("kind", "missing", *METHODS):
-        shown.add_column(heading, justify="left" if heading == "kind" else "right", no_wrap=True)
+    shown.add_column("column", overflow="fold", min_width=8)
+    for heading in ("missing", *methods, "expect"):
+        shown.add_column(heading, justify="right", no_wrap=True)
     for column in repairer.columns:
-        cells = []
-        for method in METHODS:
+        used, cells = repairer.methods(column.name), []
+        for method in methods:
             error = repairer.tests[method][column.name].error
-            star = "*" if repairer.chosen[column.name] == method else " "
-            cells.append(("–" if error != error else f"{error:.3f}") + star)
-        shown.add_row(column.name, column.kind, f"{outcome.missing[column.name]:,}", *cells)
+            cells.append(("–" if error != error else f"{error:.3f}") + ("*" if method in used else " "))
+        found = repairer.promised[column.name]
+        cells.append("–" if found.error != found.error else f"{found.error:.3f} ({found.low:.2f}-{found.high:.2f})")
+        shown.add_row(column.name, f"{outcome.missing[column.name]:,}", *cells)
     return shown

@@ -7,23 +7,52 @@ All take codes as `columns` defines them: standardised numbers, and indices of c
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from genloom.nn.cells import Cells
-from genloom.shapes.columns import Bits, Column, Numbers
+from genloom.shapes.columns import Bits, Column, Numbers, Places
 
 DONORS = 10_000  # rows that neighbours are looked for among
-TREES = 30
-LEAVES = 50_000  # numbers in the leaves of a tree for categories
-CELLS = 500_000  # from which a chain learns: trees take some hundred bytes for each
-FEATURES = 20  # columns nearest to a target, by correlation, that its trees look at
+TAIL = 0.05  # of what may be, beyond either end of a 90 % interval
+NORMAL = 1.645  # deviations from a normal law's mean to that end
+
+
+@dataclass
+class Guesses:
+    """What a method holds of the cells of rows.
+
+    Attributes:
+        best: codes `[n, D]`: known cells as they are, a guess in every other.
+        low, high: codes `[n, D]` between which nine in ten of the values lie that it holds possible; not-a-number
+            where it has no opinion of the row's own.
+        chances: by place of a column of categories, the probability `[n, levels]` of each.
+    """
+
+    best: Numbers
+    low: Numbers
+    high: Numbers
+    chances: dict[int, Numbers] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, filled: Numbers, columns: Sequence[Column]) -> Guesses:
+        """Return guesses without an opinion, to be replaced cell by cell: the filled codes, certain of each category."""
+        unknown = np.full(filled.shape, np.nan)
+        chances = {d: np.eye(c.levels)[filled[:, d].astype(int)] for d, c in enumerate(columns) if c.levels}
+        return cls(filled, unknown, unknown.copy(), chances)
+
+    def choose(self, rows: Bits | Places, d: int, chances: Numbers) -> None:
+        """Set the probabilities `[rows, levels]` of one column's cells, and guess the likeliest."""
+        self.chances[d][rows] = chances
+        self.best[rows, d] = chances.argmax(1)
+
+    def spread(self, rows: Bits | Places, d: int, best: Numbers, low: Numbers, high: Numbers) -> None:
+        """Set guesses and ends `[rows]` of one column's numbers."""
+        self.best[rows, d], self.low[rows, d], self.high[rows, d] = best, low, high
 
 
 class Filler(ABC):
@@ -34,22 +63,35 @@ class Filler(ABC):
         """Learn from codes `[n, D]` and the mask `[n, D]` of those known."""
 
     @abstractmethod
-    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
-        """Return codes `[n, D]` with a guess in every cell outside of the mask, known ones as they are.
+    def guess(self, x: Numbers, mask: Bits, wanted: Bits) -> Guesses:
+        """Return what it holds of rows `[n, D]`; of missing cells that are not wanted the guess may be a poor one."""
 
-        Of columns that are not wanted, where some are named, the guess may be a poor one.
-        """
+    def fill(self, x: Numbers, mask: Bits) -> Numbers:
+        """Return codes `[n, D]` with a guess in every cell outside of the mask, known ones as they are."""
+        return self.guess(x, mask, ~mask).best
 
 
 class Mean(Filler):
     """The column's mean, or its most frequent category."""
 
     def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        usual = [typical(x[mask[:, d], d], column) for d, column in enumerate(columns)]
-        self.usual = np.array(usual)
+        known = [x[mask[:, d], d] for d in range(len(columns))]
+        self.columns = columns
+        self.usual = np.array([typical(values, column) for values, column in zip(known, columns, strict=True)])
+        self.shares = {d: shares(known[d], column.levels) for d, column in enumerate(columns) if column.levels}
 
-    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
-        return np.where(mask, x, self.usual)
+    def guess(self, x: Numbers, mask: Bits, wanted: Bits) -> Guesses:
+        found = Guesses.begin(np.where(mask, x, self.usual), self.columns)
+        for d, share in self.shares.items():
+            found.chances[d][~mask[:, d]] = share
+        return found
+
+
+def shares(known: Numbers, levels: int) -> Numbers:
+    """Return the share `[levels]` of each category among known codes, none at 0, as if each had been seen once more."""
+    counts = np.bincount(known.astype(int), minlength=levels) + 1.0
+    share: Numbers = counts / counts.sum()
+    return share
 
 
 def typical(known: Numbers, column: Column) -> float:
@@ -81,31 +123,32 @@ class Neighbours(Filler):
         w[:, len(self.cells.numbers) :] *= 0.5**0.5
         return w.float()
 
-    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
-        out = self.mean.fill(x, mask)
-        for start in range(0, len(x), 1000):
-            part = slice(start, start + 1000)
-            self.fill_part(x[part], mask[part], out[part], range(x.shape[1]) if wanted is None else wanted)
-        return out
+    def guess(self, x: Numbers, mask: Bits, wanted: Bits) -> Guesses:
+        found = self.mean.guess(x, mask, wanted)
+        asked = np.flatnonzero(wanted.any(1))
+        for start in range(0, len(asked), 1000):
+            self.guess_part(x, mask, wanted, asked[start : start + 1000], found)
+        return found
 
-    def fill_part(self, x: Numbers, mask: Bits, out: Numbers, wanted: Sequence[int]) -> None:
-        """Fill wanted columns of some rows of `out` in place."""
-        near = self.nearness(x, mask)
-        for d in wanted:
-            rows = np.flatnonzero(~mask[:, d])
-            known = torch.as_tensor(self.mask[:, d])
-            if not len(rows) or not known.any():
+    def guess_part(self, x: Numbers, mask: Bits, wanted: Bits, part: Places, found: Guesses) -> None:
+        """Replace the guesses for wanted cells of some rows in place."""
+        near = self.nearness(x[part], mask[part])
+        for d in np.flatnonzero(wanted[part].any(0)).tolist():
+            mine, known = np.flatnonzero(wanted[part, d]), torch.as_tensor(self.mask[:, d])
+            if not known.any():
                 continue
-            value, place = near[rows][:, known].topk(min(self.k, int(known.sum())), largest=False)
-            weight = (1 / value.clamp_min(1e-12)).nan_to_num(0, 0, 0).numpy()
-            found = self.x[self.mask[:, d], d][place.numpy()]
+            value, place = near[mine][:, known].topk(min(self.k, int(known.sum())), largest=False)
+            weight = (1 / value.clamp_min(1e-12)).nan_to_num(0, 0, 0).numpy().astype(float)
             usable = weight.sum(1) > 0
+            weight = weight[usable] / weight[usable].sum(1, keepdims=True)
+            values, rows = self.x[self.mask[:, d], d][place.numpy()[usable]], part[mine[usable]]
             if levels := self.columns[d].levels:
-                votes = np.stack([(weight * (found == level)).sum(1) for level in range(levels)], 1)
-                guess = votes.argmax(1).astype(float)
+                votes = np.stack([(weight * (values == level)).sum(1) for level in range(levels)], 1)
+                found.choose(rows, d, votes)
             else:
-                guess = (weight * found).sum(1) / np.maximum(weight.sum(1), 1e-30)
-            out[rows[usable], d] = guess[usable]
+                best = (weight * values).sum(1)
+                reach = NORMAL * np.sqrt((weight * (values - best[:, None]) ** 2).sum(1))
+                found.spread(rows, d, best, best - reach, best + reach)
 
     def nearness(self, x: Numbers, mask: Bits) -> torch.Tensor:
         """Return the distance `[n, donors]` of rows to donors, infinite where they know no cell in common."""
@@ -116,86 +159,3 @@ class Neighbours(Filler):
         common = m @ donors.T
         distance = (square.clamp_min(0) * x.shape[1] / common).sqrt()
         return torch.where(common > 0, distance, float("inf"))
-
-
-class Chained(Filler):
-    """Each column in turn predicted from all others, holes filled by the last guess; three rounds for trees, ten for ridge.
-
-    Van Buuren & Groothuis-Oudshoorn 2011 (MICE) with the prediction in place of a draw; with trees, Stekhoven &
-    Bühlmann 2012 (missForest) with extremely randomised ones.
-    """
-
-    def __init__(self, trees: bool, rows: int = 20_000, seed: int = 0) -> None:
-        self.trees, self.rows, self.seed = trees, rows, seed
-        self.rounds = 3 if trees else 10
-
-    def fit(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        # Many small fits: threads would wait for each other more than they work. No warning for each rare category.
-        with threadpool_limits(1), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            self.learn(x, mask, columns)
-
-    def learn(self, x: Numbers, mask: Bits, columns: Sequence[Column]) -> None:
-        """Fit each round's predictors, filling in as they come."""
-        self.columns, self.mean, self.cells = columns, Mean(), Cells(columns)
-        self.mean.fit(x, mask, columns)
-        rows = np.random.default_rng(self.seed).permutation(len(x))[: min(self.rows, CELLS // x.shape[1] + 1)]
-        x, mask = x[rows], mask[rows]
-        others = x.shape[1] > 1  # a single column is left to its mean
-        self.order = [int(d) for d in np.argsort((~mask).sum(0), kind="stable") if mask[:, d].sum() > 1 and others]
-        filled = self.mean.fill(x, mask)
-        self.near = {d: self.nearest(filled, d) for d in self.order}
-        self.steps: list[dict[int, Any]] = []
-        for _ in range(self.rounds):
-            self.steps.append({})
-            for d in self.order:
-                known = mask[:, d]
-                predictor = self.predictor(d, len(np.unique(x[known, d])))
-                predictor.fit(self.inputs(filled, d)[known], x[known, d])
-                self.predict(filled, mask, d, predictor)
-                self.steps[-1][d] = predictor
-            if self.trees:  # they take much memory; the last alone, used to good guesses, would be lost among first ones
-                del self.steps[1:-1]
-
-    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
-        out = self.mean.fill(x, mask)
-        for i in range(self.rounds):
-            for d, predictor in self.steps[min(i, len(self.steps) - 1)].items():
-                self.predict(out, mask, d, predictor)
-        return out
-
-    def predict(self, filled: Numbers, mask: Bits, d: int, predictor: Any) -> None:
-        """Replace the guesses of one column in place."""
-        rows = ~mask[:, d]
-        if rows.any():
-            filled[rows, d] = predictor.predict(self.inputs(filled[rows], d))
-
-    def nearest(self, filled: Numbers, d: int) -> list[int]:
-        """Return the columns that a column is predicted from: for trees, those that correlate most with it."""
-        others = [j for j in range(filled.shape[1]) if j != d]
-        if not self.trees or len(others) <= FEATURES:
-            return others
-        centred = filled - filled.mean(0)
-        size = np.sqrt((centred**2).sum(0)) + 1e-12
-        linked = np.abs(centred.T @ centred[:, d]) / size
-        return sorted(others, key=lambda j: -linked[j])[:FEATURES]
-
-    def inputs(self, filled: Numbers, d: int) -> Numbers:
-        """Return what a column is predicted from: codes for trees, numbers `[n, W]` with one-hot categories for ridge."""
-        if self.trees:
-            return filled[:, self.near[d]]
-        w = self.cells.spread(torch.as_tensor(filled)).numpy()
-        return w[:, (self.cells.owner != d).numpy()]
-
-    def predictor(self, d: int, different: int) -> Any:
-        """Return what predicts a column, not yet fitted."""
-        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
-        from sklearn.linear_model import BayesianRidge, RidgeClassifier
-
-        classes = self.columns[d].levels and different > 1
-        if self.trees:
-            if not classes:
-                return ExtraTreesRegressor(TREES, min_samples_leaf=2, random_state=self.seed)
-            leaves = LEAVES // self.columns[d].levels  # each leaf holds a number for every category
-            return ExtraTreesClassifier(TREES, min_samples_leaf=2, max_leaf_nodes=leaves, random_state=self.seed)
-        return RidgeClassifier() if classes else BayesianRidge()

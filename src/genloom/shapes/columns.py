@@ -16,6 +16,7 @@ import numpy as np
 Kind = Literal["numeric", "integer", "categorical", "boolean", "date"]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 Bits = np.ndarray[Any, np.dtype[np.bool_]]
+Places = np.ndarray[Any, np.dtype[np.int64]]
 WEEK, YEAR = 7 * 86400.0, 365.2425 * 86400.0
 GRID = 50  # different values up to which filled-in ones are taken from those that were seen
 

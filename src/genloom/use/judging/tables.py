@@ -19,8 +19,9 @@ from genloom.core.random import Noise
 from genloom.data.source import find_source
 from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError
+from genloom.measures.chains import Boosted, Ridge, Trees
 from genloom.measures.figure import Figure
-from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
+from genloom.measures.fillers import Filler, Mean, Neighbours
 from genloom.measures.holes import column_errors, hole_figures
 from genloom.shapes.columns import Bits, Numbers
 from genloom.train.run import Run
@@ -34,8 +35,9 @@ BLOCK = 4000
 FILLERS: dict[str, Callable[[int], Filler]] = {
     "mean": lambda seed: Mean(),
     "nearest rows": lambda seed: Neighbours(seed=seed),
-    "ridge, chained": lambda seed: Chained(False, seed=seed),
-    "trees, chained": lambda seed: Chained(True, seed=seed),
+    "ridge, chained": lambda seed: Ridge(seed=seed),
+    "trees, chained": lambda seed: Trees(seed=seed),
+    "boosted trees": lambda seed: Boosted(seed=seed),
 }
 
 
@@ -73,7 +75,7 @@ class TablePanel(Panel):
 
     def baselines(self) -> Rows:
         """Return the figures of the simple fillers, which learn from the same cells; cached."""
-        key = ["table", self.data.fingerprint, self.terms.seed, len(self.x)]
+        key = ["table-2", self.data.fingerprint, self.terms.seed, len(self.x)]
         return cached_rows(key, list(FILLERS), lambda: {name: self.filled_by(name) for name in FILLERS})
 
     def filled_by(self, name: str) -> dict[str, Figure]:

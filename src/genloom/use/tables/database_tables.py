@@ -212,14 +212,15 @@ def kind_of(column: sql.Column[Any]) -> sql.types.TypeEngine[Any]:
 def log_table(source: DatabaseTable) -> sql.Table:
     """Return what the table of repairs is: keyed as the table, and by column."""
     keys = [sql.Column(key, kind_of(source.table.c[key]), primary_key=True, autoincrement=False) for key in source.keys]
-    for name in ("column_name", "value", "low", "high", "agreement", "method", "trusted", "doubt"):
+    for name in ("column_name", "value", "low", "high", "agreement", "method", "certainty", "trusted", "doubt"):
         if name in source.keys:
             raise InputError(f"a key column called {name!r} cannot stand beside the log's own: rename it")
     rest = [
         sql.Column("column_name", sql.String(255), primary_key=True),
         *(sql.Column(name, sql.Text) for name in ("value", "low", "high")),
         sql.Column("agreement", sql.Float),
-        sql.Column("method", sql.String(32)),
+        sql.Column("method", sql.String(64)),
+        sql.Column("certainty", sql.Float),
         sql.Column("trusted", sql.Boolean),
         sql.Column("doubt", sql.Text),
     ]
@@ -236,7 +237,8 @@ def check_targets(source: DatabaseTable, tables: list[sql.Table], replacing: boo
             "say --replace to write them anew"
         )
     for table in tables:
-        if table.name in there and {c["name"] for c in seen.get_columns(table.name, table.schema)} != set(table.c.keys()):
+        names = {c["name"] for c in seen.get_columns(table.name, table.schema)} if table.name in there else set()
+        if names and names not in (set(table.c.keys()), set(table.c.keys()) - {"certainty"}):  # an older log has none
             raise InputError(f"{table.name} is there already and has other columns than a repair would write: rename it")
     with source.engine.connect() as connection, connection.begin() as trial:
         try:

@@ -17,7 +17,6 @@ import pandas as pd
 import sqlalchemy as sql
 
 from genloom.errors import InputError
-from genloom.train.plan import Report
 from genloom.use.tables.database_tables import (
     DatabaseTable,
     check_targets,
@@ -41,7 +40,7 @@ def repair_database(
     settings: Settings,
     draws: int = 0,
     replacing: bool = False,
-    watch: Callable[[Report, int], None] | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Outcome:
     """Repair a table of a database.
 
@@ -60,7 +59,7 @@ def repair_database(
         source = find(engine, name, list(settings.keys))
         links = {column.name: "passed" for column in source.table.c if column.foreign_keys}  # no mean points to a row
         settings = replace(settings, keys=source.keys, kinds=links | dict(settings.kinds))
-        outcome = Outcome(f"{where} {name}", Repairer(settings, watch))
+        outcome = Outcome(f"{where} {name}", Repairer(settings, say))
         copies = [
             copy_of(source, f"{source.name}_repaired"),
             *(copy_of(source, f"{source.name}_draw{i + 1}") for i in range(draws)),
@@ -131,7 +130,8 @@ def in_log(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of the log as the log table has it."""
     text = {name: None if line[name] == "" else str(line[name]) for name in ("value", "low", "high", "method", "doubt")}
     agreement = None if line["agreement"] == "" else line["agreement"]
-    return {"column_name": line["column"], "agreement": agreement, "trusted": line["trusted"] == "yes", **text}
+    plain = {"column_name": line["column"], "certainty": line["certainty"], "trusted": line["trusted"] == "yes"}
+    return {**plain, "agreement": agreement, **text}
 
 
 def plain(value: Any) -> Any:

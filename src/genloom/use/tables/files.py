@@ -20,15 +20,14 @@ from genloom.data.tables.layout import Layout, checked_names, known_cells
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.shapes.columns import Numbers
-from genloom.train.plan import Report
 from genloom.use.tables.fixes import Fix
 from genloom.use.tables.repair import Repairer
 from genloom.use.tables.settings import Settings
 
 SAMPLE = 100_000  # rows that are held to learn from
 SHOWN = 2000  # values of a column that are kept for its picture
-WORST = 5  # doubtful cells of a column that the report names
-LOG = ("row", "column", "value", "low", "high", "agreement", "method", "trusted", "doubt")
+WORST = 5  # of a column, the least certain cells that the report names
+LOG = ("row", "column", "value", "low", "high", "agreement", "method", "certainty", "trusted", "doubt")
 
 
 @dataclass
@@ -41,8 +40,8 @@ class Outcome:
         missing, filled: cells by column.
         words: how many cells were taken as missing for what they say, by word.
         doubtful: filled cells that are not to be trusted, by column.
-        worst: lines of the log about such cells, the first of each column.
-        known, new: values of some known and some filled cells by column, for pictures.
+        worst: by column, lines of the log about its least certain cells that are not to be trusted.
+        known, new: values of some known and some filled cells by column, from all over the table, for pictures.
         written: files or tables that were written.
     """
 
@@ -53,9 +52,9 @@ class Outcome:
     filled: dict[str, int] = field(default_factory=dict)
     words: dict[str, int] = field(default_factory=dict)
     doubtful: dict[str, int] = field(default_factory=dict)
-    worst: list[dict[str, Any]] = field(default_factory=list)
-    known: dict[str, list[float]] = field(default_factory=dict)
-    new: dict[str, list[float]] = field(default_factory=dict)
+    worst: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    known: dict[str, Numbers] = field(default_factory=dict)
+    new: dict[str, Sample] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
     def count(self, frame: pd.DataFrame, words: frozenset[str]) -> None:
@@ -77,19 +76,33 @@ class Outcome:
         name = fix.field.name
         self.filled[name] = self.filled.get(name, 0) + len(fix.cells)
         self.doubtful[name] = self.doubtful.get(name, 0) + sum(map(bool, fix.doubts))
-        kept = self.new.setdefault(name, [])
-        kept += map(float, fix.values[: SHOWN - len(kept)])
-        room = WORST - sum(line["column"] == name for line in self.worst)
+        self.new.setdefault(name, Sample()).add(fix.values)
+        doubted: list[dict[str, Any]] = []
         for line in log_lines(fix, rows):
-            if line["doubt"] and room:
-                self.worst.append(line)
-                room -= 1
+            if line["doubt"]:
+                doubted.append(line)
             yield line
+        worst = self.worst.get(name, []) + doubted
+        self.worst[name] = sorted(worst, key=lambda line: line["certainty"])[:WORST]
 
     def left(self) -> dict[str, int]:
         """Return how many cells are still missing, by column, where there are any."""
         counts = {name: count - self.filled.get(name, 0) for name, count in self.missing.items()}
         return {name: count for name, count in counts.items() if count}
+
+
+class Sample:
+    """A fair sample of at most some thousand of all values that it is given."""
+
+    def __init__(self) -> None:
+        self.values, self.keys = np.zeros(0), np.zeros(0)
+        self.generator = np.random.default_rng(0)
+
+    def add(self, values: Numbers) -> None:
+        """Take values `[n]` into account: those with the least random keys stay."""
+        keys = np.concatenate([self.keys, self.generator.random(len(values))])
+        kept = np.argsort(keys, kind="stable")[:SHOWN]
+        self.values, self.keys = np.concatenate([self.values, values])[kept], keys[kept]
 
 
 def log_lines(fix: Fix, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
@@ -99,7 +112,9 @@ def log_lines(fix: Fix, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
     ends = [shown_ends(fix, end) if numbers else [""] * len(fix.cells) for end in (fix.low, fix.high)]
     for i, (row, cell, doubt) in enumerate(zip(rows, fix.cells, fix.doubts, strict=True)):
         agreement = "" if numbers or np.isnan(fix.share[i]) else round(float(fix.share[i]), 3)
-        values = (row, fix.field.name, cell, ends[0][i], ends[1][i], agreement, fix.method, "no" if doubt else "yes", doubt)
+        certain = round(float(fix.certain[i]), 3)
+        trusted = "no" if doubt else "yes"
+        values = (row, fix.field.name, cell, ends[0][i], ends[1][i], agreement, fix.method, certain, trusted, doubt)
         yield dict(zip(LOG, values, strict=True))
 
 
@@ -111,7 +126,7 @@ def shown_ends(fix: Fix, ends: Numbers) -> list[Any]:
 
 
 def repair_file(
-    source: str, out: str, settings: Settings, draws: int = 0, watch: Callable[[Report, int], None] | None = None
+    source: str, out: str, settings: Settings, draws: int = 0, say: Callable[[str], None] = lambda text: None
 ) -> Outcome:
     """Repair a table in a file: write it whole to `out`, a log beside it, and as many drawn versions as asked for.
 
@@ -127,7 +142,8 @@ def repair_file(
         raise InputError(f"{source} is {kind_of(table.path)}: name a file of the same kind after -o, not {target.name}")
     if odd := next((path for path in (target, log, *drawn) if path.exists() and not path.is_file()), None):
         raise InputError(f"{odd} would be written, but stands there and is no plain file: name another after -o")
-    outcome = Outcome(source, Repairer(settings, watch))
+    outcome = Outcome(source, Repairer(settings, say))
+    say("reading the table")
     sample = look_through(table, settings, outcome)
     if not any(outcome.missing.values()):
         with replaced(target) as part:
@@ -138,6 +154,7 @@ def repair_file(
     if draws:
         outcome.repairer.drawing()
     keep_known(outcome, sample)
+    say("filling in")
     with replaced(log) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, LOG)
         writer.writeheader()
@@ -195,13 +212,13 @@ def thinned(held: list[pd.DataFrame], keys: list[Numbers]) -> tuple[list[pd.Data
 
 
 def keep_known(outcome: Outcome, sample: pd.DataFrame) -> None:
-    """Keep some known values of each learnt column."""
-    part = sample.iloc[: 2 * SHOWN]
+    """Keep some known values of each learnt column, from all over the sample."""
+    part = sample.iloc[np.unique(np.linspace(0, len(sample) - 1, 2 * SHOWN).astype(int))]
     known = outcome.repairer.layout.known(part)
     for item, name in zip(outcome.repairer.layout.fields, part.columns, strict=True):
         if item.column is not None:
             values = item.read(part[name], known[item.name])
-            outcome.known[item.name] = values[np.isfinite(values)][:SHOWN].tolist()
+            outcome.known[item.name] = values[np.isfinite(values)]
 
 
 def suffixes(path: Path) -> list[str]:

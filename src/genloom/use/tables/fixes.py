@@ -12,27 +12,23 @@ import pandas as pd
 from genloom.core.random import mix
 from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
-from genloom.shapes.columns import Bits, Numbers
-from genloom.use.tables.network import Indices
-
-LEAST = 10  # known cells below which there is no self-test
+from genloom.shapes.columns import Bits, Numbers, Places
 
 
 @dataclass(frozen=True)
 class Tested:
-    """How one method did on one column in the self-test.
+    """How a method, or the blend that fills, did on one column in the self-test.
 
     Attributes:
         error: of numbers relative to the column's deviation; of categories the wrong share.
-        reach: half the width that holds nine in ten of the errors, in codes.
         cells: how many it is taken from.
-        choosing: the same error on other hidden cells, those that decide which method fills the column.
+        low, high: of the blend, between which the error of the cells that are filled in lies, nine times in ten.
     """
 
     error: float = float("nan")
-    reach: float = float("nan")
     cells: int = 0
-    choosing: float = float("nan")
+    low: float = float("nan")
+    high: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,8 @@ class Fix:
         cells: the new cells, of the person's kind.
         values: the same as plain numbers or category indices.
         low, high: ends of the 90 % intervals as plain numbers, equal to the value for categories.
-        share: of draws that agree with a category; 1 for numbers.
+        share: the probability of a category; 1 for numbers.
+        certain: 0 to 1: 1 where nothing is open, 0 where the interval is as wide as the column, or a category a guess.
         doubts: why a cell is not to be trusted, or "".
     """
 
@@ -56,6 +53,7 @@ class Fix:
     low: Numbers
     high: Numbers
     share: Numbers
+    certain: Numbers
     doubts: list[str]
 
 
@@ -64,15 +62,10 @@ def stream_seed(seed: int, number: int) -> int:
     return mix(seed, number)
 
 
-def row_numbers(frame: pd.DataFrame) -> Indices:
+def row_numbers(frame: pd.DataFrame) -> Places:
     """Return the number of each row in its table, where the index counts; else its place among these."""
     index = frame.index
     return np.asarray(index, np.int64) if isinstance(index, pd.RangeIndex) else np.arange(len(frame))
-
-
-def reach(distances: Numbers) -> float:
-    """Return the distance within which nine in ten of a column's errors lie, not-a-number for too few."""
-    return float(np.quantile(distances, 0.9)) if len(distances) >= LEAST else float("nan")
 
 
 def constant_fix(field: Field, holes: Bits) -> Fix:
@@ -88,6 +81,7 @@ def constant_fix(field: Field, holes: Bits) -> Fix:
         zeros,
         zeros,
         zeros + np.nan,
+        zeros,
         ["the column's only value"] * n,
     )
 

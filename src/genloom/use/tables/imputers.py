@@ -143,15 +143,17 @@ class TableImputer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Types, categories and the index are kept, whole numbers stay whole, identifiers and free text pass through.
 
     Args:
-        method: one of gain, mean, knn, ridge, trees; auto takes for each column what did best on known cells.
-        max_seconds: most seconds to train the net, or None.
+        method: one of mean, knn, ridge, trees, boosted, gain; auto takes for each column the mix that did best on
+            known cells.
+        max_seconds: about the most seconds that `fit` may take, or None.
         kinds: what a column is, by name, where the guess is wrong: numeric, categorical, boolean, date or passed.
         missing: words or numbers that stand for a missing cell, besides the usual words.
         random_state: all randomness follows from it.
 
     Attributes:
-        repairer_: what was learnt; `repairer_.tests` are the errors of every method, `repairer_.chosen` which was taken,
-            `repairer_.fix(frame)` gives intervals and doubts too, `repairer_.draws(frame, n)` several ways to fill.
+        repairer_: what was learnt; `repairer_.tests` are the errors of every method, `repairer_.promised` those to expect,
+            `repairer_.methods(name)` the methods that fill a column, `repairer_.fix(frame)` gives intervals and doubts
+            too, `repairer_.draws(frame, n)` several ways to fill.
     """
 
     def __init__(

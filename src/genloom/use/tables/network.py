@@ -21,9 +21,9 @@ from genloom.core.model import Model
 from genloom.core.random import Noise, mix
 from genloom.data.tables.dataset import TableData
 from genloom.errors import InputError
-from genloom.measures.fillers import Filler
+from genloom.measures.fillers import Filler, Guesses
 from genloom.models.tables.gain import GAINHyper
-from genloom.shapes.columns import Bits, Column, Numbers
+from genloom.shapes.columns import Bits, Column, Numbers, Places
 from genloom.train.plan import Report
 from genloom.train.request import Request
 from genloom.train.session import prepare
@@ -33,7 +33,6 @@ FEW = 80  # held cells of a column below which all columns share one stretch
 PACE = 40  # rounds that are timed where a time is given
 ROWS = 8192  # rows filled at once
 Part = tuple[torch.Tensor, torch.Tensor]  # codes and mask of some rows
-Indices = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def sized(n: int, columns: int) -> tuple[dict[str, Any], int]:
@@ -166,11 +165,27 @@ class Network(Filler):
 
     # -- filling -----------------------------------------------------------------------------------
 
-    def fill(self, x: Numbers, mask: Bits, wanted: Sequence[int] | None = None) -> Numbers:
+    def guess(
+        self, x: Numbers, mask: Bits, wanted: Bits | None = None, seed: int = 0, rows: Places | None = None
+    ) -> Guesses:
+        """Return guesses, calibrated ends, and as probabilities the shares of draws; `seed` and `rows` as of `draw`."""
+        found = Guesses.begin(x.copy(), self.columns)
+        first = 0
+        for part, noise in self.batches(x, mask, seed, rows):
+            best, drawn = self.drawn(part, DRAWS, noise)
+            place = slice(first, first := first + len(best))
+            found.best[place], found.low[place], found.high[place], _ = self.summed(best, drawn)
+            for d, chances in found.chances.items():
+                seen = np.stack([(drawn[:, :, d] == k).sum(0) for k in range(chances.shape[1])], 1)
+                likely = np.eye(chances.shape[1])[best[:, d].astype(int)]
+                chances[place] = (seen + likely) / (len(drawn) + 1)
+        return found
+
+    def fill(self, x: Numbers, mask: Bits) -> Numbers:
         parts = [self.imputer.impute(*part).double().numpy() for part, _ in self.batches(x, mask)]
         return np.concatenate(parts) if parts else x.copy()
 
-    def draw(self, x: Numbers, mask: Bits, draws: int, seed: int, rows: Indices | None = None) -> Numbers:
+    def draw(self, x: Numbers, mask: Bits, draws: int, seed: int, rows: Places | None = None) -> Numbers:
         """Return ways to fill the rows in `[draws, n, D]`, numbers stretched around the best guess as calibrated.
 
         Args:
@@ -186,7 +201,7 @@ class Network(Filler):
         return best, best + self.stretch * (drawn - best)
 
     def interval(
-        self, x: Numbers, mask: Bits, seed: int = 0, rows: Indices | None = None
+        self, x: Numbers, mask: Bits, seed: int = 0, rows: Places | None = None
     ) -> tuple[Numbers, Numbers, Numbers, Numbers]:
         """Return the best guess `[n, D]`, the ends of its 90 % interval, and the share of draws that agree with it.
 
@@ -208,7 +223,7 @@ class Network(Filler):
                 agree[:, d] = (drawn[:, :, d] == best[:, d]).mean(0)
         return best, low, high, agree
 
-    def batches(self, x: Numbers, mask: Bits, seed: int = 0, rows: Indices | None = None) -> Iterator[tuple[Part, Noise]]:
+    def batches(self, x: Numbers, mask: Bits, seed: int = 0, rows: Places | None = None) -> Iterator[tuple[Part, Noise]]:
         """Yield codes and masks of some thousand rows at a time, and the noise of these rows."""
         kind = torch.double if self.exact else torch.float
         keys = torch.as_tensor(np.arange(len(x)) if rows is None else rows) + mix(seed) // 2  # within int64

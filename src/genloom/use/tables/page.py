@@ -6,19 +6,25 @@ Needs matplotlib.
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genloom.shapes.columns import Column
+from genloom.shapes.columns import Column, Numbers
 from genloom.use.report.html import plot, write_html
 from genloom.use.report.plot import figure
-from genloom.use.tables.files import LOG, Outcome
-from genloom.use.tables.settings import METHODS
+from genloom.use.tables.files import LOG, WORST, Outcome
 
-NAMES = {"gain": "GAIN", "mean": "mean", "knn": "nearest rows", "ridge": "ridge, chained", "trees": "trees, chained"}
+NAMES = {
+    "mean": "mean",
+    "knn": "nearest rows",
+    "ridge": "ridge, chained",
+    "trees": "trees, chained",
+    "boosted": "boosted trees",
+    "gain": "GAIN",
+}
+LINES = 40  # of the log that the page shows
 PICTURES = 40  # columns that are drawn, those with most cells filled
 
 
@@ -42,7 +48,8 @@ def write_report(outcome: Outcome, path: str) -> None:
     if outcome.new:
         parts += [
             "<h2>Filled beside known values</h2>",
-            "<p>Each column's known values in blue, the filled ones in orange, both as shares. Best guesses lie "
+            "<p>Each column's known values in blue, the filled ones in orange, both as shares, both a fair sample of all "
+            "rows. Best guesses lie "
             "closer together than the values that they stand for; drawn versions (<code>--draws</code>) do not.</p>",
             pictures(outcome),
         ]
@@ -52,27 +59,33 @@ def write_report(outcome: Outcome, path: str) -> None:
 def tests_part(outcome: Outcome) -> list[str]:
     """Return the self-test: a line a column, a method a column."""
     repairer = outcome.repairer
-    head = "".join(f"<th>{name}</th>" for name in ("column", "kind", "missing", *NAMES.values(), "cells tested", "doubtful"))
+    methods = [method for method in NAMES if method in repairer.tests]
+    named = [NAMES[method] for method in methods]
+    head = "".join(
+        f"<th>{name}</th>" for name in ("column", "kind", "missing", *named, "expect", "cells tested", "doubtful")
+    )
     rows = []
     for column in repairer.columns:
-        tests = {method: repairer.tests[method][column.name] for method in METHODS}
+        tests = {method: repairer.tests[method][column.name] for method in methods}
         best = min(tests, key=lambda method: np.nan_to_num(tests[method].error, nan=np.inf))
-        cells = "".join(
-            cell(tests[method].error, method == best, repairer.chosen[column.name] == method) for method in METHODS
-        )
+        used = repairer.methods(column.name)
+        cells = "".join(cell(tests[method].error, method == best, method in used) for method in methods)
+        found = repairer.promised[column.name]
+        expect = "–" if found.error != found.error else f"{found.error:.3f} ({found.low:.2f} to {found.high:.2f})"
         rows.append(
             f"<tr><td>{html.escape(column.name)}</td><td>{column.kind}</td>"
-            f'<td class="figure">{outcome.missing[column.name]:,}</td>{cells}'
-            f'<td class="figure">{tests["mean"].cells:,}</td>'
+            f'<td class="figure">{outcome.missing[column.name]:,}</td>{cells}<td class="figure">{expect}</td>'
+            f'<td class="figure">{found.cells:,}</td>'
             f'<td class="figure">{outcome.doubtful.get(column.name, 0):,}</td></tr>'
         )
     return [
         "<h2>How each method did on known cells</h2>",
-        "<p>One known cell in ten was hidden from all methods, then filled by each. Half of these cells chose the "
-        "method that fills the column, marked ●; the errors are of the other half, so that choosing does not flatter "
-        "them. Errors of numbers are relative to the column's spread: compare with the mean's. Of categories they are "
-        "the share that is wrong. The least is bold. A column with few hidden cells takes what did best over all. "
-        f"{repairer.covering()}</p>",
+        "<p>Known cells were hidden from all methods, a tenth at a time, then filled by each. A column is filled by the "
+        "weighted mean of the methods marked ●, with the weights that did best on the hidden cells of the column and, where "
+        "these are few, of all columns. Errors of numbers are relative to the column's spread: compare with the mean's. "
+        "Of categories they are the share that is wrong. The least is bold. Expect: the error of the weighted mean, on "
+        "cells that had no part in its weights, and in brackets where the error of the filled cells lies, nine times in "
+        f"ten. {repairer.covering()}</p>",
         f"<table><tr>{head}</tr>{''.join(rows)}</table>",
     ]
 
@@ -94,21 +107,22 @@ def left_part(outcome: Outcome) -> list[str]:
 
 
 def doubts_part(outcome: Outcome) -> list[str]:
-    """Return the first of the cells that are not to be trusted."""
-    total = sum(outcome.doubtful.values())
+    """Return the cells that are least to be trusted."""
+    total, filled = sum(outcome.doubtful.values()), sum(outcome.filled.values())
     if not total:
         return []
+    lines = sorted((line for lines in outcome.worst.values() for line in lines), key=lambda line: line["certainty"])
     shown = [name for name in LOG if name != "trusted"]
     head = "".join(f"<th>{name}</th>" for name in shown)
     rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(str(line[name]))}</td>" for name in shown) + "</tr>" for line in outcome.worst
+        "<tr>" + "".join(f"<td>{html.escape(str(line[name]))}</td>" for name in shown) + "</tr>" for line in lines[:LINES]
     )
-    first = ", the first of each column here" if total > len(outcome.worst) else ""
     return [
-        "<h2>Not to be trusted</h2>",
-        f"<p>{total:,} cells{first}; the log names all. Their 90 % interval is about as wide as the column itself, or "
-        "the draws for a category disagree, or most of the row is missing, or the column has a single value, or no "
-        "method did better on it than the mean.</p>",
+        "<h2>Least certain</h2>",
+        f"<p>{total:,} of {filled:,} filled cells are not to be trusted: their 90 % interval is about as wide as the column "
+        "itself, or no category is likely, or most of the row is missing, or the column has a single value. Here are the "
+        f"least certain, at most {WORST} of a column. The log has the certainty of every filled cell, from 0, a guess, to "
+        "1: sort by it to look at the worst first.</p>",
         f"<table><tr>{head}</tr>{rows}</table>",
     ]
 
@@ -116,21 +130,21 @@ def doubts_part(outcome: Outcome) -> list[str]:
 def pictures(outcome: Outcome) -> str:
     """Return small histograms of known and filled values, a column each."""
     columns = [
-        column for column in outcome.repairer.columns if outcome.new.get(column.name) and outcome.known.get(column.name)
+        column for column in outcome.repairer.columns if column.name in outcome.new and len(outcome.known[column.name])
     ]
     columns = sorted(columns, key=lambda column: -outcome.filled[column.name])[:PICTURES]
     if not columns:
         return ""
     page, axes = figure(4, [1.7] * -(-len(columns) // 4), 2.6)
     for ax, column in zip(axes.flat, columns, strict=False):
-        draw_column(ax, column, outcome.known[column.name], outcome.new[column.name])
+        draw_column(ax, column, outcome.known[column.name], outcome.new[column.name].values)
     for ax in axes.flat[len(columns) :]:
         ax.set_axis_off()
     axes.flat[0].legend(["known", "filled"], fontsize=6, frameon=False)
     return plot(page)
 
 
-def draw_column(ax: Any, column: Column, known: Sequence[float], new: Sequence[float]) -> None:
+def draw_column(ax: Any, column: Column, known: Numbers, new: Numbers) -> None:
     """Draw the known and the filled values of one column."""
     if column.levels:
         places = np.arange(column.levels)

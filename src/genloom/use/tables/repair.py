@@ -1,10 +1,11 @@
-"""Repairing a table: study its columns, test every method on known cells, fill each column by what did best there."""
+"""Repairing a table: study its columns, test every method on known cells, fill each column by the blend that did best."""
 
-# n rows, D columns that methods learn
+# n rows, D columns that methods learn, M methods
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,21 +13,23 @@ import pandas as pd
 
 from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
-from genloom.measures.fillers import Chained, Filler, Mean, Neighbours
-from genloom.measures.holes import cell_errors, column_errors, covered
-from genloom.shapes.columns import Bits, Column, Numbers
+from genloom.measures.fillers import Guesses
+from genloom.measures.holes import cell_errors
+from genloom.shapes.columns import Bits, Column, Numbers, Places
 from genloom.train.plan import Report
-from genloom.use.tables.fixes import LEAST, Fix, Tested, constant_fix, reach, refuse_useless, row_numbers, stream_seed
-from genloom.use.tables.network import Diverged, Indices, Network
+from genloom.use.tables.blend import Blend, Trial, blend, find_ends, find_powers, find_weights, promise, raised
+from genloom.use.tables.ensemble import SWEPT, Ensemble, affordable
+from genloom.use.tables.fixes import Fix, Tested, constant_fix, refuse_useless, row_numbers, stream_seed
+from genloom.use.tables.network import Diverged, Network
 from genloom.use.tables.settings import METHODS, Settings
+from genloom.use.tables.trials import SelfTest
 
-HIDDEN = 0.1  # known cells that the self-test hides
-TESTED = 20_000  # rows on which it does
-ENOUGH = 25  # choosing cells of a column from which on it chooses its method for itself
-NORMAL = 3.29  # deviations that hold nine in ten values of a normal column
-VAGUE = 0.8  # an interval as wide as this share of that, or of the column's whole range, says little
-WORST = 2.0  # error beyond which a method is as bad as can be, so that one odd column does not decide for all
+LEARNT = 20_000  # rows that chains learn from
+USUAL = 3.29  # deviations that hold nine in ten values of a normal column
+UNSURE, GUESSED = 0.2, 0.5  # certainty below which a number, or a category, is doubted
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
+LENT = 0.3  # weight of the trees' spread beside that of their guess
+WORTH = 20.0  # seconds to spare from which GAIN is tried
 
 
 class Repairer:
@@ -35,17 +38,19 @@ class Repairer:
     Attributes:
         layout: what the columns are.
         tests: by method, then by column.
-        chosen: the method of each learnt column.
-        coverage: share of the self-test's cells of numbers that GAIN's 90 % intervals held, or None.
+        promised: by column, how the blend did that fills it.
+        weights: of each of `names` in each learnt column `[M, D]`.
+        coverage: share of the self-test's numbers that 90 % intervals held, or None.
     """
 
     layout: Layout
 
-    def __init__(self, settings: Settings, watch: Callable[[Report, int], None] | None = None) -> None:
-        self.settings, self.watch = settings, watch
+    def __init__(self, settings: Settings, say: Callable[[str], None] | None = None) -> None:
+        self.settings, self.say = settings, say or (lambda text: None)
         self.tests: dict[str, dict[str, Tested]] = {}
-        self.chosen: dict[str, str] = {}
-        self.fillers: dict[str, Filler] = {}
+        self.promised: dict[str, Tested] = {}
+        self.names: list[str] = []
+        self.network: Network | None = None
         self.coverage: float | None = None
 
     def fit(self, frame: pd.DataFrame, missing: Mapping[str, int] | None = None) -> None:
@@ -63,22 +68,17 @@ class Repairer:
             refuse_useless(self.layout, missing)
         if not self.columns:
             return
-        x, mask = self.coded(frame)
-        hidden = self.hide(mask)
-        # Some hidden cells choose, the others tell the errors: the least of five errors flatters.
-        choosing = hidden & (np.random.default_rng((settings.seed, 3)).random(hidden.shape) < 0.5)
-        for name in METHODS:
-            filler = self.built(name)
-            try:
-                filler.fit(x, mask & ~hidden, self.columns)
-            except Diverged as error:
-                if settings.method == name:
-                    raise InputError(f"{error}; --method trees does without") from None
-                self.tests[name] = {column.name: Tested() for column in self.columns}
-                continue
-            self.fillers[name] = filler
-            self.test(name, x, mask & ~hidden, hidden, choosing)
-        self.choose(choosing)  # the hidden cells are not learnt from later either; they do help to fill their rows
+        self.x, self.mask = self.coded(frame)
+        holes = [missing[c.name] if missing else int((~self.mask[:, d]).sum()) for d, c in enumerate(self.columns)]
+        self.names = [name for name in METHODS if name != "gain"]
+        self.effort = affordable(self.x, self.mask, self.columns, settings.left())
+        if not self.effort and settings.method == "auto":
+            self.names = [name for name in self.names if name not in SWEPT]
+        test = SelfTest(self.x, self.mask, self.columns, settings.seed)
+        cost = self.test(test, sum(holes))
+        self.choose(test, holes)
+        if settings.left() > 1.5 * cost:
+            self.learn(self.mask, "learning again from all known cells")
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -91,78 +91,138 @@ class Repairer:
         mask = np.isfinite(codes)
         return np.where(mask, codes, 0.0), mask
 
-    def built(self, name: str) -> Filler:
-        """Return a method, not yet fitted."""
-        settings = self.settings
-        seconds = None if settings.minutes is None else 60 * settings.minutes
-        if name == "gain":
-            return Network(seconds=seconds, seed=settings.seed, threads=settings.threads, watch=self.watch, exact=False)
-        return {
-            "mean": Mean(),
-            "knn": Neighbours(seed=settings.seed),
-            "ridge": Chained(False, TESTED, settings.seed),
-            "trees": Chained(True, TESTED, settings.seed),
-        }[name]
+    # -- learning ----------------------------------------------------------------------------------
+
+    def learn(self, mask: Bits, stage: str) -> None:
+        """Learn from the cells of a mask `[n, D]` by every method that is called for, but GAIN."""
+        self.ensemble = Ensemble(self.used(), LEARNT, self.settings.seed, self.effort or 0.1)
+        self.ensemble.fit(self.x, mask, self.columns, lambda name: self.say(f"{stage}: {name}"))
+
+    def used(self) -> list[str]:
+        """Return the methods that have a part in some column; all, while none is chosen."""
+        if not hasattr(self, "weights"):
+            return self.names
+        return [name for name, weights in zip(self.names, self.spread(self.weights), strict=True) if weights.any()]
+
+    def spread(self, weights: Numbers) -> Numbers:
+        """Return weights `[M, ...]` for the spread of what may be: trees, which see it best, always have a part in it."""
+        weights = weights.copy()
+        if self.settings.method == "auto" and "trees" in self.names:
+            weights[self.names.index("trees")] += LENT
+        return weights
+
+    def trained(self, mask: Bits, seconds: float | None) -> Network:
+        """Return GAIN, trained on the cells of a mask `[n, D]` for so many seconds at most."""
+        network = Network(
+            seconds=seconds, seed=self.settings.seed, threads=self.settings.threads, watch=self.watch, exact=False
+        )
+        network.fit(self.x, mask, self.columns)
+        return network
+
+    def watch(self, report: Report, examples: int) -> None:
+        """Say now and then how far GAIN is."""
+        self.say(f"training GAIN: {10 * (10 * report.examples // max(examples, 1)):d} %")
 
     # -- the self-test -----------------------------------------------------------------------------
 
-    def hide(self, mask: Bits) -> Bits:
-        """Return the known cells `[n, D]` that the self-test hides."""
-        generator = np.random.default_rng((self.settings.seed, 1))
-        hidden: Bits = np.zeros_like(mask)
-        tested = np.sort(generator.permutation(len(mask))[:TESTED])
-        for d in range(mask.shape[1]):
-            known = tested[mask[tested, d]]
-            if len(known) >= LEAST:
-                hidden[generator.permutation(known)[: round(HIDDEN * len(known))], d] = True
-        return hidden
+    def test(self, test: SelfTest, holes: int) -> float:
+        """Let all methods fill hidden cells; return the seconds that learning and filling would still take."""
+        settings, folds = self.settings, test.folds()
+        for fold in range(folds):
+            began, hidden = time.monotonic(), test.hidden(fold)
+            self.learn(self.mask & ~hidden, f"self-test {fold + 1} of {folds}")
+            learnt = time.monotonic() - began
+            test.ask(lambda x, mask, wanted: self.ensemble.guesses(self.names, x, mask, wanted), hidden)
+            filling = (time.monotonic() - began - learnt) * holes / max(int(hidden.sum()), 1)
+            spare = settings.left() - 1.5 * (learnt + filling)
+            if self.tried_gain(test, hidden, spare) or spare < learnt + filling:
+                break
+        return learnt + filling
 
-    def test(self, name: str, x: Numbers, shown: Bits, hidden: Bits, choosing: Bits) -> None:
-        """Note how a method, given the cells shown, does on the hidden ones, as it would write them."""
-        self.tests[name] = {column.name: Tested() for column in self.columns}
-        rows = hidden.any(1)
-        if not rows.any():
-            return
-        x, shown, hidden, choosing = x[rows], shown[rows], hidden[rows], choosing[rows]
-        filler = self.fillers[name]
-        if isinstance(filler, Network):
-            filled, low, high, _ = filler.interval(x, shown, self.settings.seed)
-            numbers = hidden & np.array([not column.levels for column in self.columns])
-            self.coverage = covered(low, high, x, numbers) if numbers.any() else None
-        else:
-            filled = filler.fill(x, shown)
-        filled = np.stack([column.code(column.held(filled[:, d])) for d, column in enumerate(self.columns)], 1)
-        told = column_errors(filled, x, hidden & ~choosing, self.columns)
-        chose = column_errors(filled, x, choosing, self.columns)
-        distance = np.sqrt(cell_errors(filled, x, self.columns))
-        for d, column in enumerate(self.columns):
-            cells = hidden[:, d]
-            self.tests[name][column.name] = Tested(
-                float(told[d]), reach(distance[cells, d]), int((cells & ~choosing[:, d]).sum()), float(chose[d])
-            )
+    def tried_gain(self, test: SelfTest, hidden: Bits, spare: float) -> bool:
+        """Try GAIN where it is asked for, or where time is said and left; return whether it was."""
+        wanted, limited = self.settings.method == "gain", self.settings.minutes is not None
+        if not (wanted or (limited and self.settings.method == "auto" and self.effort == 1 and spare > WORTH)):
+            return False
+        try:
+            self.network = self.trained(self.mask & ~hidden, max(0.8 * spare, 1.0) if limited else None)
+        except Diverged as error:
+            if wanted:
+                raise InputError(f"{error}; --method trees does without") from None
+            return True
+        self.names.append("gain")
+        network = self.network
+        test.ask(lambda x, mask, cells: {"gain": network.guess(x, mask, cells, self.settings.seed)}, hidden)
+        return True
 
-    def choose(self, choosing: Bits) -> None:
-        """Choose the method of each column: its own best where it had enough cells, else the best of all columns."""
-        errors = {
-            name: np.array([tests[column.name].choosing for column in self.columns])
-            for name, tests in self.tests.items()
-            if name in self.fillers
-        }
-        overall = {
-            name: float(np.nanmean(np.minimum(each, WORST))) for name, each in errors.items() if np.isfinite(each).any()
-        }
-        best = min(overall, key=overall.__getitem__) if overall else "mean"
+    def choose(self, test: SelfTest, holes: list[int]) -> None:
+        """Find weights, intervals and the error to promise; of each half of the hidden cells by the other half's weights."""
+        trials = test.trials(self.names)
+        self.note(trials)
+        halves = [np.arange(len(trial.truth)) % 2 == 0 for trial in trials]
+        order = [np.random.default_rng((self.settings.seed, 4, d)).permutation(len(half)) for d, half in enumerate(halves)]
+        halves = [half[places] for half, places in zip(halves, order, strict=True)]
+        self.weights = self.weighed(trials)
+        blends, truths = [], []
+        for which in (True, False):
+            mine = [trial.of(half == which) for trial, half in zip(trials, halves, strict=True)]
+            others = self.weighed([trial.of(half != which) for trial, half in zip(trials, halves, strict=True)])
+            blends.append([trial.blended(others[:, d], self.spread(others[:, d])) for d, trial in enumerate(mine)])
+            truths.append([trial.truth for trial in mine])
+        self.coverage = self.covered(blends, truths)
+        both = [joined(one, two) for one, two in zip(*blends, strict=True)]
+        truth = [np.concatenate(pair) for pair in zip(*truths, strict=True)]
+        self.ends = find_ends(both, truth)
+        self.powers = find_powers(both, truth)
         for d, column in enumerate(self.columns):
-            own = min(errors, key=lambda name: errors[name][d]) if choosing[:, d].sum() >= ENOUGH else best
-            self.chosen[column.name] = own if self.settings.method == "auto" else self.settings.method
+            squares = self.squares(d, both[d].best, truth[d])
+            if len(squares):
+                error, low, high = promise(squares, holes[d], column.levels)
+                self.promised[column.name] = Tested(error, len(squares), low, high)
+            else:
+                self.promised[column.name] = Tested()
+
+    def weighed(self, trials: list[Trial]) -> Numbers:
+        """Return the weights `[M, D]`: those of the one method that was asked for, or the best."""
+        if self.settings.method == "auto":
+            return find_weights(trials, self.names.index("mean"))
+        one = np.eye(len(self.names))[self.names.index(self.settings.method)]
+        return np.repeat(one[:, None], len(trials), 1)
+
+    def covered(self, blends: list[list[Blend]], truths: list[list[Numbers]]) -> float | None:
+        """Return the share of hidden numbers within intervals that the other half of the cells set."""
+        inside: list[Any] = []
+        for mine, other in ((0, 1), (1, 0)):
+            ends = find_ends(blends[other], truths[other])
+            for d, column in enumerate(self.columns):
+                if not column.levels:
+                    low, high = ends[d].around(blends[mine][d])
+                    inside += ((truths[mine][d] >= low - 1e-6) & (truths[mine][d] <= high + 1e-6)).tolist()
+        return float(np.mean(inside)) if inside else None
+
+    def note(self, trials: list[Trial]) -> None:
+        """Note how each method did, as it would write the cells."""
+        for m, name in enumerate(self.names):
+            self.tests[name] = {}
+            for d, (column, trial) in enumerate(zip(self.columns, trials, strict=True)):
+                squares = self.squares(d, trial.best[m], trial.truth)
+                mean = float(squares.mean()) if len(squares) else float("nan")
+                self.tests[name][column.name] = Tested(mean if column.levels else mean**0.5, len(squares))
+
+    def squares(self, d: int, best: Numbers, truth: Numbers) -> Numbers:
+        """Return the squared errors `[c]` of one column's cells, as they would be written; 0 or 1 for categories."""
+        column = self.columns[d]
+        written = column.code(column.held(best))
+        return cell_errors(written[:, None], truth[:, None], [column])[:, 0]
+
+    def methods(self, name: str) -> list[str]:
+        """Return the methods that fill a column, the weightiest first."""
+        weights = self.weights[:, [column.name for column in self.columns].index(name)]
+        return [self.names[m] for m in np.argsort(-weights, kind="stable") if weights[m] > 0]
 
     def covering(self) -> str:
-        """Say in a sentence how often GAIN's intervals held the truth, or "" where there was nothing to test."""
-        network = self.fillers.get("gain")
-        if self.coverage is None or not isinstance(network, Network):
-            return ""
-        loose = "" if network.calibrated else ", which so few cells could not calibrate,"
-        return f"GAIN's 90 % intervals{loose} held {self.coverage:.0%} of the hidden numbers."
+        """Say in a sentence how often intervals held the truth, or "" where there was nothing to test."""
+        return "" if self.coverage is None else f"The 90 % intervals held {self.coverage:.0%} of the hidden numbers."
 
     # -- filling -----------------------------------------------------------------------------------
 
@@ -179,78 +239,79 @@ class Repairer:
             return [fix for fix in fixes if fix.rows.any()]
         x, mask = self.coded(frame)
         rows: Bits = np.asarray(holes.any(1))
-        filled = self.filled(x[rows], mask[rows], row_numbers(frame)[rows])
+        guesses = self.guesses(x[rows], mask[rows], row_numbers(frame)[rows])
         sparse: Bits = np.array((~mask[rows]).mean(1) >= SPARSE, dtype=bool)
         fields = [field for field in self.layout.fields if field.column is not None]
         for d, learnt in enumerate(fields):
             if holes[:, d].any():
-                fixes.append(self.column_fix(learnt, d, ~known[learnt.name], rows, filled, sparse))
+                within = np.flatnonzero(holes[rows, d])
+                fixes.append(self.column_fix(learnt, d, holes[:, d], self.blended(guesses, within, d), sparse[within]))
         return [fix for fix in fixes if fix.rows.any()]
 
-    def filled(self, x: Numbers, mask: Bits, numbers: Indices) -> Numbers:
-        """Return guess, ends of the interval and share `[4, n, D]` of missing cells, by each column's method.
+    def guesses(self, x: Numbers, mask: Bits, numbers: Places) -> dict[str, Guesses]:
+        """Return what each method that fills a column holds of the missing cells of rows `[n, D]`.
 
         `numbers` `[n]` are those of the rows in their table: a row's noise is its own, whatever part it comes in.
         """
-        found = np.full((4, *x.shape), np.nan)
-        for name in dict.fromkeys(self.chosen.values()):
-            wanted = [d for d, column in enumerate(self.columns) if self.chosen[column.name] == name]
-            rows = np.flatnonzero(~mask[:, wanted].all(1))
-            if len(rows):
-                guesses = self.guesses(name, x[rows], mask[rows], wanted, numbers[rows])
-                found[:, rows[:, None], wanted] = guesses[:, :, wanted]
+        found = {}
+        for name in self.used():
+            wanted = ~mask & (self.spread(self.weights)[self.names.index(name)] > 0)
+            if name == "gain":
+                assert self.network is not None
+                found[name] = self.network.guess(x, mask, wanted, stream_seed(self.settings.seed, 0), numbers)
+            else:
+                found |= self.ensemble.guesses([name], x, mask, wanted)
         return found
 
-    def guesses(self, name: str, x: Numbers, mask: Bits, wanted: Sequence[int], numbers: Indices) -> Numbers:
-        """Return guess, ends of the interval and share `[4, n, D]` by one method."""
-        filler = self.fillers[name]
-        if isinstance(filler, Network):
-            return np.stack(filler.interval(x, mask, stream_seed(self.settings.seed, 0), numbers))
-        best = filler.fill(x, mask, wanted)
-        tests = [self.tests[name][column.name] for column in self.columns]
-        reach = np.array([0.0 if c.levels else test.reach for c, test in zip(self.columns, tests, strict=True)])
-        share = np.array([1 - test.error if c.levels else 1.0 for c, test in zip(self.columns, tests, strict=True)])
-        return np.stack([best, best - reach, best + reach, np.broadcast_to(share, best.shape)])
+    def blended(self, guesses: Mapping[str, Guesses], rows: Places, d: int) -> Blend:
+        """Return the blend of guesses for some cells of one column."""
+        places = [self.names.index(name) for name in guesses]
+        weights, spread = self.weights[places, d], self.spread(self.weights)[places, d]
+        best, low, high = (
+            np.stack([getattr(guess, what)[rows, d] for guess in guesses.values()]) for what in ("best", "low", "high")
+        )
+        chances = None
+        if self.columns[d].levels:
+            chances = np.stack([guess.chances[d][rows] for guess in guesses.values()])
+        return blend(weights, spread, best, low, high, chances)
 
-    def column_fix(self, field: Field, d: int, holes: Bits, rows: Bits, filled: Numbers, sparse: Bits) -> Fix:
-        """Return the fix of one learnt column."""
-        column, method = field.column, self.chosen[field.name]
-        assert column is not None
-        within = holes[rows]
-        best, low, high, share = filled[:, within, d]
-        low, high = np.nan_to_num(low, nan=-np.inf), np.nan_to_num(high, nan=np.inf)
-        values = column.held(best)
-        if column.levels:
+    def column_fix(self, field: Field, d: int, holes: Bits, found: Blend, sparse: Bits) -> Fix:
+        """Return the fix of one learnt column, given the blend for its holes and which of those rows are nearly empty."""
+        column = self.columns[d]
+        values = column.held(found.best)
+        share = np.ones(len(values))
+        if found.chances is not None:
+            share = raised(found.chances, self.powers[d]).max(1)
             low = high = values
-            vague = ~(share >= (1 + 1 / column.levels) / 2)  # nearer to a guess than to certainty, or not known
-            unclear = "little more than a guess among its categories"
+            certain = (share - 1 / column.levels) / (1 - 1 / column.levels) if column.levels > 1 else share
+            doubted, why = certain < GUESSED, "little more than a guess among its categories"
         else:
-            unclear = "the interval is about as wide as the column's usual values"
-            vague = high - low >= VAGUE * NORMAL
+            low, high = self.ends[d].around(found)
+            open_ = (high - low) / USUAL
             low, high = np.minimum(column.plain(low), values), np.maximum(column.plain(high), values)
-            vague |= high - low >= VAGUE * (column.high - column.low)
-        idle = self.idle(column)
+            open_ = np.maximum(open_, (high - low) / max(column.high - column.low, 1e-300))
+            certain = np.clip(1 - open_, 0, 1)
+            doubted, why = certain < UNSURE, "the interval is about as wide as the column's usual values"
         doubts = [
-            "most of the row is missing" if empty else unclear if wide else idle
-            for empty, wide in zip(sparse[within], vague, strict=True)
+            "most of the row is missing" if empty else why if d else "" for empty, d in zip(sparse, doubted, strict=True)
         ]
-        return Fix(field, method, holes, field.say(values), values, low, high, share, doubts)
-
-    def idle(self, column: Column) -> str:
-        """Return a doubt about all cells of a column whose method did no better than the mean, or ""."""
-        mine, mean = self.tests[self.chosen[column.name]][column.name], self.tests["mean"][column.name]
-        return "other columns tell nothing about this one" if mine.cells >= LEAST and mine.error >= mean.error else ""
+        return Fix(
+            field, "+".join(self.methods(field.name)), holes, field.say(values), values, low, high, share, certain, doubts
+        )
 
     def drawing(self) -> Network | None:
-        """Return the net that draws, or None where nothing is learnt.
+        """Return the net that draws, trained when it is first asked for, or None where nothing is learnt.
 
         Raises:
             InputError: it could not be trained.
         """
-        network = self.fillers.get("gain")
-        if self.columns and not isinstance(network, Network):
-            raise InputError("draws are GAIN's, which could not be trained on this table: leave --draws away")
-        return network if isinstance(network, Network) else None
+        if self.columns and self.network is None:
+            seconds = None if self.settings.minutes is None else max(self.settings.left() / 2, 1.0)
+            try:
+                self.network = self.trained(self.mask, seconds)
+            except Diverged:
+                raise InputError("draws are GAIN's, which could not be trained on this table: leave --draws away") from None
+        return self.network
 
     def draws(self, frame: pd.DataFrame, n: int) -> Iterator[dict[str, tuple[Bits, list[Any]]]]:
         """Yield n ways to fill rows in by GAIN's draws, each as cells by column.
@@ -276,3 +337,12 @@ class Repairer:
                 for d, (field, column, holes) in enumerate(learnt)
                 if holes.any()
             }
+
+
+def joined(one: Blend, two: Blend) -> Blend:
+    """Return two blends of cells of one column as one."""
+    chances = None if one.chances is None or two.chances is None else np.concatenate([one.chances, two.chances])
+    best, below, above = (
+        np.concatenate([getattr(part, what) for part in (one, two)]) for what in ("best", "below", "above")
+    )
+    return Blend(best, below, above, chances)

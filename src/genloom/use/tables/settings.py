@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -9,9 +11,11 @@ from typing import Any, Literal
 from genloom.data.tables.layout import missing_words
 from genloom.errors import InputError
 
-Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees"]
+Method = Literal["auto", "gain", "mean", "knn", "ridge", "trees", "boosted"]
 
-METHODS: tuple[str, ...] = ("gain", "mean", "knn", "ridge", "trees")
+METHODS: tuple[str, ...] = ("mean", "knn", "ridge", "trees", "boosted", "gain")
+
+RESERVED = 0.8  # of the minutes, what is planned with: reading, writing and wrong guesses take the rest
 
 
 @dataclass(frozen=True)
@@ -19,8 +23,9 @@ class Settings:
     """What a person may say about a repair.
 
     Attributes:
-        method: one for all columns, or `auto`: the one that did best in the self-test, column by column.
-        minutes: most minutes to train, or None for as long as the table's size suggests.
+        method: one for all columns, or `auto`: for each column the weighted mean of methods that did best in the self-test.
+        minutes: about the most that all of it may take, or None for as long as the table's size suggests.
+        began: when those minutes began, by the clock of `time.monotonic`.
         kinds: as `Layout.study` takes them.
         missing: a further word or number, or several, that stand for a missing cell.
         known: words that are values, though they usually stand for a missing cell.
@@ -39,6 +44,7 @@ class Settings:
     keys: Sequence[str] = ()
     seed: int = 0
     threads: int | None = None
+    began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         if self.method not in ("auto", *METHODS):
@@ -49,6 +55,10 @@ class Settings:
             raise InputError(f"--seed takes a number from 0 to {2**31 - 1}, got {self.seed}")
         if self.threads is not None and self.threads < 1:
             raise InputError(f"--threads takes a number from 1 on, got {self.threads}")
+
+    def left(self) -> float:
+        """Return how many seconds are left to plan with, infinite where nothing was said."""
+        return math.inf if self.minutes is None else RESERVED * 60 * self.minutes - (time.monotonic() - self.began)
 
     def words(self) -> frozenset[str]:
         """Return the words that stand for a missing cell."""
