@@ -272,7 +272,7 @@ def test_bad_input(tmp_path, capsys):
     (tmp_path / "r.html").rmdir()
     assert "for databases" in complain(capsys, path, "-o", out, "--replace")
     assert "same kind" in complain(capsys, path, "-o", tmp_path / "o.tsv")
-    assert "0 to 100" in complain(capsys, path, "-o", out, "--draws", -1)
+    assert "from 0 on" in complain(capsys, path, "-o", out, "--draws", -1)
     assert "no column 'wait' (did you mean 'weight'?)" in complain(capsys, path, "-o", out, "--kind.wait", "passed")
     path.write_text("a,b\n1,2\nx,3\n4,\n")
     assert "column 'a': 'x' in row 2 is no number" in complain(capsys, path, "-o", out)
