@@ -87,6 +87,11 @@ def arrays(folder: Path) -> Iterator[Path]:
     (folder / "code.npy").write_bytes(
         b"\x93NUMPY\x01\x00" + struct.pack("<H", 118) + b"__import__('os').system('x')".ljust(118)
     )
+    with zipfile.ZipFile(folder / "negative.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        head = io.BytesIO()
+        np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (-1, 28, 28)})
+        archive.writestr("x.npy", head.getvalue() + bytes(64 * MB))
+    yield folder / "negative.npz"
     np.savez(folder / "labels.npz", x=np.zeros((100, 8, 8), np.uint8), y=np.zeros((3, 3)))
     with zipfile.ZipFile(folder / "none.npz", "w") as archive:
         archive.writestr("x.npy", b"hello")
@@ -171,6 +176,8 @@ def tables(folder: Path) -> Iterator[Path]:
         (folder / f"{name}.csv").write_text(text)
         yield folder / f"{name}.csv"
     (folder / "cut.csv.gz").write_bytes(gzip.compress(b"a,b\n1,2\n" * 999)[:-30])
+    pd.DataFrame({"a": ["x" * MB] * 400, "b": [None] * 400}).to_parquet(folder / "large.parquet")
+    yield folder / "large.parquet"
     (folder / "no.parquet").write_bytes(b"PAR1" + b"x" * 99 + b"PAR1")
     yield from (folder / "cut.csv.gz", folder / "no.parquet")
 

@@ -22,7 +22,7 @@ def record(model="duel"):
         "hyper": {},
         "shape": {"kind": "points", "columns": 1},
         "data": {"source": "python", "fingerprint": "", "examples": 1, "options": {}, "loaded": {}},
-        "plan": {"batch": 64, "seed": 0, "precision": "fp32"},
+        "plan": {"batch": 64, "seed": 0, "threads": 1, "processes": 1, "precision": "fp32"},
     }
 
 

@@ -388,7 +388,7 @@ def test_the_doctor_looks_at_large_pictures_small_and_says_what_to_know(tmp_path
     findings = check(str(tmp_path / "p"), PictureOptions())
     assert findings.data.shape.size == (107, 64)
     said = " ".join(findings.advice)
-    assert "5 for test lie beside them" in said and "70 pictures are few" in said and "--size 107x64 --minutes 30" in said
+    assert "5 for test lie beside them" in said and "70 pictures are few" in said and "--size 112x64 --minutes 30" in said
 
 
 def test_what_the_headers_tell_is_the_least(folder):

@@ -230,6 +230,15 @@ def test_seeds_out_of_range(trained, seed, says, capsys):
 
 
 @pytest.mark.usefixtures("few_projections")
+def test_many_pictures_without_a_test_split_are_judged(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2600, 16, 16), dtype=np.uint8)
+    np.save(tmp_path / "x.npy", pixels)
+    genloom.fit("gan", tmp_path / "x.npy", tmp_path / "run", preset="tiny", examples=640, device="cpu")
+    judged = genloom.judge(tmp_path / "run", quick=True)  # by the sketch of nearest pictures, each but itself
+    assert judged.measures["near-copies"].value < 0.1
+
+
+@pytest.mark.usefixtures("few_projections")
 def test_compare_says_where_data_is_not_a_runs_own(trained, tmp_path):
     np.save(tmp_path / "x.npy", (np.random.default_rng(0).random((300, 8, 8)) * 255).astype(np.uint8))
     both = compare([trained / "a", trained / "b"], str(tmp_path / "x.npy"), n=100, features="random")

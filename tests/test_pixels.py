@@ -344,14 +344,6 @@ def test_the_last_layers_see_the_maps_of_all_layers(kind):
     assert len(net.deeper) == 1 and torch.allclose(found, h, atol=1e-5)
 
 
-@pytest.mark.parametrize("cls", [PixelCNN, PixelRNN])
-def test_a_run_from_before_the_last_layers_changed_has_its_old_ones(cls):
-    record = cls.Hyper.modern().to_json()
-    del record["head_layers"], record["skips"]
-    assert cls.Hyper.from_json(record) == cls.Hyper.modern()
-    assert not cls.Hyper.from_json({}).skips and cls.Hyper.from_json({}).head_layers == 1
-
-
 def test_packed_bits_are_a_source(tmp_path):
     bits = np.random.default_rng(0).integers(0, 2, (20, 16, 16), dtype=np.uint8)
     packed = {name: np.packbits(x.reshape(len(x), -1), axis=1) for name, x in (("train", bits[:15]), ("test", bits[15:]))}

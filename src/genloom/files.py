@@ -53,9 +53,8 @@ def replaced(out: str | os.PathLike[str]) -> Iterator[Path]:
         part.replace(target)
     except InputError:
         raise
-    except (OSError, ValueError) as error:  # pillow's and matplotlib's, for a name that is no picture's
-        said = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise InputError(f"cannot write {out}: {said}; what was there before is as it was") from None
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}; what was there before is as it was") from None
     finally:
         if part is not None:
             with suppress(OSError):
@@ -85,10 +84,9 @@ def write_synced(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file at once: a reader sees the old content or the new. Raises OSError where that fails."""
-    temporary = path.with_name(f".{path.name}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")  # several processes may write the same listing
     try:
         write_synced(temporary, (json.dumps(value, indent=1) + "\n").encode())
         temporary.replace(path)
-    except OSError:
+    finally:
         temporary.unlink(missing_ok=True)
-        raise

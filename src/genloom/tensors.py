@@ -11,7 +11,7 @@ from torch import Tensor
 from genloom.errors import InputError
 from genloom.reading import content_of, refuse_pickle
 
-MOST = 1 << 40  # bytes of a file of weights
+MOST = 1 << 36  # bytes of a file of weights
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 from rich.table import Column, Table
 
-from genloom.cli.console import Data, Out, RunFolder, clock, console, count, named_so, progress_on
+from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
 from genloom.data.options import PictureOptions
 from genloom.errors import InputError
 
@@ -22,6 +22,8 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
     from genloom.train.run import Run
     from genloom.use.report.plot import plot_run, sparkline
 
+    if out:
+        named_so(out, GRIDS, "curves and grids are a picture", "show")
     folder, opened = run, Run.open(run)
     record, history = opened.record, opened.history()
     console.print(
@@ -57,6 +59,8 @@ def check(
         raise InputError(f"check looks at files; `genloom repair {data} --table NAME` looks at a table of a database")
     from genloom.data.source import find_source
     from genloom.use.check import check, describe, write_sheet
+
+    named_so(out, GRIDS, "the contact sheet is a picture", "check")
 
     source = find_source(data, pictures.given() if pictures else {})
     if source.Options is not PictureOptions:

@@ -121,7 +121,11 @@ class Entry:
         pixels = stored(self.folder / "x.npy", np.uint8, 4, "c")  # copy-on-write: torch wants writable memory
         labels = self.folder / "y.npy"
         y = np.array(stored(labels, np.int64, 1, "r")) if labels.exists() else None
-        if not len(pixels) or (y is not None and (len(y) != len(pixels) or y.min() < 0 or y.max() >= len(meta["classes"]))):
+        if (
+            not len(pixels)
+            or bool(meta["classes"]) != (y is not None)
+            or (y is not None and (len(y) != len(pixels) or y.min() < 0 or y.max() >= len(meta["classes"])))
+        ):
             raise InputError(f"{self.folder} is damaged; remove it, and it is made anew")
         return torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), meta
 

@@ -217,7 +217,7 @@ class Jury:
             held, places = self.fresh.floats(self.probes), None
         else:  # every picture was trained on: its neighbours are the other ones
             chosen = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(3))[: self.probes]
-            held, places = self.train.pictures(chosen), [chosen, chosen + len(self.train)]  # and its mirrored copy
+            held, places = self.train.pictures(chosen), [chosen, *([chosen + len(self.train)] if self.flip else [])]
         made: dict[str, Tensor] = {}
         for name, space in self.spaces().items():
             found = self.nearest(name, space(held), places)

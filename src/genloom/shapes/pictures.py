@@ -125,7 +125,10 @@ def save(picture: Any, path: Path) -> None:
         if picture.mode == "RGBA":
             picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
         return picture.save(path, quality=95)
-    picture.save(path, **({"lossless": True} if path.suffix.lower() == ".webp" else {}))
+    try:
+        picture.save(path, **({"lossless": True} if path.suffix.lower() == ".webp" else {}))
+    except ValueError:  # pillow's, for a name that is no picture's
+        raise InputError(f"no picture is called so: a name that ends in {', '.join(GRIDS)} is wanted") from None
 
 
 def enlarged(x: Tensor, zoom: int) -> Tensor:

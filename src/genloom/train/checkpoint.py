@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from genloom.core.clock import Clock
 from genloom.errors import InputError
 from genloom.files import write_synced
-from genloom.reading import content_of, kind_of, read_json
+from genloom.reading import content_of, found, kind_of, read_json
 from genloom.tensors import MOST, parse_tensors
 from genloom.train.forms import STATE
 from genloom.train.plan import Report
@@ -117,7 +117,7 @@ class Checkpoint:
             for name, group in self.groups.items():
                 content = save({key: plain(value) for key, value in group.items()})
                 write_synced(temporary / f"{name}.safetensors", content)
-                digests[name] = digest_of(content)
+                digests[name] = facts_of(content)
             write_synced(temporary / "state.json", json.dumps({**self.state, "files": digests}, indent=1).encode())
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
@@ -157,15 +157,17 @@ class Checkpoint:
         ledger.score_cpu = self.state["score_cpu_seconds"]
 
 
-def digest_of(content: bytes) -> str:
+def facts_of(content: bytes) -> dict[str, Any]:
     """Return what tells the content of a file from any other."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
+    return {"bytes": len(content), "digest": hashlib.blake2b(content, digest_size=16).hexdigest()}
 
 
 def whole_file(path: Path, state: Mapping[str, Any]) -> bytes:
     """Return the content of a file of a checkpoint; InputError where it is not the one that was written with its state."""
-    content = content_of(path, "file of weights", MOST)
-    if state["files"].get(path.stem) != digest_of(content):
+    known = state["files"].get(path.stem, {"bytes": -1})
+    found(path, "file of weights")
+    content = content_of(path, "file of weights", MOST) if path.stat().st_size == known["bytes"] else b""
+    if known != facts_of(content):
         raise InputError(
             f"{path} is cut short, damaged, or of another checkpoint; remove {path.parent} to go on from an older one"
         )

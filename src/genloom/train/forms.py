@@ -8,7 +8,12 @@ RECORD = {  # run.json
     "hyper": {"*": (str, float, bool, list, type(None))},
     "shape": {"kind": str},
     "data": {"source": str, "fingerprint": str, "examples": int, "options": dict, "loaded": dict},
-    "plan": {"batch": int, "seed": int, "precision": str},
+    "plan": {
+        **{name: int for name in ("batch", "seed", "threads", "processes")},
+        **{f"{name}?": (int, type(None)) for name in ("examples", "micro")},
+        **{f"{name}?": (float, type(None)) for name in ("minutes", "cpu_minutes")},
+        "precision": str,
+    },
     "start?": {"run": str, "checkpoint": str, "examples": int, "cpu_seconds": float},
 }
 BEST = {"checkpoint": str, "measure": str, "value": float}
@@ -26,5 +31,5 @@ STATE = {
     **{name: float for name in ("seconds", "cpu_seconds", "score_cpu_seconds")},
     "ema": {"*": int},
     "score": (list, type(None)),
-    "files": {"*": str},  # the digest of each, so that none is taken for one of another instant
+    "files": {"*": {"bytes": int, "digest": str}},  # so that none is taken for one of another instant
 }

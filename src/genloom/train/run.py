@@ -38,12 +38,12 @@ from genloom.reading import (
     refuse_pickle,
 )
 from genloom.shapes.base import Shape
-from genloom.tensors import read_tensors
-from genloom.train.checkpoint import Checkpoint, checkpoints, plain, read_state
+from genloom.tensors import parse_tensors
+from genloom.train.checkpoint import Checkpoint, checkpoints, facts_of, plain, read_state
 from genloom.train.forms import BEST, LINE, RECORD
 from genloom.train.lock import Lock
 
-FORMAT = 2  # of a run folder: raise it when an older one can no longer be read
+FORMAT = 3  # of a run folder: raise it when an older one can no longer be read
 KEPT = 3  # newest checkpoints that stay, beside the best
 GRID = 64
 SEED_OF_GRID = 20140610
@@ -313,14 +313,18 @@ class Run:
     def remember(self, name: str, make: Callable[[], Mapping[str, Tensor]]) -> Mapping[str, Tensor]:
         """Return what `make` gives, which is kept in the run folder: a model's costly study of the data is made once."""
         path = self.folder / "study" / f"{name}.safetensors"
-        with contextlib.suppress(InputError, FileNotFoundError):  # what is cut short is made again
-            return read_tensors(path)
+        with contextlib.suppress(InputError):  # what is not there, cut short or another's is made again
+            content = content_of(path)
+            if read_json(path.with_suffix(".json")) == facts_of(content):
+                return parse_tensors(content, path)
         made = {key: plain(value) for key, value in make().items()}
         with contextlib.suppress(OSError):  # what cannot be kept is made again
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_suffix(f".{os.getpid()}.part")
-            write_synced(part, save(made))
+            content = save(made)
+            write_synced(part, content)
             part.replace(path)
+            write_json(path.with_suffix(".json"), facts_of(content))
         return made
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> Path:

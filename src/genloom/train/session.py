@@ -33,6 +33,7 @@ from genloom.train.machine import memory_of, pick_device, pick_precision, proces
 from genloom.train.origin import Origin
 from genloom.train.plan import Plan, Report, Score
 from genloom.train.processes import first_alone, main_process, meet, start_processes, world_size
+from genloom.train.ranks import Ranks
 from genloom.train.request import Request
 from genloom.train.run import Run
 
@@ -128,10 +129,12 @@ def chosen_preset(request: Request, kind: type[Hyper]) -> str:
     """Return the preset asked for, or that of the run which the request goes on with, or the usual one."""
     if request.preset is not None:
         return request.preset
-    begun = Path(request.out) / "run.json"
-    record = Run(request.out).stored() if begun.is_file() else {}
-    known = record.get("preset") if record.get("model") == request.model else None
-    return known if known in kind.presets() else kind.usual()
+    known = b""
+    if main_process() and (Path(request.out) / "run.json").is_file():  # the others need not see the folder
+        record = Run(request.out).stored()
+        known = str(record.get("preset")).encode() if record.get("model") == request.model else b""
+    name = Ranks().share_bytes(known).decode()
+    return name if name in kind.presets() else kind.usual()
 
 
 def make_plan(request: Request, hyper: Hyper, device: torch.device) -> Plan:

@@ -25,7 +25,7 @@ from genloom.data.pictures.sources import Members, Pictures
 from genloom.data.source import Progress, silent
 from genloom.errors import InputError
 from genloom.files import replaced
-from genloom.shapes.pictures import MODES, enlarged, grid, save, to_picture
+from genloom.shapes.pictures import MODES, ImageShape, enlarged, grid, save, to_picture
 from genloom.train.machine import has_bf16_units, pick_device, product_speed
 
 SHEET_COLUMNS, SHEET_LONGEST = 16, 1200  # of the contact sheet; pixels up to which it is enlarged by whole numbers
@@ -99,10 +99,16 @@ def advice(source: str, findings: Findings, options: PictureOptions) -> list[str
             f"{findings.count:,} pictures are few: a GAN learns by heart or fails to learn, and what looks sharp may be a "
             f"copy; some {FEW:,} are a beginning, --flip doubles what may be mirrored"
         )
-    height, width = findings.data.shape.size
-    size = f" --size {height if height == width else f'{height}x{width}'}" if findings.resized else ""
-    squeeze = " --squeeze" if options.squeeze else ""
-    lines.append(f"to train: genloom fit dcgan {shlex.quote(source)} -o runs/mine{size}{squeeze} --minutes 30")
+    shape = find_model("dcgan").fits(findings.data.shape, find_model("dcgan").Hyper())
+    said = [f"genloom fit dcgan {shlex.quote(source)} -o runs/mine"]
+    if isinstance(shape, ImageShape) and (findings.resized or shape != findings.data.shape):
+        height, width = shape.size
+        said.append(f"--size {height if height == width else f'{height}x{width}'}")
+    given = options.given().items()
+    said += [f"--{name} {value}" for name, value in given if name in ("channels", "split")]
+    said += [f"--{name}" for name, value in given if value is True and name != "skip_broken"]
+    said += ["--skip-broken"] if findings.broken else []
+    lines.append(f"to train: {' '.join(said)} --minutes 30")
     return lines
 
 

@@ -15,12 +15,11 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from genloom.data.pictures.sources import Pictures
+from genloom.data.pictures.sources import SPLITS, Pictures
 from genloom.errors import InputError
 from genloom.reading import found, opened, parsing, refuse_large
 
 BLOCK = 1 << 25  # bytes of an array that are looked at at once
-EACH = 128  # bytes that listing a picture takes
 PLAIN = "biuf"  # kinds of numbers that pictures can be: truth, whole, unsigned, floating
 WORDS = ("x", "images", "image", "data", "arr_0")  # what an array of pictures is called where there are several
 LABELS = ("y", "labels", "label", "targets")
@@ -50,6 +49,20 @@ class Arrays(Pictures):
 
         pixels = self.rows(slice(i, i + 1))[0]
         return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+@dataclass(frozen=True)
+class Numbered(Sequence[str]):
+    """The names of an array's rows, made when one is asked for: there may be many millions."""
+
+    name: str
+    places: range
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, i: Any) -> Any:
+        return Numbered(self.name, self.places[i]) if isinstance(i, slice) else f"{self.name}[{self.places[i]}]"
 
 
 def slices(array: np.ndarray) -> Iterator[slice]:
@@ -131,7 +144,9 @@ def from_numpy(path: Path, split: str) -> Pictures:
     if path.suffix.lower() == ".npy":
         array = mapped(path)
     else:
-        with opened(path) as file, parsing(path, ".npz"), zipfile.ZipFile(file) as archive:
+        with opened(path) as file:
+            with parsing(path, ".npz"):
+                archive = zipfile.ZipFile(file)
             members = {m.filename.removesuffix(".npy"): m for m in archive.infolist() if m.filename.endswith(".npy")}
             name, label = choose(members, split, path)
             array = unpacked(member_array(archive, members[name], path))
@@ -164,11 +179,14 @@ def mapped(path: Path) -> np.ndarray:
 
 def member_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> np.ndarray:
     """Return the array of a member of an `.npz`; InputError where it is none, or larger than allowed."""
-    with archive.open(member) as file:
+    with parsing(path, ".npz"):
+        file = archive.open(member)
+    with file:
         shape, column_first, kind = header_of(file, path)
         size = math.prod(shape) * kind.itemsize
-        refuse_large(max(size, 1), f"{path}: {member.filename}, of {'x'.join(map(str, shape))} numbers,")
-        content = file.read(size)
+        refuse_large(size, f"{path}: {member.filename}, of {'x'.join(map(str, shape))} numbers,")
+        with parsing(path, ".npz"):
+            content = file.read(size)
     if len(content) != size:
         raise InputError(f"{path}: {member.filename} is cut short")
     return np.frombuffer(content, kind).reshape(shape, order="F" if column_first else "C")
@@ -184,6 +202,8 @@ def header_of(file: Any, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[An
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, column_first, kind = read(file)
+    if any(side < 0 for side in shape):
+        raise InputError(f"{path} announces an array of {'x'.join(map(str, shape))}: damaged?")
     if kind.hasobject:
         raise InputError(f"{path} holds Python objects, which can run code when they are read: save plain numbers")
     if kind.kind not in PLAIN + "US" or kind.itemsize > 4096:
@@ -198,7 +218,10 @@ def choose(members: Mapping[str, Any], split: str, path: Path) -> tuple[str, str
         InputError: several could be.
     """
     labels = [name for name in members if name in LABELS or name.startswith(tuple(f"{word}_" for word in LABELS))]
-    rest = [name for name in members if name not in labels]
+    others = tuple(f"{word}_{other}" for word in WORDS for other in SPLITS if other != split)
+    rest = [name for name in members if name not in labels and not name.startswith(others)]
+    if not rest and len(members) > len(labels):
+        raise InputError(f"{path} has no {split} pictures: it holds {', '.join(list(members)[:9])}")
     of_split = [name for name in rest if name in (split, *(f"{word}_{split}" for word in WORDS))]
     known = of_split or [name for word in WORDS for name in rest if name == word] or rest
     if not known:
@@ -234,8 +257,8 @@ def scale_of(array: np.ndarray, name: str) -> float:
         raise InputError(f"{name} holds {array.dtype}, and pictures are uint8, uint16 or floats in [0, 1]")
     if array.dtype == bool:
         return 255.0
-    low = min(float(array[part].min()) for part in slices(array))
-    high = max(float(array[part].max()) for part in slices(array))
+    low = float(np.min([array[part].min() for part in slices(array)]))  # Python's min would lose what is no number
+    high = float(np.max([array[part].max() for part in slices(array)]))
     if array.dtype == np.uint16 and high > 255:
         return 1 / 257
     if array.dtype == np.uint16:
@@ -259,6 +282,4 @@ def as_arrays(
         raise InputError(f"{name} has pictures of {array.shape[-1]} channels; 1, 3 or 4 are possible")
     if array.size == 0:
         raise InputError(f"{name} holds no pictures: it is {'x'.join(map(str, array.shape))}")
-    refuse_large(EACH * len(array), f"a list of {len(array):,} pictures")
-    names = [f"{name}[{i}]" for i in range(len(array))]
-    return Arrays(names, labels, classes, files, array=array, scale=scale_of(array, name))
+    return Arrays(Numbered(name, range(len(array))), labels, classes, files, array=array, scale=scale_of(array, name))

@@ -26,7 +26,8 @@ def bounded(chunks: Iterable[pd.DataFrame], name: str) -> Iterator[pd.DataFrame]
     """Yield the parts of a table; InputError once they are more than is held in memory."""
     held = 0
     for frame in chunks:
-        held += CELL * frame.size
+        few = frame.head(50)
+        held += max(CELL * frame.size, int(few.memory_usage(deep=True).sum()) * len(frame) // max(len(few), 1))
         refuse_large(held, f"{name}, more than {held // CELL:,} cells of it,")
         yield frame
 

@@ -16,8 +16,10 @@ import pandas as pd
 from genloom.data.tables.base import CHUNK, Fill, Table
 from genloom.errors import InputError
 from genloom.files import replaced
-from genloom.reading import parsing
+from genloom.reading import parsing, refuse_large
 from genloom.shapes.columns import Bits
+
+FIRST, AT_ONCE = 64, 1 << 27  # rows that are looked at first; bytes that are held at once
 
 
 @dataclass
@@ -40,13 +42,20 @@ class ParquetTable(Table):
     def batches(self) -> Iterator[tuple[int, Any]]:
         """Yield record batches, each with the number of its first row."""
         first = 0
-        batches = self.file().iter_batches(CHUNK)
+        batches = self.file().iter_batches(self.rows_at_once())
         while batch := self.next_of(batches):
             if batch.num_rows:
                 yield first, batch
                 first += batch.num_rows
         if first == 0:
             raise InputError(f"{self.path} has no row")
+
+    def rows_at_once(self) -> int:
+        """Return how many rows to hold at once: fewer where cells are large, whatever they take on the disk."""
+        first = self.next_of(self.file().iter_batches(FIRST))
+        each = first.nbytes / first.num_rows if first is not None and first.num_rows else 1
+        refuse_large(int(each), f"a row of {self.path}")
+        return int(min(max(AT_ONCE / max(each, 1), 1), CHUNK))
 
     def next_of(self, batches: Iterator[Any]) -> Any:
         """Return the next record batch, or None.

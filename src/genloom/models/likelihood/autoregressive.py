@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -42,11 +42,6 @@ class AutoregressiveHyper(LevelHyper, Descent):
     head_layers: int = hp(2, "layers of ReLU and 1x1 convolution before the last", low=1)
     skips: bool = hp(True, "let the first of them see the maps of all layers, not of the last alone")
     waves: int = hp(0, "cosines down and across that tell a pixel where it lies, 0 for none", low=0, high=32)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_json`; a run from before there were `head_layers` and `skips` had one layer and none."""
-        return super().from_json({"head_layers": 1, "skips": False, **values})
 
 
 class Layered(nn.Module):

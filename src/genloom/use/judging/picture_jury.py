@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,21 @@ def kept_view(data: ImageData, index: Tensor, features: Features, reader: Featur
     digest = hashlib.blake2b(index.numpy().tobytes(), digest_size=8).hexdigest()
     key = [features.digest, reader.digest if reader else "", data.fingerprint, digest]
     parts = ("features", "probabilities", "read")
+    wanted = {"features"} | ({"read"} if reader else set())
 
     def make() -> dict[str, Tensor]:
         view = view_of(data_blocks(data, index), features, reader)
         return {name: value.clone() for name in parts if (value := getattr(view, name)) is not None}
 
-    made = kept_tensors("views", key, make, lambda found: len(found.get("features", ())) == len(index))
+    made = kept_tensors("views", key, make, lambda found: sound(found, wanted, len(index)))
     pixels = data.pixels[index[: most_kept(data.shape.width)].to(data.pixels.device)].permute(0, 3, 1, 2).contiguous().cpu()
     given = None if data.labels is None else data.labels[index].cpu()
     return View(made["features"], made.get("probabilities"), made.get("read"), pixels, given)
+
+
+def sound(found: Mapping[str, Tensor], wanted: set[str], n: int) -> bool:
+    """Whether a kept view is of `n` pictures and has all that is wanted of it."""
+    return wanted <= found.keys() and all(len(value) == n for value in found.values())
 
 
 def baselines(jury: Jury, terms: Terms) -> Rows:

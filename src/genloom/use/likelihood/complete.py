@@ -37,8 +37,11 @@ def read_picture(path: str, shape: Shape, lossless: bool = False) -> Tensor:
 
 def read_pixels(path: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
     """Return the bytes `[H, W, C]` of a picture file of these dimensions `(C, H, W)`; raises as `read_picture`."""
-    with opened(named(path), "picture") as file, quiet(), parsing(path, "a picture"), open_picture(file) as image:
-        return pixels_of(image, path, dims, lossless)
+    with opened(named(path), "picture") as file, quiet():
+        with parsing(path, "a picture"):
+            image = open_picture(file)
+        with image:
+            return pixels_of(image, path, dims, lossless)
 
 
 def pixels_of(image: Any, name: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
@@ -48,6 +51,8 @@ def pixels_of(image: Any, name: str, dims: Sequence[int], lossless: bool) -> np.
         raise InputError(
             f"{name} is {image.height}x{image.width}, the model makes {height}x{width}: resize it to that first"
         )
+    with parsing(name, "a picture"):
+        image.load()
     pixels = convert(image, channels, (height, width), crop=False)
     if lossless and not holds(pixels, image):
         tone = "grey" if channels == 1 else "colour"

@@ -193,5 +193,8 @@ def read_pictures(source: str, model: Model) -> Tensor:
 def one_of(pictures: Pictures, i: int, model: Model) -> np.ndarray:
     """Return the bytes `[H, W, C]` of one of several pictures; raises as `read_picture`."""
     name = pictures.names[i]
-    with quiet(), parsing(name, "a picture"), pictures.open(i) as image:
-        return pixels_of(image, name, model.shape.dims, lossless=True)
+    with quiet():
+        with parsing(name, "a picture"):
+            image = pictures.open(i)
+        with image:
+            return pixels_of(image, name, model.shape.dims, lossless=True)

@@ -272,12 +272,13 @@ def raised(chances: Numbers, power: float) -> Numbers:
 # -- promises --------------------------------------------------------------------------------------
 
 
-def promise(squares: Numbers, holes: int, levels: int) -> tuple[float, float, float]:
+def promise(squares: Numbers, holes: int, levels: int, again: bool = True) -> tuple[float, float, float]:
     """Return the error to expect in a column's holes, and the ends of its 90 % interval.
 
     Args:
         squares: of hidden cells `[c]`, the squared error, or 0 and 1 for right and wrong.
         holes: how many cells are filled in: the fewer, the more their own error scatters.
+        again: whether methods that gain by it learn again from all known cells.
     """
     c = len(squares)
     mean = float(squares.mean())
@@ -290,5 +291,5 @@ def promise(squares: Numbers, holes: int, levels: int) -> tuple[float, float, fl
         return 0.0, 0.0, 0.0
     cells = 3 * float(squares.sum() ** 2 / (squares**2).sum())  # that the sum is worth
     reach = WIDER * SURE * float(np.sqrt((squares.var() / mean**2) * share)) * (1 + 2 / max(cells, 2.0)) / 2
-    error = float(mean**0.5 * np.exp(-LATER))
+    error = float(mean**0.5 * np.exp(-LATER if again else 0.0))
     return error, error * float(np.exp(-reach)), error * float(np.exp(reach))

@@ -76,8 +76,9 @@ class Repairer:
             self.names = [name for name in self.names if name not in SWEPT]
         test = SelfTest(self.x, self.mask, self.columns, settings.seed)
         cost = self.test(test, sum(holes))
-        self.choose(test, holes)
-        if settings.left() > 1.5 * cost:
+        again = settings.left() > 1.5 * cost
+        self.choose(test, holes, again and settings.method not in ("mean", "gain"))
+        if again:
             self.learn(self.mask, "learning again from all known cells")
 
     @property
@@ -155,7 +156,7 @@ class Repairer:
         test.ask(lambda x, mask, cells: {"gain": network.guess(x, mask, cells, self.settings.seed)}, hidden)
         return True
 
-    def choose(self, test: SelfTest, holes: list[int]) -> None:
+    def choose(self, test: SelfTest, holes: list[int], again: bool) -> None:
         """Find weights, intervals and the error to promise; of each half of the hidden cells by the other half's weights."""
         trials = test.trials(self.names)
         self.note(trials)
@@ -177,7 +178,7 @@ class Repairer:
         for d, column in enumerate(self.columns):
             squares = self.squares(d, both[d].best, truth[d])
             if len(squares):
-                error, low, high = promise(squares, holes[d], column.levels)
+                error, low, high = promise(squares, holes[d], column.levels, again)
                 self.promised[column.name] = Tested(error, len(squares), low, high)
             else:
                 self.promised[column.name] = Tested()
