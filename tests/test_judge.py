@@ -235,7 +235,8 @@ def test_many_pictures_without_a_test_split_are_judged(tmp_path):
     np.save(tmp_path / "x.npy", pixels)
     genloom.fit("gan", tmp_path / "x.npy", tmp_path / "run", preset="tiny", examples=640, device="cpu")
     judged = genloom.judge(tmp_path / "run", quick=True)  # by the sketch of nearest pictures, each but itself
-    assert judged.measures["near-copies"].value < 0.1
+    copies = [figure.value for name, figure in judged.measures.items() if name.startswith("near-copies")]
+    assert copies and max(copies) < 0.1
 
 
 @pytest.mark.usefixtures("few_projections")
