@@ -279,7 +279,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         part.write_text("half")
         raise RuntimeError
     with (
-        pytest.raises(InputError, match="No space left on device; what was there before"),
+        pytest.raises(InputError, match="No space left on device; that file is as it was"),
         replaced(tmp_path / "x.csv") as part,
     ):
         raise OSError(28, "No space left on device")

@@ -42,6 +42,8 @@ def replaced(out: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target, part = named(out), None
     try:
+        if target.is_symlink() and kind_of(target):
+            target = target.resolve()  # what the link leads to is written, and the link stays
         if kind_of(target) not in ("", "file"):
             raise InputError(f"cannot write {out}: that is a {kind_of(target)}")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +56,7 @@ def replaced(out: str | os.PathLike[str]) -> Iterator[Path]:
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}; what was there before is as it was") from None
+        raise InputError(f"cannot write {out}: {error.strerror or error}; that file is as it was") from None
     finally:
         if part is not None:
             with suppress(OSError):

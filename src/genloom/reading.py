@@ -21,6 +21,7 @@ GB = 1 << 30
 LIMIT = 1.0  # GB that one file may take in memory, where nobody says otherwise
 MOST_JSON = 64 << 20  # bytes of a JSON file of ours
 LONGEST_NAME, LONGEST_PATH = 255, 4000  # bytes, of one part of a path and of all of it
+DEEPEST = 250  # parts of a path
 PICKLES = (".pt", ".pth", ".pkl", ".ckpt", ".bin")
 
 
@@ -39,7 +40,7 @@ def named(name: str | os.PathLike[str]) -> Path:
     except RuntimeError:
         raise InputError(f"there is no user {text[1:].split('/')[0]!r}; for a folder of that name write ./{text}") from None
     encoded = os.fsencode(path)
-    if len(encoded) > LONGEST_PATH or max(map(len, encoded.split(b"/"))) > LONGEST_NAME:
+    if len(path.parts) > DEEPEST or len(encoded) > LONGEST_PATH or max(map(len, encoded.split(b"/"))) > LONGEST_NAME:
         raise InputError(f"the name {text[:40]}... is too long for a file: {len(text):,} letters")
     return path
 

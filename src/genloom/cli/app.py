@@ -108,7 +108,8 @@ def sentence(error: Exception) -> str:
     """Return an error's text in one line."""
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         command, names = " ".join(["genloom", *(error.command_chain or ())]), error.argument.names
-        return f"{command} needs {names[0] if names[1:] else names[0][2:].upper()}; `{command} --help` shows how"
+        name = command.removeprefix("genloom ")
+        return f"{name} needs {names[0] if names[1:] else names[0][2:].upper()}; `{command} --help` shows how"
     if isinstance(error, UnknownCommandError):
         asked = error.unused_tokens[0] if error.unused_tokens else ""
         return f"no command {short(asked)}{nearest(short(asked), COMMANDS)}; there are {', '.join(COMMANDS)}"

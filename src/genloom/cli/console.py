@@ -15,7 +15,16 @@ from genloom.errors import InputError
 
 GRIDS = (".png", ".jpg", ".jpeg", ".webp")  # as shapes/pictures.py has them, which takes torch to import
 MOST_NUMBERS = 1000  # in a list of the command line
-console = Console(highlight=False, markup=False)
+
+
+class Printer(Console):
+    """Prints, and lets a reader who has gone away end the command without a word."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+console = Printer(highlight=False, markup=False)
 aside = Console(stderr=True, highlight=False, markup=False)  # for progress: what is printed may go into a file
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]

@@ -15,6 +15,7 @@ from rich.table import Column, Table
 from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
 from genloom.data.options import PictureOptions
 from genloom.errors import InputError
+from genloom.files import check_writable
 
 
 def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a PNG")] = None) -> None:
@@ -24,6 +25,7 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
 
     if out:
         named_so(out, GRIDS, "curves and grids are a picture", "show")
+        check_writable(out)
     folder, opened = run, Run.open(run)
     record, history = opened.record, opened.history()
     console.print(
@@ -61,6 +63,7 @@ def check(
     from genloom.use.check import check, describe, write_sheet
 
     named_so(out, GRIDS, "the contact sheet is a picture", "check")
+    check_writable(out)
 
     source = find_source(data, pictures.given() if pictures else {})
     if source.Options is not PictureOptions:
@@ -71,7 +74,7 @@ def check(
     for sentence in describe(findings):
         console.print(sentence, soft_wrap=True)
     if findings.data is None:
-        raise InputError(f"none of the {findings.count} pictures of {data} can be read")
+        raise InputError(f"none of the {findings.count} pictures of {data} can be read: {findings.broken[0]}")
     console.print(f"batches: about {batches_per_second(findings.data):,.0f} examples/s from the cache on this machine")
     write_sheet(findings.data, Path(out))
     console.print(f"contact sheet in {out}")
@@ -130,6 +133,7 @@ def lesson(
     from genloom.use.lesson import line_lesson
 
     named_so(out, (".gif",), "a lesson is a GIF", "line")
+    check_writable(out)
     found = line_lesson(Path(out), count(examples) or 1, frames, seed)
     console.print(
         f"{out}: D is within {found['gap']:.2f} of 1/2 where the data is; p_g has mean {found['mean']:.2f} "

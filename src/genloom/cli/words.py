@@ -25,13 +25,13 @@ MAY_BE_EMPTY = ("missing", "known")  # an empty cell of a table can be meant
 
 def take(arguments: list[str], option: str) -> tuple[str | None, list[str]]:
     """Take `--option VALUE` or `--option=VALUE` out of the arguments; InputError where the value lacks."""
-    for i, word in enumerate(arguments):
+    for i, word in reversed(list(enumerate(arguments))):  # the last one counts, as of any option
         if word.startswith(f"{option}="):
-            return word.partition("=")[2], arguments[:i] + arguments[i + 1 :]
+            return word.partition("=")[2], take(arguments[:i], option)[1] + arguments[i + 1 :]
         if word == option:
             if i + 1 == len(arguments):
                 raise InputError(f"{option} needs a value after it")
-            return arguments[i + 1], arguments[:i] + arguments[i + 2 :]
+            return arguments[i + 1], take(arguments[:i], option)[1] + arguments[i + 2 :]
     return None, arguments
 
 

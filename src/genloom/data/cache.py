@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genloom.errors import InputError
 from genloom.files import umask, write_json
-from genloom.reading import found, named, opened, parsing, read_json
+from genloom.reading import found, kind_of, named, opened, parsing, read_json
 
 FORMAT = "2"  # part of every key: raise it when what is written changes
 REMEMBERED = {"shape?": dict, "entry?": str}  # what a listing may hold
@@ -29,7 +29,9 @@ META = {"classes": [str], "broken": [str], "content": str}
 
 def cache_folder() -> Path:
     """Return the folder of the cache: `GENLOOM_CACHE`, or `genloom` in the person's cache folder."""
-    if said := os.environ.get("GENLOOM_CACHE"):
+    if said := os.environ.get("GENLOOM_CACHE", "").strip():
+        if (kind := kind_of(named(said))) not in ("", "folder"):
+            raise InputError(f"GENLOOM_CACHE names a {kind}, {said}, and a folder is wanted")
         return named(said)
     return named(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "genloom"
 

@@ -22,7 +22,7 @@ from genloom.bounds import numeral, short
 from genloom.errors import InputError, nearest
 from genloom.files import check_writable, room
 from genloom.kinds import KINDS, imported
-from genloom.reading import in_words, misfit, named
+from genloom.reading import in_words, kind_of, misfit, named
 
 LARGEST = 1 << 24  # numbers along one side of an example
 
@@ -84,6 +84,8 @@ class Shape(ABC):
     def refuse_target(self, target: str, n: int, zoom: int | None = None) -> None:
         """Raise InputError where `n` samples cannot be written so: better before they are drawn than after it."""
         suffix = "/" if target.endswith("/") else named(target).suffix
+        if suffix != "/" and kind_of(named(target)) == "folder":
+            raise InputError(f"{target} is a folder: write {target}/ for one file each in it")
         self.refuse_suffix(suffix)
         check_writable(target)
         free, needed = room(named(target)), self.bytes_of(n, suffix, zoom)

@@ -218,7 +218,10 @@ class Run:
         folders = {folder.name: folder for folder in self.checkpoints()}
         folder = named[name]() if name in named else folders.get(name)
         if folder is None:
-            raise InputError(f"{self.folder} has no {name} checkpoint yet; give its `genloom fit` command again")
+            there = (
+                f"there are {', '.join(folders)}, last and best" if folders else "there is none yet: `genloom fit` makes one"
+            )
+            raise InputError(f"{self.folder} has no checkpoint {short(name)}; {there}")
         return folder
 
     def weights(self, checkpoint: str = "last") -> Path:

@@ -158,7 +158,7 @@ def from_numpy(path: Path, split: str) -> Pictures:
     classes: tuple[str, ...] = ()
     if labels is not None:
         labels, classes = checked_labels(labels, len(array), path)
-    return as_arrays(array, labels, classes, [path], f"{path}-{split}")
+    return as_arrays(array, labels, classes, [path], str(path))
 
 
 def mapped(path: Path) -> np.ndarray:

@@ -54,7 +54,11 @@ def list_files(path: Path, beside: Sequence[Path] = ()) -> Listing | None:
             for each in sorted({path, *beside}):
                 names.append(each.name)
                 facts.extend(FACTS(each.stat()))
-    except (OSError, OverflowError):  # a number of 64 bits or a far date: such a source is hashed each time
+    except (
+        OSError,
+        OverflowError,
+        RecursionError,
+    ):  # folders nested by the hundred, a number of 64 bits or a far date: such a source is hashed each time
         return None
     digest = hashlib.blake2b(os.fspath(path.resolve()).encode("utf-8", "surrogateescape"), digest_size=16)
     digest.update("\0".join(names).encode("utf-8", "surrogateescape"))

@@ -9,13 +9,21 @@ from typing import Any
 
 import pandas as pd
 
+from genloom.errors import InputError
 from genloom.shapes.columns import Bits
 
 CHUNK = 50_000  # rows held at once
+MOST_COLUMNS = 5000
 
 Cells = Mapping[str, tuple[Bits, Sequence[Any]]]  # by column, which rows to replace, and the cells to put there
 
 Fill = Callable[[pd.DataFrame, int], Iterator[Cells]]
+
+
+def refuse_wide(columns: int, path: Path) -> None:
+    """Raise InputError for a table of more columns than can be worked on in reasonable time."""
+    if columns > MOST_COLUMNS:
+        raise InputError(f"{path} has {columns:,} columns, and at most {MOST_COLUMNS:,} are worked on: split it")
 
 
 class Table(ABC):

@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from genloom.data.tables.base import CHUNK, Cells, Fill, Table
+from genloom.data.tables.base import CHUNK, Cells, Fill, Table, refuse_wide
 from genloom.data.tables.records import LONGEST, Record, agreement, quoted, split_lines, unquoted
 from genloom.errors import InputError
 from genloom.files import replaced
@@ -72,6 +72,7 @@ class CsvTable(Table):
             raise InputError(
                 f"{path} begins with numbers: its first line must name the columns, in quotes where the names are numbers"
             )
+        refuse_wide(len(names), path)
         # Spreadsheets leave columns without a heading behind the last one.
         table.names = [name or f"column {i + 1}" for i, name in enumerate(names)]
         return table
@@ -197,7 +198,7 @@ def text_encoding(path: Path) -> str:
     with readable(path), opened(path, "rb") as file:
         while block := file.read(LOOK):
             if b"\0" in block:
-                raise InputError(f"{path} is no table: it holds bytes that no text has")
+                raise InputError(f"{path} is no table: it holds bytes that no text has; save it as UTF-8 where it is text")
             start = start or block[:3]
             decoded = decoded and decodes(decoder, block)
     if not (decoded and decodes(decoder, b"", True)):

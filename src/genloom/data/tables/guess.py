@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from genloom.bounds import short
 from genloom.data.tables.cells import DATE_FORMS, THOUSANDS, read_dates, read_numbers
 from genloom.errors import InputError
 from genloom.shapes.columns import Bits, Numbers
@@ -133,7 +134,7 @@ def date_form(name: str, present: pd.Series) -> str:
             return swapped
         if (others != values).any():
             raise InputError(
-                f"column {name!r}: {present.iloc[0]!r} may be day and month or month and day, and no cell "
+                f"column {name!r}: {short(present.iloc[0])} may be day and month or month and day, and no cell "
                 f"tells which: say --kind.{name} date:{swapped} or date:{form}"
             )
     if bad.any():
@@ -149,8 +150,8 @@ def date_like(form: str) -> str:
 def odd_cell(name: str, kind: str, present: pd.Series, bad: Bits) -> InputError:
     """Say which cell does not go with the rest of its column, and what to do."""
     return InputError(
-        f"column {name!r}: {present[bad].iloc[0]!r} {where(present, bad)} is no {kind}, as the rest of the column is; mend "
-        f"that cell, say --missing for a word that stands for nothing, or --kind.{name} categorical (or passed, or "
+        f"column {name!r}: {short(present[bad].iloc[0])} {where(present, bad)} is no {kind}, as the rest of the column is; "
+        f"mend that cell, say --missing for a word that stands for nothing, or --kind.{name} categorical (or passed, or "
         "date:%d/%m/%Y)"
     )
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from genloom.data.tables.base import CHUNK, Fill, Table
+from genloom.data.tables.base import CHUNK, Fill, Table, refuse_wide
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.reading import parsing, refuse_large
@@ -37,7 +37,9 @@ class ParquetTable(Table):
         import pyarrow.parquet
 
         with parsing(self.path, "Parquet", ": is it whole?"):
-            return pyarrow.parquet.ParquetFile(self.path)
+            file = pyarrow.parquet.ParquetFile(self.path)
+        refuse_wide(len(file.schema_arrow), self.path)
+        return file
 
     def batches(self) -> Iterator[tuple[int, Any]]:
         """Yield record batches, each with the number of its first row."""

@@ -28,7 +28,9 @@ def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[
     import matplotlib
     from matplotlib.figure import Figure
 
-    matplotlib.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False})
+    matplotlib.rcParams.update(
+        {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False, "text.parse_math": False}
+    )
     page = Figure(figsize=(columns * width, sum(heights)), layout="constrained", dpi=110)
     return page, page.subplots(len(heights), columns, squeeze=False, height_ratios=heights)
 

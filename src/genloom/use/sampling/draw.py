@@ -17,6 +17,7 @@ from genloom.files import replaced
 from genloom.reading import named
 
 BLOCK = 250  # samples drawn at once
+HOTTEST = 100
 Method = Literal["cached", "naive"]
 
 
@@ -60,8 +61,8 @@ def stream(
     if not isinstance(model, Samples):
         raise InputError(f"{type(model).__name__} draws no samples")
     n, seed = whole("n", n), whole("seed", seed)
-    if not 0 <= temperature < float("inf"):
-        raise InputError(f"--temperature takes a number from 0 on, got {temperature}")
+    if not 0 <= temperature <= HOTTEST:
+        raise InputError(f"--temperature takes a number from 0 to {HOTTEST}, got {temperature}")
     for start in range(0, n, BLOCK):
         noise = Noise.of(seed, min(BLOCK, n - start), start)
         part = labels_for(model, label, len(noise), start) if given is None else given[start : start + BLOCK]

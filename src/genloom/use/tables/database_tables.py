@@ -99,6 +99,8 @@ def engine_of(url: str) -> sql.Engine:
             f"databases of the kind {kind!r} cannot be repaired in one transaction; SQLite and PostgreSQL can: "
             "write the table to a .csv and repair that"
         )
+    if kind == "sqlite" and address.query.get("mode") == "ro":
+        raise InputError("the address says read-only (mode=ro), and a repair is written into the database: leave mode away")
     if kind == "sqlite":
         found((address.database or "").removeprefix("file:"), "database")
     if address.drivername == "postgresql":
