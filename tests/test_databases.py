@@ -212,7 +212,7 @@ def test_a_database_that_may_not_be_written(tmp_path, capsys):
     (tmp_path / "plant.db").touch()
     fill(url)
     reading = f"sqlite:///file:{tmp_path}/plant.db?mode=ro&uri=true"
-    assert "readonly" in refused(capsys, reading, "--table", "parts")
+    assert "read-only" in refused(capsys, reading, "--table", "parts")
 
 
 def test_an_awkward_table(tmp_path, capsys):

@@ -34,6 +34,10 @@ ELSEWHERE = {  # names that people ask for, and what there is that does what the
     **dict.fromkeys(("ddpm", "diffusion", "stable-diffusion", "flow", "glow", "realnvp"), "dcgan, or vae"),
     **dict.fromkeys(("vqvae", "vq-vae", "beta-vae", "iwae", "cvae", "nvae"), "vae, with --hyper.beta or --hyper.draws"),
     **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "nade", "transformer", "imagegpt"), "pixelcnn, or pixelrnn"),
+    **dict.fromkeys(("bigan", "infogan", "vaegan"), "dcgan for pictures, vae for codes"),
+    **dict.fromkeys(
+        ("cyclegan", "pix2pix", "srgan", "esrgan", "unit", "cut"), "nothing yet: no model here turns pictures into others"
+    ),
     **dict.fromkeys(("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain, and `genloom repair`"),
 }
 

@@ -65,7 +65,7 @@ def demo(
         f"genloom walk {out}/vae --axes -o axes.png",
         f"genloom certify {out}/pixelcnn",
         "genloom check YOUR_FOLDER_OF_PICTURES",
-        "genloom fit dcgan YOUR_FOLDER_OF_PICTURES -o runs/mine --size 64 --preset modern --minutes 30",
+        "genloom fit dcgan YOUR_FOLDER_OF_PICTURES -o runs/mine --size 64 --minutes 30",
     ):
         console.print(f"  {command}", soft_wrap=True)
     return 0

@@ -24,6 +24,7 @@ from genloom.errors import InputError
 if TYPE_CHECKING:
     from genloom.train.plan import Plan, Report
     from genloom.train.request import Request
+    from genloom.train.run import Run
     from genloom.train.session import Session
 
 
@@ -87,6 +88,8 @@ def request_of(model: str | None, data: str | None, out: str | None, said: dict[
     """Return what is asked for: a new run, or to go on with one that a person names alone."""
     from genloom.train.request import Request
 
+    if data is None and out is None and model is not None and os.path.isfile(os.path.join(model, "run.json")):
+        return Request.going_on(model, **said)
     if out is None:
         raise InputError("fit needs -o RUN, the folder to train into")
     if model is None:
@@ -116,7 +119,8 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
         return 130
     if report is None:
         console.print(
-            f"{request.out} has reached its budget already: `genloom fit -o {request.out} --minutes M` goes on with more",
+            f"{request.out} has used its budget, which counts from its start: {spent(request.out)}; more of it goes on, such as "
+            f"`genloom fit -o {request.out} --minutes M`",
             soft_wrap=True,
         )
         return 0
@@ -128,9 +132,31 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
     console.print(
         f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"
     )
+    console.print(effort(session), soft_wrap=True)
     for command in next_commands(session):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
     return 0
+
+
+def opened(out: Any) -> Run:
+    """Return a run."""
+    from genloom.train.run import Run
+
+    return Run.open(out)
+
+
+def spent(out: Any) -> str:
+    """Say what a run has used so far."""
+    last = opened(out).history()[-1]
+    return f"{last['examples']:,} examples, {last['seconds'] / 60:.1f} minutes, {last['cpu_seconds'] / 60:.1f} CPU minutes"
+
+
+def effort(session: Session) -> str:
+    """Say how much training that was and, where it was short, whether more would help and how to go on."""
+    from genloom.use.judging.effort import training_verdict
+
+    run = opened(session.request.out)
+    return training_verdict(run, run.state(run.checkpoint("last")))
 
 
 def next_commands(session: Session) -> Iterator[str]:

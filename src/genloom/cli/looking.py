@@ -17,6 +17,8 @@ from genloom.data.options import PictureOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
+ALIKE = 0.3  # diversity of samples below which nobody would call them varied
+
 
 def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a PNG")] = None) -> None:
     """Show a run: where it stands, its curves and its grids."""
@@ -41,7 +43,10 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
         console.print(f"{name:>20} {sparkline(values)} {last['notes'][name]:.4g}")
     for verdict in last["health"]:
         console.print(f"since {verdict['since']:,} examples: {verdict['text']}", style="yellow")
-    if not last["health"]:
+    diversity = last["notes"].get("diversity", 1.0)
+    if diversity < ALIKE:
+        console.print(f"samples are all but alike: diversity {diversity:.2f}, of real ones 1", style="yellow")
+    elif not last["health"]:
         console.print("healthy", style="green")
     if best := opened.best():
         console.print(f"best by {best['measure']}: {best['value']:.4g} at {int(best['checkpoint']):,} examples")

@@ -66,8 +66,8 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
     nearest = torch.minimum((back - x).abs().amax(), (bytes_of(back) / 255 - x).abs().amax())
     if float(nearest) > 1e-5:
         raise InputError(
-            f"some pixels are not of this model's levels ({coder.coding}) and would be lost: take pictures "
-            "as they come from a file, black and white ones for such a model"
+            f"some pixels are not of this model's levels ({coder.coding}) and would be lost: give it pictures that have no other, "
+            "or train with --hyper.levels 256"
         )
     given = own_labels(model, label, len(x))
     encoder, expected = Encoder(), 0.0
@@ -185,7 +185,7 @@ def read_pictures(source: str, model: Model) -> Tensor:
     if isinstance(pictures, Arrays):  # as they are: what lies between two bytes must be refused, not rounded
         x = torch.from_numpy(pictures.array * np.float32(pictures.scale / 255)).permute(0, 3, 1, 2)
         if tuple(x.shape[1:]) != model.shape.dims:
-            raise InputError(f"{source} has pictures of {x.shape[1:]}, the model makes {model.shape.dims}")
+            raise InputError(f"{source} has pictures of {list(x.shape[1:])}, the model makes {list(model.shape.dims)}")
         return x
     return torch.cat([model.shape.encode(one_of(pictures, i, model)[None]) for i in range(len(pictures))])
 
