@@ -89,7 +89,7 @@ def test_quiet_prints_nothing(tmp_path, capsys):
 def test_the_same_command_goes_on_and_another_is_refused(trained, capsys):
     folder, command = trained
     assert run(command) == 0
-    assert "has reached its budget already" in capsys.readouterr().out
+    assert "has used its budget" in capsys.readouterr().out
     longer = [*command, "--examples", "2500"]
     longer.remove("2k")
     longer.remove("--examples")
@@ -200,7 +200,7 @@ def test_bad_questions_to_a_run(trained, tmp_path, capsys):
         (["sample", folder, "-o", str(tmp_path / "x.tga")], "as .tga; use .png, .jpg, .jpeg, .webp, .npy or FOLDER/"),
         (["sample", folder], "needs -o"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--temperature", "nan"], "--temperature takes a number"),
-        (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", ".."], "has no .. checkpoint"),
+        (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", ".."], "has no checkpoint '..'"),
         (["sample", folder, "-n", "0", "-o", str(tmp_path / "x.png")], "from 1 on"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", "000000000007"], "has no 000000000007"),
         (["walk", folder, "-o", str(tmp_path / "w.mp4")], "is a GIF"),
@@ -313,7 +313,7 @@ def test_a_run_goes_on_by_its_folder_alone(tmp_path, capsys):
     folder, small = str(tmp_path / "r"), ["--preset", "tiny", "--examples", "128", "--device", "cpu", "--quiet"]
     assert run(["fit", "gan", "digits[:500]", "-o", folder, *small, "--seed", "5", "--batch", "32", "--hyper.z", "7"]) == 0
     assert run(["fit", "-o", folder, "--device", "cpu"]) == 0
-    assert "has reached its budget" in capsys.readouterr().out
+    assert "has used its budget" in capsys.readouterr().out
     assert run(["fit", "-o", folder, "--examples", "256", "--device", "cpu", "--quiet"]) == 0
     assert (
         run(["fit", "gan", "digits[:500]", "-o", folder, "--seed", "5", "--batch", "32", "--examples", "320", "--quiet"])

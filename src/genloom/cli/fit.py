@@ -119,8 +119,8 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
         return 130
     if report is None:
         console.print(
-            f"{request.out} has used its budget, which counts from its start: {spent(request.out)}; more of it goes on, such as "
-            f"`genloom fit -o {request.out} --minutes M`",
+            f"{request.out} has used its budget, which counts from its start: {spent(request.out)}; "
+            f"`genloom fit -o {request.out} --minutes M` goes on, with more",
             soft_wrap=True,
         )
         return 0

@@ -66,8 +66,8 @@ def pack(model: Model, x: Tensor, label: str | None = None) -> Packed:
     nearest = torch.minimum((back - x).abs().amax(), (bytes_of(back) / 255 - x).abs().amax())
     if float(nearest) > 1e-5:
         raise InputError(
-            f"some pixels are not of this model's levels ({coder.coding}) and would be lost: give it pictures that have no other, "
-            "or train with --hyper.levels 256"
+            f"some pixels are not of this model's levels ({coder.coding}) and would be lost: give it pictures that have no "
+            "others, or train with --hyper.levels 256"
         )
     given = own_labels(model, label, len(x))
     encoder, expected = Encoder(), 0.0

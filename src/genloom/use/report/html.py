@@ -14,7 +14,8 @@ from genloom.files import replaced
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; display: block; overflow-x: auto; } td, th { padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top; }
+table { border-collapse: collapse; display: block; overflow-x: auto; }
+td, th { padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top; }
 th { border-bottom: 1px solid #999; font-weight: 600; } tr:nth-child(even) td { background: #f6f6f3; }
 td.figure { font-variant-numeric: tabular-nums; white-space: nowrap; } small, .quiet { color: #767676; }
 img { max-width: 100%; image-rendering: pixelated; } .pictures { display: flex; flex-wrap: wrap; gap: 2rem; }
