@@ -27,25 +27,25 @@ MODELS = {
 
 
 ELSEWHERE = {  # names that people ask for, and what there is that does what they are for
+    **dict.fromkeys(("stylegan", "stylegan2", "stylegan3", "biggan", "wgan", "wgan-gp", "sngan"), "dcgan comes nearest"),
+    **dict.fromkeys(("acgan", "conditional-gan"), "dcgan with --conditional comes nearest, and cgan"),
+    **dict.fromkeys(("ddpm", "diffusion", "stable-diffusion", "flow", "glow", "realnvp"), "dcgan and vae come nearest"),
     **dict.fromkeys(
-        ("stylegan", "stylegan2", "stylegan3", "biggan", "wgan", "wgan-gp", "sngan", "lightweight-gan"), "dcgan"
+        ("vqvae", "vq-vae", "beta-vae", "iwae", "cvae"), "vae comes nearest, with --hyper.beta or --hyper.draws"
     ),
-    **dict.fromkeys(("acgan", "cgan-conv", "conditional-gan"), "dcgan with --conditional, or cgan"),
-    **dict.fromkeys(("ddpm", "diffusion", "stable-diffusion", "flow", "glow", "realnvp"), "dcgan, or vae"),
-    **dict.fromkeys(("vqvae", "vq-vae", "beta-vae", "iwae", "cvae", "nvae"), "vae, with --hyper.beta or --hyper.draws"),
-    **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "nade", "transformer", "imagegpt"), "pixelcnn, or pixelrnn"),
-    **dict.fromkeys(("bigan", "infogan", "vaegan"), "dcgan for pictures, vae for codes"),
+    **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "transformer", "imagegpt"), "pixelcnn comes nearest"),
+    **dict.fromkeys(("bigan", "infogan", "vaegan"), "dcgan comes nearest for pictures, vae for codes"),
+    **dict.fromkeys(("cyclegan", "pix2pix", "srgan", "esrgan"), "no model turns pictures into others yet"),
     **dict.fromkeys(
-        ("cyclegan", "pix2pix", "srgan", "esrgan", "unit", "cut"), "nothing yet: no model here turns pictures into others"
+        ("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain and `genloom repair` come nearest"
     ),
-    **dict.fromkeys(("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain, and `genloom repair`"),
 }
 
 
 def find_model(name: str) -> type[Model]:
     """Return the class of a model by name, or raise InputError with the nearest name."""
     if name not in MODELS and (there := ELSEWHERE.get(name.lower().replace("_", "-"))):
-        raise InputError(f"there is no {name} here; what comes nearest is {there}: `genloom models` lists them all")
+        raise InputError(f"there is no {name} here: {there}; `genloom models` lists what there is")
     if name not in MODELS:
         raise InputError(f"no model {short(name)}{nearest(short(name), MODELS)}; `genloom models` lists them")
     found: type[Model] = imported(MODELS[name][0])

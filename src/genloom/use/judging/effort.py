@@ -91,7 +91,7 @@ def training_verdict(run: Run, state: dict[str, Any], enough: bool = False) -> s
     if epochs < LITTLE:
         return f"trained for {amount}, which is very little; {go_on}"
     if slope is None:
-        return f"trained for {amount}; too few looks of the light judge to tell whether more would help; to try, {go_on}"
+        return f"trained for {amount}; too short a run to tell whether more training helps; to try, {go_on}"
     return (
         f"trained for {amount}; {name} falls no more, beyond its noise ({slope.early:.3g}, then {slope.late:.3g} over its "
         f"last {slope.looks} looks): more of the same may not help; other settings or more pictures may"
