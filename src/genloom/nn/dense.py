@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.core.dataset import Dataset, size, take
+from genloom.core.model import Remember
 from genloom.core.random import Noise
 
 
@@ -34,6 +36,22 @@ def dense(inputs: int, outputs: int, spread: float) -> nn.Linear:
     nn.init.uniform_(layer.weight, -spread, spread)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def start_at_mean(layer: nn.Linear, data: Dataset, remember: Remember) -> None:
+    """Set the bias of a sigmoid's layer to the logits of the mean of all examples, clamped to [1e-7, 1 - 1e-7].
+
+    The clamp is the one of Goodfellow et al. 2014's code: a pixel that is never lit starts at -16.
+    """
+    logits = remember("mean", lambda: {"logits": torch.logit(mean(data), eps=1e-7).float()})["logits"]
+    with torch.no_grad():
+        layer.bias.copy_(logits)
+
+
+def mean(data: Dataset, block: int = 10_000) -> Tensor:
+    """Return the mean `[D]` of all examples in double precision, read a block at a time."""
+    blocks = torch.arange(size(data)).split(block)
+    return torch.stack([take(data, index)["x"].flatten(1).double().sum(0) for index in blocks]).sum(0) / size(data)
 
 
 def exactly(layer: nn.Linear, x: Tensor) -> Tensor:

@@ -30,14 +30,14 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.dataset import Batch, Dataset
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
 from genloom.core.schedules import AnnealedSGD
 from genloom.models.fitting import no_labels, no_pictures
-from genloom.nn.dense import Maxout, dense, even_labels, exactly, one_hot, uniform
+from genloom.nn.dense import Maxout, dense, even_labels, exactly, one_hot, start_at_mean, uniform
 from genloom.shapes.base import Shape
 
 
@@ -55,6 +55,7 @@ class CGANHyper(AnnealedSGD):
     pieces: int = hp(5, "linear pieces of the first maxout layers", low=1)
     joint_pieces: int = hp(4, "linear pieces of the joint maxout layer", low=1)
     keep: float = hp(0.5, "share of hidden units that dropout keeps, in both nets", low=0.01, high=1)
+    discriminator_weight: float = hp(1.0, "factor of the discriminator's loss; 0.5 is the GAN authors' code", low=0)
     decay: float = hp(1.00004, "the rate is divided by this at every update", low=1)
 
     @classmethod
@@ -141,9 +142,7 @@ class CGAN(Model, Latent):
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Start the generator's output at the mean of the data."""
-        x = take(data, torch.arange(min(size(data), 10_000)))["x"].flatten(1)
-        with torch.no_grad():
-            self.generator.x.bias.copy_(torch.logit(x.mean(0).clamp(1e-3, 1 - 1e-3)))
+        start_at_mean(self.generator.x, data, remember)
         return data
 
     def players(self) -> Sequence[Player]:
@@ -154,7 +153,8 @@ class CGAN(Model, Latent):
         x, y = batch["x"].flatten(1), one_hot(batch["y"], self.classes)
         x_fake = self.generator(self.prior(len(x)), y)
         real, fake = self.discriminator(x, y), self.discriminator(x_fake.detach(), y)
-        yield Move("discriminator", objectives.discriminate(real, fake), objectives.accuracy(real, fake))  # eq. (2)
+        loss = self.hyper.discriminator_weight * objectives.discriminate(real, fake)  # eq. (2)
+        yield Move("discriminator", loss, objectives.accuracy(real, fake))
         yield Move("generator", objectives.non_saturating(self.discriminator(x_fake, y)))
 
     @property

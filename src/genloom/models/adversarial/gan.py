@@ -7,9 +7,13 @@ of two rectified layers and a discriminator of two maxout layers with dropout, t
 with momentum. Both generator objectives are here; the default is the non-saturating one, which section 3
 recommends.
 
-What differs from the paper: the fakes of a round serve both moves, where Algorithm 1 draws new noise for
-the generator; everything is computed on logits (the same losses, without the overflow); on processors
-with fast bf16 the hidden layers run in bf16 by autocast.
+From that configuration, not from the paper's text: the discriminator descends half of eq. (1)
+(`discriminator_weight`), the output starts at the data's mean, and the fakes of a round serve both moves, where
+Algorithm 1 draws new noise for the generator.
+
+What differs from both: the discriminator moves before the generator does, as in Algorithm 1, where the
+authors' code moves both at once, under the same dropout; everything is computed on logits (the same losses, without the
+overflow); on processors with fast bf16 the hidden layers run in bf16 by autocast.
 """
 
 # B batch, z latent width
@@ -27,14 +31,14 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.dataset import Batch, Dataset
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
 from genloom.core.schedules import AnnealedSGD
 from genloom.models.fitting import no_pictures
-from genloom.nn.dense import Maxout, dense, exactly, uniform
+from genloom.nn.dense import Maxout, dense, exactly, start_at_mean, uniform
 from genloom.shapes.base import Shape
 
 
@@ -49,6 +53,7 @@ class GANHyper(AnnealedSGD):
     pieces: int = hp(5, "linear pieces of a maxout unit", low=1)
     keep_input: float = hp(0.8, "share of the discriminator's inputs that dropout keeps", low=0.01, high=1)
     keep_hidden: float = hp(0.5, "share of its hidden units that dropout keeps", low=0.01, high=1)
+    discriminator_weight: float = hp(0.5, "factor of the discriminator's loss; its authors take half of eq. (1)", low=0)
 
     @classmethod
     def modern(cls) -> Self:
@@ -67,6 +72,7 @@ class GANHyper(AnnealedSGD):
             spread_d=0.1,
             keep_input=0.9,
             keep_hidden=0.8,
+            discriminator_weight=1.0,
             momentum=0.7,
             ema=5_000.0,
         )
@@ -121,10 +127,7 @@ class GAN(Model, Latent):
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Start the generator's output at the mean of the data, as the authors' code does."""
-        x = take(data, torch.arange(min(size(data), 10_000)))["x"].flatten(1)
-        mean = x.mean(0).clamp(1e-3, 1 - 1e-3)
-        with torch.no_grad():
-            self.generator.y.bias.copy_(torch.logit(mean))
+        start_at_mean(self.generator.y, data, remember)
         return data
 
     def players(self) -> Sequence[Player]:
@@ -134,7 +137,8 @@ class GAN(Model, Latent):
         x = next(batches)["x"].flatten(1)  # Algorithm 1, k = 1
         x_fake = self.generator(self.prior(len(x)))
         real, fake = self.discriminator(x), self.discriminator(x_fake.detach())
-        yield Move("discriminator", objectives.discriminate(real, fake), objectives.accuracy(real, fake))
+        loss = self.hyper.discriminator_weight * objectives.discriminate(real, fake)
+        yield Move("discriminator", loss, objectives.accuracy(real, fake))
         objective = objectives.minimax if self.hyper.objective == "minimax" else objectives.non_saturating
         yield Move("generator", objective(self.discriminator(x_fake)))
 
