@@ -148,7 +148,7 @@ def test_the_prior_on_the_weights_is_shared_among_the_examples():
     data = genloom.load_data("digits")
     model = small(levels=17, decoder="logistic", decay=2.0)
     model.study(data, lambda name, make: make())
-    square = sum(float(p.detach().square().sum()) for p in model.parameters())
+    square = sum(float(p.detach().square().sum()) for p in model.decoder.parameters())  # of the encoder's none
     assert float(model.prior_on_weights().detach()) == pytest.approx(square / len(data), rel=1e-5)
 
 
@@ -246,6 +246,8 @@ def test_weights_begin_as_glorot_has_them_unless_a_deviation_is_given():
         model = VAE(VAE.Hyper(levels=2, hidden=(200,), deviation=deviation), shape)
         expected = deviation or (2 / (784 + 200)) ** 0.5
         assert float(model.encoder[0].weight.detach().std()) == pytest.approx(expected, rel=0.02)
+        biases = torch.cat([layer.bias.detach() for layer in (model.encoder[0], model.encoder[-1], model.decoder[-1])])
+        assert float(biases.std()) == pytest.approx(deviation or 0.0, rel=0.1)
 
 
 def test_descent_warms_up_and_falls_by_a_cosine():

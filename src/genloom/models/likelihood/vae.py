@@ -6,8 +6,8 @@ An encoder gives q(z|x), a Gaussian with diagonal covariance, a decoder p(x|z); 
 E_q log p(x|z) - KL(q(z|x) | p(z)) by the reparameterised gradient (algorithm 1, estimator B, one draw).
 
 `paper` is the MNIST net of section 5: one hidden layer of 500 tanh units on either side, Adagrad, batches of
-100, weights from N(0, 0.01), a Gaussian prior on the weights by decay. `modern` is convolutional, with Adam and averaged
-weights. The bound is per picture and in nats, and beta multiplies the KL literally.
+100, all parameters from N(0, 0.01), a Gaussian prior on the decoder's by decay. `modern` is convolutional, with Adam and
+averaged weights. The bound is per picture and in nats, and beta multiplies the KL literally.
 
 What the paper leaves open is ours: the rate, 0.02, of the three it tries, z of 20 of its five, N(0, 0.01) read as a standard
 deviation. What differs from it: log-variances are kept within [-10, 10]; besides Bernoulli pixels and Gaussian ones with a
@@ -60,9 +60,11 @@ class VAEHyper(LevelHyper, Descent):
     draws: int = hp(1, "draws of z; more than one trains on the importance-weighted bound", low=1)
     optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("adagrad", "descends the bound")
     rate: float = hp(0.02, "learning rate", low=0)
-    deviation: float | None = hp(0.01, "standard deviation of the mlp's weights at the start, none for Glorot's", low=0)
+    deviation: float | None = hp(
+        0.01, "standard deviation of the mlp's weights and biases at the start, none for Glorot's", low=0
+    )
     centred: bool = hp(False, "add the mean picture's log odds to the decoder's output")
-    decay: float = hp(1.0, "precision of the Gaussian prior on the weights, spread over the examples", low=0)
+    decay: float = hp(1.0, "precision of the Gaussian prior on the decoder's weights, spread over the examples", low=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -130,14 +132,17 @@ class VAE(Levelled, Latent, Certifies, Infers):
         return super().fits(shape, hyper)
 
     def start(self) -> None:
-        """Draw the mlps' weights from N(0, deviation), or as Glorot & Bengio 2010 have it."""
+        """Draw the mlps' weights and biases from N(0, deviation), or the weights as Glorot & Bengio 2010 have it."""
+        deviation = self.hyper.deviation
         for module in (*self.encoder.modules(), *self.decoder.modules()):
-            if isinstance(module, nn.Linear):
-                if self.hyper.deviation is None:
-                    nn.init.xavier_uniform_(module.weight)
-                else:
-                    nn.init.normal_(module.weight, 0, self.hyper.deviation)
+            if not isinstance(module, nn.Linear):
+                continue
+            if deviation is None:
+                nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
+            else:
+                nn.init.normal_(module.weight, 0, deviation)
+                nn.init.normal_(module.bias, 0, deviation)
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Take the number of examples, and the mean picture of (up to 10,000 of) them."""
@@ -167,10 +172,13 @@ class VAE(Levelled, Latent, Certifies, Infers):
         yield Move("coders", loss, {"likelihood": likelihood, "kl": kl, "elbo": likelihood - kl})
 
     def prior_on_weights(self) -> Tensor | float:
-        """Minus the log of the Gaussian prior on the weights, a share of it for each example. Eq. (8)."""
+        """Minus the log of the Gaussian prior on the decoder's weights, a share of it for each example.
+
+        Section 5: of the generative parameters alone; the encoder's have no prior.
+        """
         if self.hyper.decay == 0:
             return 0.0
-        square = torch.stack([p.square().sum() for p in self.parameters()]).sum()
+        square = torch.stack([p.square().sum() for p in self.decoder.parameters()]).sum()
         return 0.5 * self.hyper.decay / self.examples * square
 
     # -- the two conditional laws ------------------------------------------------------------------
