@@ -2,9 +2,11 @@
 
 Hinton, Salakhutdinov. 2006. Reducing the Dimensionality of Data with Neural Networks. Science 313, 504-507.
 Vincent, Larochelle, Bengio, Manzagol. 2008. Extracting and Composing Robust Features with Denoising Autoencoders. ICML.
+Vincent, Larochelle, Lajoie, Bengio, Manzagol. 2010. Stacked Denoising Autoencoders. JMLR 11, 3371-3408.
 
 `paper` has the sizes of the first paper's MNIST net, 784-1000-500-250-30 with a linear code, and its mirror image. With
-`noise` it is the second paper's: the encoder sees a spoilt picture, the decoder is to give the whole one.
+`noise` it is the second paper's: the encoder sees a spoilt picture, the decoder is to give the whole one. Masking is the
+second paper's, Gaussian noise and salt and pepper are the third's.
 
 What differs from the papers: all layers are trained together from the start by Adam, without the first paper's layers of
 Boltzmann machines (ReLU in place of the logistic function makes that possible); the error is the squared one, where both
@@ -91,14 +93,16 @@ class Autoencoder(Model, Encodes):
         yield Move("coders", square.flatten(1).sum(1).mean(), {"rmse": square.mean().sqrt()})
 
     def spoil(self, x: Tensor) -> Tensor:
-        """Return pictures with noise: pixels set to zero, to zero or one, or moved. Vincent et al. 2008, section 2.3."""
+        """Return pictures with noise: so many pixels of each set to zero, or to zero or one, or all moved.
+
+        Vincent et al. 2008, section 2.3, and 2010, section 3.3. A pixel of several colours is spoilt as a whole.
+        """
         if self.hyper.noise == "none":
             return x
         if self.hyper.noise == "gaussian":
             return x + self.hyper.level * torch.randn_like(x)
-        spoilt = torch.rand_like(x[:, :1]) < self.hyper.level
         to = torch.randint_like(x[:, :1], 2) if self.hyper.noise == "salt-pepper" else torch.zeros_like(x[:, :1])
-        return torch.where(spoilt, to, x)
+        return torch.where(some_pixels(x[:, :1], self.hyper.level), to, x)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the codes `[B, z]` of pictures in [0, 1]."""
@@ -116,3 +120,10 @@ class Autoencoder(Model, Encodes):
     def decode(self, z: Tensor) -> Tensor:
         """Return the pictures `[B, C, H, W]` in [0, 1] of codes."""
         return self.raw(z).clamp(0, 1)
+
+
+def some_pixels(like: Tensor, share: float) -> Tensor:
+    """Return true at a fixed number of places of each map `[B, 1, H, W]`, the share of all places, drawn at random."""
+    order = torch.rand_like(like).flatten(1).argsort(1)
+    chosen = order[:, : round(share * order.shape[1])]
+    return torch.zeros_like(order, dtype=torch.bool).scatter_(1, chosen, True).view_as(like)
