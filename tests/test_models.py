@@ -1,6 +1,7 @@
 """One contract for every model, and what each paper fixes."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -270,6 +271,39 @@ def test_objectives_equal_their_definitions():
     assert objectives.minimax(fake).item() == pytest.approx((1 - d(fake)).log().mean().item(), 1e-5)
     assert objectives.non_saturating(fake).item() == pytest.approx(-d(fake).log().mean().item(), 1e-5)
     assert objectives.discriminate(torch.tensor([1e4]), torch.tensor([1e4])).isfinite()
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "weight"), [("gan", "paper", 0.5), ("gan", "modern", 0.5), ("cgan", "paper", 1.0)]
+)
+def test_the_discriminator_descends_what_its_authors_had(name, preset, weight):
+    cls = find_model(name)
+    model = cls(cls.Hyper.preset(preset), DIGITS).eval()  # without dropout, so that the sum can be made anew
+    x, y = torch.rand(6, 1, 8, 8), torch.arange(6) % 10
+    torch.manual_seed(0)
+    move = next(model.round(iter([{"x": x, "y": y}]), None))
+    torch.manual_seed(0)
+    labels = (torch.eye(10)[y],) if name == "cgan" else ()
+    fake = model.generator(model.prior(6), *labels)
+    real, fake = (model.discriminator(part.flatten(1), *labels).double().sigmoid() for part in (x, fake))
+    expected = -weight * (real.log().mean() + (1 - fake).log().mean())  # eq. (1), and half of it in the GAN's own code
+    assert float(move.loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gan", "cgan"])
+def test_generators_begin_at_the_mean_of_all_examples(name):
+    data = Random(DIGITS)
+    data.lengths = {"x": 10_400}
+    x = torch.zeros(10_400, *DIGITS.dims)
+    x[10_000:, 0, 0, 0] = 1.0  # lit in the last examples alone
+    x[:5, 0, 0, 1], x[:, 0, 0, 2] = 0.5, 1.0  # hardly ever lit, always; the others never
+    data.batch = lambda indices, generator=None: {"x": x[indices["x"]]}
+    cls = find_model(name)
+    model = cls(cls.Hyper(), DIGITS)
+    model.study(data, at_once)
+    bias = (model.generator.y if name == "gan" else model.generator.x).bias.detach().tolist()
+    odds = [400 / 10_000, 2.5 / 10_397.5, 1e7 - 1, 1 / (1e7 - 1)]
+    assert bias[:4] == pytest.approx([math.log(each) for each in odds], rel=1e-4)
 
 
 def test_gradient_penalty_against_finite_differences():
