@@ -114,8 +114,7 @@ def judge(args: argparse.Namespace) -> None:
         seed=run.record["plan"]["seed"],
         cpu_seconds=state["cpu_seconds"] + time.process_time() - started,
         notes="Parzen nats by Goodfellow et al. 2014: 10,000 samples, sigma and checkpoint chosen on 1,000 validation "
-        "images, mean over 10,000 test images with one standard error. Published: "
-        + PUBLISHED[args.model],
+        "images, mean over 10,000 test images with one standard error. Published: " + PUBLISHED[args.model],
         training=run.record["command"],
         training_commit=args.training_commit,
     )

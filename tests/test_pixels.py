@@ -73,6 +73,7 @@ def test_cropped_kernels_equal_masked_ones():
 def test_channel_groups_follow_red_green_blue():
     assert group_mask(3, 3, 3, itself=False).tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0]]
     assert group_mask(6, 3, 3, itself=True, gates=2).tolist() == 2 * [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert group_mask(3, 6, 3, itself=True, maps=2).tolist() == [2 * [1, 0, 0], 2 * [1, 1, 0], 2 * [1, 1, 1]]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -125,8 +126,9 @@ def sampled_as_scored(model):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("channels", "levels"), [(1, 2), (1, 7), (3, 4)])
-def test_cached_sampling_equals_naive_and_what_is_scored(kind, channels, levels):
-    model = small(kind, channels, height=5, width=7, levels=levels)
+@pytest.mark.parametrize("end", [{}, {"head_layers": 1, "skips": False}, {"head_layers": 3, "skips": False}])
+def test_cached_sampling_equals_naive_and_what_is_scored(kind, channels, levels, end):
+    model = small(kind, channels, height=5, width=7, levels=levels, **end)
     sampled_as_scored(model)
 
 
@@ -302,16 +304,52 @@ def test_a_scan_is_the_recurrence_cell_by_cell(diagonal):
         assert torch.allclose(found[r, c], states[r, c], atol=1e-5)
 
 
-def test_golden_counts():
-    paper = PixelCNN(PixelCNN.Hyper(levels=2), ImageShape(channels=1, height=28, width_px=28))
+def weights(cls, **hyper):
+    """Return how many weights a model of digits has."""
+    model = cls(cls.Hyper(levels=2, **hyper), ImageShape(channels=1, height=28, width_px=28))
+    return sum(p.numel() for p in model.parameters())
+
+
+OLD_END = {"head_layers": 1, "skips": False}
+
+
+def test_golden_counts_of_the_papers_nets():
     first = 128 * (3 * 7 + 3) + 128
     block = (128 * 64 + 64) + (64 * 64 * (3 + 2) + 64) + (64 * 128 + 128)
-    head = (128 * 32 + 32) + (32 * 1 + 1)
-    assert sum(p.numel() for p in paper.parameters()) == first + 15 * block + head
-    paper = PixelRNN(PixelRNN.Hyper(levels=2), ImageShape(channels=1, height=28, width_px=28))
+    end = (15 * 128 * 32 + 32) + (32 * 32 + 32) + (32 * 1 + 1)  # all maps to 32, 32 to 32, 32 to one logit
+    assert weights(PixelCNN) == first + 15 * block + end == 622_561
+    assert weights(PixelCNN, **OLD_END) == first + 15 * block + (128 * 32 + 32) + (32 * 1 + 1)
     first = 32 * (3 * 7 + 3) + 32
     layer = 2 * ((32 * 64 + 64) + 2 * 16 * 64 + 2 * 16) + (16 * 32 + 32)
-    assert sum(p.numel() for p in paper.parameters()) == first + 7 * layer + (32 * 32 + 32) + (32 + 1) == 64385
+    end = (7 * 32 * 32 + 32) + (32 * 32 + 32) + (32 + 1)
+    assert weights(PixelRNN) == first + 7 * layer + end == 71_585
+    assert weights(PixelRNN, **OLD_END) == first + 7 * layer + (32 * 32 + 32) + (32 + 1) == 64_385
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_last_layers_see_the_maps_of_all_layers(kind):
+    model = small(kind, layers=3)
+    net, layers = model.network, getattr(model.network, "blocks", getattr(model.network, "layers", None))
+    maps = []
+    for layer in layers[-3:]:
+        layer.register_forward_hook(lambda _, __, out: maps.append(out[1] if isinstance(out, tuple) else out))
+    x = torch.rand(2, 1, 6, 6)
+    found = model.logits(x)[:, 0]
+    if isinstance(model, PixelRNN):
+        maps = [m.permute(2, 3, 0, 1) for m in maps]
+    parts = zip(net.head.weight.chunk(3, 1), maps, strict=True)
+    h = sum(torch.nn.functional.conv2d(m.relu(), w) for w, m in parts) + net.head.bias[:, None, None]
+    for layer in (*net.deeper, net.out):
+        h = torch.nn.functional.conv2d(h.relu(), layer.weight, layer.bias)
+    assert len(net.deeper) == 1 and torch.allclose(found, h, atol=1e-5)
+
+
+@pytest.mark.parametrize("cls", [PixelCNN, PixelRNN])
+def test_a_run_from_before_the_last_layers_changed_has_its_old_ones(cls):
+    record = cls.Hyper.modern().to_json()
+    del record["head_layers"], record["skips"]
+    assert cls.Hyper.from_json(record) == cls.Hyper.modern()
+    assert not cls.Hyper.from_json({}).skips and cls.Hyper.from_json({}).head_layers == 1
 
 
 def test_packed_bits_are_a_source(tmp_path):

@@ -14,17 +14,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def group_mask(outputs: int, inputs: int, groups: int, itself: bool, gates: int = 1) -> Tensor:
+def group_mask(outputs: int, inputs: int, groups: int, itself: bool, gates: int = 1, maps: int = 1) -> Tensor:
     """Return `[outputs, inputs]`, 1 where an output channel may see an input channel of the same pixel.
 
     Args:
         groups: parts, as equal as can be, into which channels are cut, in order; 1 for grey pictures.
         itself: whether a group sees its own (mask B) or only those before it (mask A).
         gates: how often the cut is repeated over the outputs, for layers that make several maps at once.
+        maps: how often it is repeated over the inputs, for layers that see several maps one after the other.
     """
-    seen = torch.arange(inputs) * groups // inputs
-    by = torch.arange(outputs // gates).mul(groups).div(outputs // gates, rounding_mode="floor").repeat(gates)
+    seen, by = cut(inputs, groups, maps), cut(outputs, groups, gates)
     return (seen[None] <= by[:, None] if itself else seen[None] < by[:, None]).float()
+
+
+def cut(channels: int, groups: int, times: int) -> Tensor:
+    """Return the group `[channels]` of each channel of `times` maps, one after the other."""
+    each = channels // times
+    return (torch.arange(each) * groups // each).repeat(times)
 
 
 class Above(nn.Conv2d):
@@ -44,12 +50,14 @@ class Own(nn.Module):
     """Each pixel sees `reach` pixels to its left and, of itself, what the order of its channels allows.
 
     Args:
-        groups, itself, gates: as `group_mask` takes them; without groups `itself` False is nothing of the pixel.
+        groups, itself, gates, maps: as `group_mask` takes them; without groups `itself` False is nothing of the pixel.
     """
 
     mask: Tensor | None
 
-    def __init__(self, inputs: int, outputs: int, reach: int, groups: int, itself: bool = True, gates: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, reach: int, groups: int, itself: bool = True, gates: int = 1, maps: int = 1
+    ) -> None:
         super().__init__()
         self.reach = reach
         self.taps = reach + (itself or groups > 1)
@@ -59,7 +67,7 @@ class Own(nn.Module):
         mask = None
         if groups > 1:
             mask = torch.ones(outputs, inputs, 1, self.taps)
-            mask[..., -1] = group_mask(outputs, inputs, groups, itself, gates)[:, :, None]
+            mask[..., -1] = group_mask(outputs, inputs, groups, itself, gates, maps)[:, :, None]
         self.register_buffer("mask", mask, persistent=False)
 
     def masked(self) -> Tensor:
@@ -118,6 +126,6 @@ class Places(nn.Module):
         return F.linear(self.waves, self.weight).permute(2, 0, 1)
 
 
-def pointwise(inputs: int, outputs: int, groups: int) -> Own:
-    """Return a 1x1 convolution that keeps the order of the channel groups (mask B)."""
-    return Own(inputs, outputs, 0, groups)
+def pointwise(inputs: int, outputs: int, groups: int, maps: int = 1) -> Own:
+    """Return a 1x1 convolution of one map, or of several one after the other, that keeps the order of groups (mask B)."""
+    return Own(inputs, outputs, 0, groups, maps=maps)

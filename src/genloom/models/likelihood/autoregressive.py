@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core.capabilities import Certifies, Claim, Coder, Completes, Compresses, PixelByPixel
@@ -27,16 +28,46 @@ from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
 from genloom.models.likelihood.levels import LevelHyper, Levelled, checked, level_log_prob
+from genloom.nn.causal import pointwise
 from genloom.shapes.base import Shape
 
 
 @dataclass(frozen=True)
 class AutoregressiveHyper(LevelHyper, Descent):
-    """Section 5.1 of van den Oord et al. 2016: RMSProp, batches of 16."""
+    """Sections 3.5 and 5.1 of van den Oord et al. 2016: two 1x1 layers, skip connections, RMSProp, batches of 16."""
 
     optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("rmsprop", "descends the likelihood")
     batch: int = hp(16, "examples a batch", low=1)
+    head: int = hp(32, "channels of the layers before the last", low=3)
+    head_layers: int = hp(2, "layers of ReLU and 1x1 convolution before the last", low=1)
+    skips: bool = hp(True, "let the first of them see the maps of all layers, not of the last alone")
     waves: int = hp(0, "cosines down and across that tell a pixel where it lies, 0 for none", low=0, high=32)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_json`; a run from before there were `head_layers` and `skips` had one layer and none."""
+        return super().from_json({"head_layers": 1, "skips": False, **values})
+
+
+class Layered(nn.Module):
+    """A net of layers whose maps `[B, inputs, H, W]` end in ReLU and 1x1 convolutions. Table 1 of the paper.
+
+    The paper connects each layer with the output, and does not say how: here the first 1x1 convolution sees all maps.
+    """
+
+    def finish(self, hyper: AutoregressiveHyper, layers: int, inputs: int, channels: int, outputs: int) -> None:
+        """Make the last layers, which come last in the order of random numbers too."""
+        self.seen = layers if hyper.skips else 1
+        self.head = pointwise(self.seen * inputs, hyper.head, channels, self.seen)
+        self.deeper = nn.ModuleList(pointwise(hyper.head, hyper.head, channels) for _ in range(hyper.head_layers - 1))
+        self.out = pointwise(hyper.head, channels * outputs, channels)
+
+    def end(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return the logits `[B, channels * outputs, H, W]` of the layers' maps."""
+        h = torch.cat(list(maps[-self.seen :]), 1)
+        for layer in (self.head, *self.deeper, self.out):
+            h = layer(F.relu(h))
+        return h
 
 
 class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):

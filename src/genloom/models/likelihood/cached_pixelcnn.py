@@ -66,6 +66,20 @@ class Linear:
         return torch.addmm(self.bias, x, self.weight)
 
 
+class CachedEnd:
+    """The last layers of a net: of the maps `[B, inputs]` of one pixel, one of each layer, the logits `[B, outputs]`."""
+
+    def __init__(self, network: Any) -> None:
+        self.seen = network.seen
+        self.layers = [Linear(layer) for layer in (network.head, *network.deeper, network.out)]
+
+    def __call__(self, maps: list[Tensor]) -> Tensor:
+        h = torch.cat(maps[-self.seen :], 1)
+        for layer in self.layers:
+            h = layer(F.relu(h))
+        return h
+
+
 def placed(row: Tensor, place: Any, number: int) -> Tensor:
     """Return a row of a map `[W, B, C]` with the bias of its places added, where there are any."""
     return row if place is None else row + place()[:, number].t()[:, None]
@@ -91,7 +105,7 @@ class CachedPlain(Incremental):
             [Linear(part) for part in parts]
             for parts in zip(*((block.down, block.up) for block in self.blocks), strict=True)
         ]
-        self.head, self.out = Linear(network.head), Linear(network.out)
+        self.end = CachedEnd(network)
 
     def begin_row(self) -> None:
         base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
@@ -107,10 +121,12 @@ class CachedPlain(Incremental):
 
     def pixel(self, column: int) -> Tensor:
         h = self.first.look(column, self.base[column])
+        maps = []
         for window, base, down, up in zip(self.windows, self.bases, self.down, self.up, strict=True):
             window.put(column, F.relu(down(F.relu(h))))
             h = h + up(F.relu(window.look(column, base[column])))
-        return self.out(F.relu(self.head(F.relu(h))))
+            maps.append(h)
+        return self.end(maps)
 
 
 class CachedGated(Incremental):
@@ -128,7 +144,7 @@ class CachedGated(Incremental):
         self.biases = [list(layer.biases(y)) for layer in self.layers]
         self.row = 0
         self.mix = [Linear(layer.mix) for layer in self.layers]
-        self.head, self.out = Linear(network.head), Linear(network.out)
+        self.end = CachedEnd(network)
 
     def begin_row(self) -> None:
         v = self.windows[0].whole()  # of the picture: the row above
@@ -148,12 +164,11 @@ class CachedGated(Incremental):
         self.windows[0].put(column, x)
 
     def pixel(self, column: int) -> Tensor:
-        h: Tensor | None = None
+        maps: list[Tensor] = []
         for window, base, mix in zip(self.windows, self.bases, self.mix, strict=True):
-            if h is not None:
-                window.put(column, h)
+            if maps:
+                window.put(column, maps[-1])
             a, b = window.look(column, base[column]).chunk(2, 1)
             out = mix(a.tanh_().mul_(b.sigmoid_()))
-            h = out if h is None else h + out
-        assert h is not None
-        return self.out(F.relu(self.head(F.relu(h))))
+            maps.append(maps[-1] + out if maps else out)
+        return self.end(maps)

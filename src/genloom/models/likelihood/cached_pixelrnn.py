@@ -11,11 +11,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.models.likelihood.autoregressive import Incremental
-from genloom.models.likelihood.cached_pixelcnn import Linear, Rows, Window, placed
+from genloom.models.likelihood.cached_pixelcnn import CachedEnd, Rows, Window, placed
 from genloom.nn.recurrent import cell, gates_
 
 
@@ -35,7 +34,7 @@ class CachedRecurrent(Incremental):
         like = first.own.weight
         self.first, self.above = Window(first.own, n, self.width, like), first.above
         self.pixels = Rows(n, channels, first.above.rows, self.width, like)
-        self.head, self.out = Linear(network.head), Linear(network.out)
+        self.end = CachedEnd(network)
         self.ups = torch.stack([layer.up.flat() for layer in self.layers])
         self.lift = torch.stack([layer.up.bias for layer in self.layers])[:, None, None].expand(-1, self.width, n, -1)
         start = torch.stack([layer.start for layer in self.layers], 1)  # [2, L, D, h]
@@ -77,13 +76,15 @@ class CachedRecurrent(Incremental):
 
     def pixel(self, column: int) -> Tensor:
         h = self.first.look(column, self.first_base[column])
+        maps = []
         for i in range(len(self.layers)):
             self.maps[i, column] = h
             wide = torch.addmm(self.base[i, column], torch.cat([self.left(i, column), h], 1), self.weights[i])
             self.memory[i, column], state = cell(gates_(wide), self.memory_before(i, column))
             self.states[i, column] = state
             h = h + torch.addmm(self.lift[i, column], state, self.ups[i])
-        return self.out(F.relu(self.head(F.relu(h))))
+            maps.append(h)
+        return self.end(maps)
 
 
 class CachedRow(CachedRecurrent):

@@ -33,7 +33,7 @@ from genloom.core.hyper import hp
 from genloom.core.model import Misfit
 from genloom.errors import InputError
 from genloom.models.fitting import no_labels
-from genloom.models.likelihood.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
+from genloom.models.likelihood.autoregressive import Autoregressive, AutoregressiveHyper, Incremental, Layered
 from genloom.models.likelihood.cached_pixelcnn import CachedGated, CachedPlain
 from genloom.nn.causal import Causal, Own, Places, pointwise
 from genloom.nn.dense import one_hot
@@ -52,7 +52,6 @@ class PixelCNNHyper(AutoregressiveHyper):
     layers: int = hp(15, "residual blocks or gated layers after the first", low=1)
     kernel: Literal[3, 5, 7] = hp(3, "size of the kernels after the first, which is 7x7")
     dilations: tuple[int, ...] = hp((1,), "steps between the taps of vertical kernels, layer by layer; gated alone", low=1)
-    head: int = hp(32, "channels of the last but one layer", low=3)
     conditional: bool = hp(False, "give labels to every gate; gated alone")
 
     def __post_init__(self) -> None:
@@ -70,6 +69,8 @@ class PixelCNNHyper(AutoregressiveHyper):
         return cls(
             kind="gated",
             layers=9,
+            head_layers=1,
+            skips=False,
             dilations=(1, 2, 4),
             waves=6,
             optimizer="adam",
@@ -88,6 +89,8 @@ class PixelCNNHyper(AutoregressiveHyper):
             features=24,
             layers=4,
             head=24,
+            head_layers=1,
+            skips=False,
             waves=4,
             optimizer="adam",
             rate=4e-3,
@@ -113,7 +116,7 @@ class Block(nn.Module):
         return x + self.up(F.relu(self.causal(h)))
 
 
-class PlainNet(nn.Module):
+class PlainNet(Layered):
     """x `[B, C, H, W]` in [-1, 1] to logits `[B, C * outputs, H, W]`."""
 
     def __init__(self, hyper: PixelCNNHyper, dims: Dims, outputs: int) -> None:
@@ -123,16 +126,17 @@ class PlainNet(nn.Module):
         self.first = Causal(channels, width, FIRST, channels, itself=False)
         self.place = Places(dims[1:], hyper.waves, width) if hyper.waves else None
         self.blocks = nn.ModuleList(Block(hyper.features, reach, channels) for _ in range(hyper.layers))
-        self.head = pointwise(width, hyper.head, channels)
-        self.out = pointwise(hyper.head, channels * outputs, channels)
+        self.finish(hyper, hyper.layers, width, channels, outputs)
 
     def forward(self, x: Tensor, given: Tensor | None = None) -> Tensor:
         h = self.first(x)
         if self.place is not None:
             h = h + self.place()
+        maps = []
         for block in self.blocks:
             h = block(h)
-        return self.out(F.relu(self.head(F.relu(h))))
+            maps.append(h)
+        return self.end(maps)
 
 
 class Gated(nn.Module):
@@ -197,7 +201,7 @@ def gate(x: Tensor) -> Tensor:
     return torch.tanh(a) * torch.sigmoid(b)
 
 
-class GatedNet(nn.Module):
+class GatedNet(Layered):
     """x `[B, C, H, W]` in [-1, 1] and one-hot labels `[B, K]` to logits `[B, C * outputs, H, W]`."""
 
     def __init__(self, hyper: PixelCNNHyper, dims: Dims, outputs: int, classes: int) -> None:
@@ -211,14 +215,15 @@ class GatedNet(nn.Module):
         for i in range(hyper.layers):
             dilation = hyper.dilations[i % len(hyper.dilations)]
             self.layers.append(Gated(width, width, reach, channels, classes, first=False, dilation=dilation))
-        self.head = pointwise(width, hyper.head, channels)
-        self.out = pointwise(hyper.head, channels * outputs, channels)
+        self.finish(hyper, hyper.layers, width, channels, outputs)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         v = h = x
+        maps = []
         for layer in self.layers:
             v, h = layer(v, h, y)
-        return self.out(F.relu(self.head(F.relu(h))))
+            maps.append(h)
+        return self.end(maps)
 
 
 class PixelCNN(Autoregressive):

@@ -28,7 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core.hyper import hp
-from genloom.models.likelihood.autoregressive import Autoregressive, AutoregressiveHyper, Incremental
+from genloom.models.likelihood.autoregressive import Autoregressive, AutoregressiveHyper, Incremental, Layered
 from genloom.models.likelihood.cached_pixelrnn import CachedDiagonal, CachedRow
 from genloom.nn.causal import Causal, Own, Places, pointwise
 from genloom.nn.dense import full_precision
@@ -43,13 +43,23 @@ class PixelRNNHyper(AutoregressiveHyper):
     kind: Literal["diagonal", "row"] = hp("diagonal", "the way the states run")
     features: int = hp(16, "features h of a state; maps between layers have 2h", low=3)
     layers: int = hp(7, "LSTM layers", low=1)
-    head: int = hp(32, "channels of the last but one layer", low=3)
     whole: bool = hp(False, "one column more, so that the diagonal kind sees the last pixel of the row above")
 
     @classmethod
     def modern(cls) -> Self:
         """The blind spot mended, states told where they are, Adam, averaged weights."""
-        return cls(whole=True, waves=6, optimizer="adam", rate=3e-3, beta2=0.99, clip=1.0, warmup=2000, ema=5000.0)
+        return cls(
+            head_layers=1,
+            skips=False,
+            whole=True,
+            waves=6,
+            optimizer="adam",
+            rate=3e-3,
+            beta2=0.99,
+            clip=1.0,
+            warmup=2000,
+            ema=5000.0,
+        )
 
     @classmethod
     def tiny(cls) -> Self:
@@ -58,6 +68,8 @@ class PixelRNNHyper(AutoregressiveHyper):
             features=12,
             layers=2,
             head=24,
+            head_layers=1,
+            skips=False,
             whole=True,
             waves=4,
             optimizer="adam",
@@ -103,7 +115,7 @@ def look(own: Any, x: Tensor) -> Tensor:
     return F.linear(x, own.flat().t(), own.bias)
 
 
-class Network(nn.Module):
+class Network(Layered):
     """x `[B, C, H, W]` in [-1, 1] to logits `[B, C * outputs, H, W]`."""
 
     def __init__(self, hyper: PixelRNNHyper, dims: tuple[int, int, int], outputs: int) -> None:
@@ -113,8 +125,7 @@ class Network(nn.Module):
         self.first = Causal(channels, width, 3, channels, itself=False)
         self.place = Places((dims[1], dims[2] + self.extra), hyper.waves, width) if hyper.waves else None
         self.layers = nn.ModuleList(Recurrent(hyper.features, hyper.kind, channels) for _ in range(hyper.layers))
-        self.head = pointwise(width, hyper.head, channels)
-        self.out = pointwise(hyper.head, channels * outputs, channels)
+        self.finish(hyper, hyper.layers, width, channels, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         with full_precision(x):
@@ -122,10 +133,11 @@ class Network(nn.Module):
             if self.place is not None:
                 h = h + self.place()
             h = h.permute(2, 3, 0, 1).contiguous()
+            maps = []
             for layer in self.layers:
                 h = layer(h)
-            h = h[:, : x.shape[3]].permute(2, 3, 0, 1)
-            return self.out(F.relu(self.head(F.relu(h))))
+                maps.append(h[:, : x.shape[3]].permute(2, 3, 0, 1))
+            return self.end(maps)
 
 
 class PixelRNN(Autoregressive):
