@@ -3,6 +3,7 @@ checkpoint (on their first 1,000), the test set for the figure.
 
     python -m benchmarks.mnist_parzen train gan runs/gan --preset modern --examples 5000000
     python -m benchmarks.mnist_parzen record gan runs/gan
+    python -m benchmarks.mnist_parzen record gan runs/gan --plain --name gan-mnist-paper
 
 A run of `modern` gives the figures of `paper` as well: averaging reads the weights of the training and leaves them as
 they are (`test_averaging_leaves_the_training_alone`). At each checkpoint averaged and plain weights are scored on the
@@ -86,37 +87,78 @@ def weights_of(folder: Path, file: Path) -> Model:
     return model
 
 
-def judge(args: argparse.Namespace) -> None:
-    """Judge the best checkpoint on the test set."""
-    started = time.process_time()
-    run = Run.open(args.run)
+def test_pictures() -> Tensor:
+    """Return the test set."""
     test = load_data(MNIST, split="test")
-    x = take(test, torch.arange(len(test)))["x"]
-    model = load(run, "best")
-    result = parzen(draw(model, 2), validation(), x)
-    figures: dict = {"parzen": [result.nats, result.nats - result.error, result.nats + result.error], "sigma": result.sigma}
-    last = parzen(draw(load(run, "last"), 2), validation(), x)
-    figures["parzen_last"] = [last.nats, last.nats - last.error, last.nats + last.error]
-    if model.conditional:
-        from genloom.measures.features.classifier import fit_classifier
+    return take(test, torch.arange(len(test)))["x"]
 
-        classifier = fit_classifier(load_data(MNIST), seed=0)
-        figures["classifier_accuracy"] = classifier.accuracy(x, test.labels)
-        y = torch.arange(10_000) % 10
-        places = range(0, len(y), 1000)
-        drawn = torch.cat([model.sample(1000, y[i : i + 1000], noise=Noise.of(3, 1000, i)) for i in places])
-        figures["label_accuracy"] = classifier.accuracy(drawn, y)
-    state = run.state(run.best_checkpoint())
-    figures["examples"] = state["examples"]
+
+def bounds(samples: Tensor) -> tuple[list[float], float]:
+    """Return the test figure of samples with one standard error to either side, and sigma."""
+    found = parzen(samples, validation(), test_pictures())
+    return [found.nats, found.nats - found.error, found.nats + found.error], found.sigma
+
+
+def figures_of(folder: Path, plain: bool, suffix: str = "") -> dict[str, Any]:
+    """Return the figures of a run's best and last weights, averaged or plain, and the examples they had seen."""
+    run = Run.open(folder)
+    best, last = run.best_checkpoint(), run.last_checkpoint()
+    assert best is not None and last is not None
+    if plain:
+        models = [weights_of(folder, file) for file in (folder / f"{PLAIN}.safetensors", last / "model.safetensors")]
+        examples = max(curve(folder, plain), key=lambda point: point[1])[0]
+    else:
+        models, examples = [load(run, "best"), load(run, "last")], run.state(best)["examples"]
+    (of_best, sigma), (of_last, _) = (bounds(draw(model, 2)) for model in models)
+    found = {"parzen": of_best, "sigma": sigma, "parzen_last": of_last, "examples": examples}
+    return {name + suffix: value for name, value in found.items()} | {f"examples_last{suffix}": run.state(last)["examples"]}
+
+
+def curve(folder: Path, plain: bool) -> list[list[float]]:
+    """Return [examples, validation nats] of all checkpoints."""
+    if plain:
+        return json.loads((folder / f"{PLAIN}.json").read_text())
+    lines = [line for line in Run.open(folder).history() if "score" in line]
+    return [[line["examples"], round(-line["score"][1], 2)] for line in lines]
+
+
+def label_figures(model: Model) -> dict[str, float]:
+    """Return how many drawn digits, and how many real ones, a classifier takes for what they are."""
+    from genloom.measures.features.classifier import fit_classifier
+
+    classifier = fit_classifier(load_data(MNIST), seed=0)
+    y = torch.arange(10_000) % 10
+    places = range(0, len(y), 1000)
+    drawn = torch.cat([model.sample(1000, y[i : i + 1000], noise=Noise.of(3, 1000, i)) for i in places])
+    real = classifier.accuracy(test_pictures(), load_data(MNIST, split="test").labels)
+    return {"classifier_accuracy": real, "label_accuracy": classifier.accuracy(drawn, y)}
+
+
+def judge(args: argparse.Namespace) -> None:
+    """Judge the best and the last checkpoint on the test set."""
+    started = time.process_time()
+    runs = {"": Path(args.run), **({"_whole_loss": Path(args.whole)} if args.whole else {})}
+    figures: dict[str, Any] = {}
+    for suffix, folder in runs.items():
+        figures |= figures_of(folder, args.plain, suffix)
+    real = take(load_data(MNIST + "[:50000]"), torch.arange(10_000))["x"]
+    figures["parzen_of_training_digits"], _ = bounds(real)
+    model = load(args.run, "best")
+    if getattr(model, "conditional", False):
+        figures |= label_figures(model)
+    spent = [run.state(run.last_checkpoint())["cpu_seconds"] for run in map(Run.open, runs.values())]  # type: ignore[arg-type]
     record(
         args.name or f"{args.model}-mnist",
         figures,
-        seed=run.record["plan"]["seed"],
-        cpu_seconds=state["cpu_seconds"] + time.process_time() - started,
+        seed=Run.open(args.run).record["plan"]["seed"],
+        cpu_seconds=sum(spent) + time.process_time() - started,
         notes="Parzen nats by Goodfellow et al. 2014: 10,000 samples, sigma and checkpoint chosen on 1,000 validation "
-        "images, mean over 10,000 test images with one standard error. Published: " + PUBLISHED[args.model],
-        training=run.record["command"],
+        "images, mean over 10,000 test images with one standard error. Published: "
+        + PUBLISHED[args.model]
+        + (". Plain weights of runs of modern, whose training is the paper preset's" if args.plain else ""),
+        training={(suffix or "run"): Run.open(folder).record["command"] for suffix, folder in runs.items()},
         training_commit=args.training_commit,
+        validation_curves={(suffix or "run"): curve(folder, args.plain) for suffix, folder in runs.items()},
     )
 
 
@@ -129,6 +171,8 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--preset", default="paper")
     parser.add_argument("--weight", type=float, help="factor of the discriminator's loss, the preset's if left out")
+    parser.add_argument("--plain", action="store_true", help="judge the plain weights in place of averaged ones")
+    parser.add_argument("--whole", help="a run with --weight 1, recorded beside it")
     parser.add_argument("--training-commit", default="")
     parser.add_argument("--name", help="of the evidence file")
     arguments = parser.parse_args()

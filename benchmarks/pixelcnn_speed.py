@@ -85,9 +85,8 @@ def plain_loop(x: Tensor) -> Callable[[], None]:
 
 def our_loop(x: Tensor, compiled: bool = False) -> Callable[[], None]:
     """Return one step of the same net as genloom trains it."""
-    model = PixelCNN(
-        PixelCNN.Hyper(features=FEATURES, layers=LAYERS, levels=2), ImageShape(channels=1, height=28, width_px=28)
-    ).to(x.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    hyper = PixelCNN.Hyper(features=FEATURES, layers=LAYERS, levels=2, head_layers=1, skips=False)
+    model = PixelCNN(hyper, ImageShape(channels=1, height=28, width_px=28)).to(x.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled:
         model.network.compile()
     (player,) = model.players()

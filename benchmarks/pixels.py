@@ -1,20 +1,28 @@
 """Score a trained model of pixels on pictures it has never seen, in nats and bits per dimension.
 
 genloom fit pixelcnn ../shared/data/binarized_mnist/binarized_mnist_packed.npz -o runs/p --preset modern --minutes 60
-python -m benchmarks.pixels gated-mnist runs/p
+genloom fit pixelcnn ../shared/data/binarized_mnist/binarized_mnist_packed.npz -o runs/q --from runs/p --minutes 60
+python -m benchmarks.pixels gated-mnist runs/p runs/q
+
+Of several runs the one is taken that does best on the validation pictures; test pictures are scored once, for that one.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
+import tempfile
 import time
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from benchmarks.evidence import FOLDER, before, commands, record, spent, stretches
 from genloom import Run, load, load_data
-from genloom.measures.likelihood import likelihood_rows
+from genloom.measures.likelihood import likelihood_rows, log_likelihoods
 from genloom.train.session import count_weights
 from genloom.use.sampling.draw import draw, write
 
@@ -23,13 +31,13 @@ def main() -> None:
     """Measure and record; draw 64 samples beside the model's page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name")
-    parser.add_argument("run")
+    parser.add_argument("runs", nargs="+")
     parser.add_argument("--picture", help="name of the sample grid under docs/models")
     parser.add_argument("--test", help="source of the test pictures, where the training source has none")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     began = time.process_time()
-    run = Run.open(arguments.run)
+    run, validation = choose([Run.open(run) for run in arguments.runs])
     model, info = load(run), run.record
     dims = info["shape"]
     test = load_data(
@@ -44,6 +52,7 @@ def main() -> None:
         "nats": [-nats.value, -nats.high, -nats.low],
         "bits_per_dim": [bits.value, bits.low, bits.high],
         "parameters": count_weights(model),
+        **validation,
         **spent(run),
     }
     before = time.process_time()
@@ -60,6 +69,32 @@ def main() -> None:
         training=commands(run),
         curve=curve(run),
     )
+
+
+def choose(runs: list[Run]) -> tuple[Run, dict[str, Any]]:
+    """Return the run that does best on the validation pictures, and the nats of all on them, where its source has some.
+
+    Raises:
+        SystemExit: there are several runs and nothing to choose on but the test pictures.
+    """
+    source = Path(os.path.expandvars(runs[0].record["data"]["source"].split("[")[0]))
+    pictures = validation_pictures(source)
+    if pictures is None:
+        if len(runs) > 1:
+            raise SystemExit(f"{source} has no validation pictures to choose a run on: name one run")
+        return runs[0], {}
+    nats = [-float(log_likelihoods(load(run), pictures, torch.arange(len(pictures))).mean()) for run in runs]
+    best = min(range(len(runs)), key=nats.__getitem__)
+    return runs[best], {"nats_validation": nats[best], "nats_validation_of_candidates": nats}
+
+
+def validation_pictures(source: Path) -> Any:
+    """Return the pictures named `valid` of an .npz file as data, or None where it has none."""
+    if source.suffix != ".npz" or "valid" not in np.load(source):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        np.savez(Path(folder) / "valid.npz", train=np.load(source)["valid"])
+        return load_data(Path(folder) / "valid.npz")
 
 
 def curve(run: Run, points: int = 16) -> list[list[float]]:

@@ -68,7 +68,7 @@ def main() -> None:
     gaps = []
     for name, (model_class, hyper) in NETS.items():
         torch.manual_seed(0)
-        model = model_class(model_class.Hyper(levels=2, **hyper), SHAPE).eval()
+        model = model_class(model_class.Hyper(levels=2, head_layers=1, skips=False, **hyper), SHAPE).eval()
         gaps.append(difference(model))
         for n in (16, 100):
             costs = [cost(model, n, 3 if n == 16 else 1) for _ in range(arguments.rounds)]
