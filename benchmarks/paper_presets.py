@@ -28,10 +28,10 @@ DATA = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
 BINARY = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
 SCORED = 2000  # validation pictures
 CASES: dict[str, tuple[str, int]] = {  # preset, examples
-    "pixelcnn": ("paper", 8_000),
-    "pixelrnn": ("paper", 6_000),
-    "vae": ("paper", 200_000),
-    "autoencoder": ("modern", 60_000),
+    "pixelcnn": ("paper", 5_000),
+    "pixelrnn": ("paper", 4_000),
+    "vae": ("paper", 100_000),
+    "autoencoder": ("modern", 20_000),
 }
 
 

@@ -10,9 +10,14 @@ so draw one digit a class, over and over, once it is switched off.
 So its masks are part of the code: a code is z and one number a hidden unit, which keeps the unit where
 it is below `keep`. The same code gives the same picture.
 
-What differs from the paper: the paper prints no initialisation; the one of Goodfellow et al. 2014,
-whose code it builds on, is taken. The fakes of a round serve both moves. Everything is computed on
-logits; on processors with fast bf16 the hidden layers run in bf16 by autocast.
+What the paper leaves open is taken from the code of Goodfellow et al. 2014: how weights start, that the output begins at
+the data's mean, and over how many examples momentum grows (12.5 million; the paper says that it grows to 0.7, not when).
+That code takes half of the discriminator's loss (`discriminator_weight`); here it is eq. (2) as printed. The authors have
+not published the code of this experiment.
+
+What differs from the paper: the fakes of a round serve both moves. Everything is computed on logits; on processors with
+fast bf16 the hidden layers run in bf16 by autocast. Samples, those of our figures too, are drawn with the generator's
+dropout on; whether the published figure's were is not known.
 """
 
 # B batch, z latent width, H hidden units under dropout, K classes

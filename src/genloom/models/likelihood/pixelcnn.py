@@ -3,14 +3,16 @@
 van den Oord, Kalchbrenner, Kavukcuoglu. 2016. arXiv 1601.06759.
 van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu. 2016. arXiv 1606.05328 (`kind` gated).
 
-`plain`: a 7x7 convolution of mask A, residual blocks (1x1 to half the channels, 3x3 of mask B, 1x1 back), two 1x1
-layers, and a Bernoulli or softmax head. A stack of such blocks cannot see a wedge to the upper right: the blind spot.
+`plain`: a 7x7 convolution of mask A, residual blocks (1x1 to half the channels, 3x3 of mask B, 1x1 back), two layers of
+ReLU and 1x1 convolution that see the maps of all blocks, and a 1x1 convolution to the logits of a Bernoulli or a softmax. A
+stack of such blocks cannot see a wedge to the upper right: the blind spot.
 `gated`: a vertical stack that sees all rows above, a horizontal one that sees the row to the left and takes the
 vertical one's map before its gate; tanh and sigmoid gates; labels as a bias before each gate.
 
 What differs from the papers: masks are made by crop and shift, so that what must not be seen is never computed
-(`nn/causal.py`); the learning rate, which the first paper sets by hand, and the width on MNIST, which it does not print,
-are ours, and so is how weights start; grey pictures may have any number of levels. `modern` is the gated net with Adam,
+(`nn/causal.py`). What the first paper leaves open is ours: the learning rate, set by hand there; the width on MNIST and how
+the maps reach the output, which it does not print; how weights start. Its depth of 15 is of CIFAR-10. Grey pictures may
+have any number of levels. `modern` is the gated net with one layer before the last and without skip connections, Adam,
 averaged weights, a clipped gradient, `waves` (the first layer is told where a pixel lies, which kernels see only near the
 border) and `dilations` (taps of the vertical kernels further apart, after Yu & Koltun 2015, 1511.07122, which reach further
 for the same work).
@@ -45,7 +47,7 @@ Dims = tuple[int, int, int]  # channels, height, width
 
 @dataclass(frozen=True)
 class PixelCNNHyper(AutoregressiveHyper):
-    """Table 1 and section 5 of the first paper, MNIST."""
+    """Table 1 and section 5 of the first paper: the depth of CIFAR-10, the last layers' width of MNIST."""
 
     kind: Literal["plain", "gated"] = hp("plain", "the first paper's blocks, or two gated stacks without blind spot")
     features: int = hp(64, "channels h of the inner convolutions; maps between blocks have 2h (plain) or h (gated)", low=3)

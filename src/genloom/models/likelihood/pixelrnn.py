@@ -2,8 +2,8 @@
 
 van den Oord, Kalchbrenner, Kavukcuoglu. 2016. arXiv 1601.06759.
 
-A 7x7 convolution of mask A, LSTM layers that run over the picture with a residual connection each, two 1x1 layers, and a
-Bernoulli or softmax head. `row`: from the top down, a state sees three states of the row above, so that a pixel sees a
+A 7x7 convolution of mask A, LSTM layers that run over the picture with a residual connection each, two layers of ReLU and
+1x1 convolution that see the maps of all LSTM layers, and a 1x1 convolution to the logits of a Bernoulli or a softmax. `row`: from the top down, a state sees three states of the row above, so that a pixel sees a
 triangle. `diagonal`: from both upper corners along the diagonals; the map of the right-to-left layer is moved down by
 one row before the two are added, so that no pixel to the right is seen.
 
@@ -12,8 +12,10 @@ pixel, so the next row sees it only where the first kernel reaches it. `whole` l
 whose features hold it; `modern` does so and `paper` does not.
 
 What differs from the paper: diagonals are slices of the unskewed map (`nn/recurrent.py`), and what lies outside of the
-picture has the learnt initial state, where the paper pads a skewed map. The learning rate, set by hand there, is ours.
-`modern` has Adam, a clipped gradient, averaged weights and `waves`, which tell the first map where a pixel lies.
+picture has the learnt initial state, where the paper pads a skewed map. What it leaves open is ours: the learning rate, set
+by hand there; how the maps reach the output; the Row LSTM's width on MNIST, for which the diagonal kind's is taken. `modern`
+has one layer before the last and no skip connections, Adam, a clipped gradient, averaged weights and `waves`, which tell the
+first map where a pixel lies.
 """
 
 # B batch, C channels of the picture, h features of a state, H height, W width
@@ -38,7 +40,7 @@ from genloom.shapes.base import Shape
 
 @dataclass(frozen=True)
 class PixelRNNHyper(AutoregressiveHyper):
-    """Table 1 and section 5 of the paper, MNIST."""
+    """Table 1 and section 5 of the paper, the Diagonal BiLSTM of MNIST."""
 
     kind: Literal["diagonal", "row"] = hp("diagonal", "the way the states run")
     features: int = hp(16, "features h of a state; maps between layers have 2h", low=3)
