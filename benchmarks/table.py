@@ -14,7 +14,7 @@ from benchmarks.evidence import FOLDER
 PUBLISHED = {
     ("gan-mnist", "parzen"): "225 +- 2 (Goodfellow et al. 2014, Table 1)",
     ("gan-mnist-paper", "parzen"): "225 +- 2 (Goodfellow et al. 2014, Table 1)",
-    ("gated-mnist", "nats"): "about 80 (gated; Gulrajani et al. 2016 report 80.10)",
+    ("gated-mnist", "nats"): "80.10 (a gated PixelCNN of Gulrajani et al. 2016, Table 1)",
     ("vae-mnist", "mlp_iw5000"): "86.76 (Burda et al. 2015, Table 1)",
     ("pixelcnn-mnist", "nats"): "81.30 (van den Oord et al. 2016, Table 4)",
     ("pixelrnn-diagonal-mnist", "nats"): "79.20 (van den Oord et al. 2016, Table 4)",
