@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+import genloom
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
 from genloom.core.capabilities import Encodes, Imputes, Latent, Samples
@@ -15,6 +16,7 @@ from genloom.core.hyper import Hyper, hp
 from genloom.core.model import Misfit
 from genloom.core.random import Noise
 from genloom.errors import InputError
+from genloom.files import read_tensors
 from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
 from genloom.nn.dense import Maxout
@@ -288,6 +290,17 @@ def test_the_discriminator_descends_what_its_authors_had(name, preset, weight):
     real, fake = (model.discriminator(part.flatten(1), *labels).double().sigmoid() for part in (x, fake))
     expected = -weight * (real.log().mean() + (1 - fake).log().mean())  # eq. (1), and half of it in the GAN's own code
     assert float(move.loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
+def test_averaging_leaves_the_training_alone(tmp_path):
+    trained = []
+    for ema in ("none", 500.0):  # so a run of gan's `modern` holds the plain weights of `paper` beside its averages
+        hyper = {"ema": ema}
+        run = genloom.fit("gan", "digits", tmp_path / str(ema), preset="tiny", hyper=hyper, examples=900, device="cpu")
+        trained.append(read_tensors(run.checkpoint("last") / "model.safetensors"))
+        averaged = read_tensors(run.weights())
+    assert all(torch.equal(trained[0][name], trained[1][name]) for name in trained[0])
+    assert not torch.equal(averaged["generator.y.weight"], trained[1]["generator.y.weight"])
 
 
 @pytest.mark.parametrize("name", ["gan", "cgan"])

@@ -64,7 +64,7 @@ class Layered(nn.Module):
 
     def end(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the logits `[B, channels * outputs, H, W]` of the layers' maps."""
-        h = torch.cat(list(maps[-self.seen :]), 1)
+        h = torch.cat(list(maps[-self.seen :]), 1) if self.seen > 1 else maps[-1]
         for layer in (self.head, *self.deeper, self.out):
             h = layer(F.relu(h))
         return h

@@ -74,7 +74,7 @@ class CachedEnd:
         self.layers = [Linear(layer) for layer in (network.head, *network.deeper, network.out)]
 
     def __call__(self, maps: list[Tensor]) -> Tensor:
-        h = torch.cat(maps[-self.seen :], 1)
+        h = torch.cat(maps[-self.seen :], 1) if self.seen > 1 else maps[-1]
         for layer in self.layers:
             h = layer(F.relu(h))
         return h
