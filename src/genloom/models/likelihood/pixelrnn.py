@@ -3,9 +3,10 @@
 van den Oord, Kalchbrenner, Kavukcuoglu. 2016. arXiv 1601.06759.
 
 A 7x7 convolution of mask A, LSTM layers that run over the picture with a residual connection each, two layers of ReLU and
-1x1 convolution that see the maps of all LSTM layers, and a 1x1 convolution to the logits of a Bernoulli or a softmax. `row`: from the top down, a state sees three states of the row above, so that a pixel sees a
-triangle. `diagonal`: from both upper corners along the diagonals; the map of the right-to-left layer is moved down by
-one row before the two are added, so that no pixel to the right is seen.
+1x1 convolution that see the maps of all LSTM layers, and a 1x1 convolution to the logits of a Bernoulli or a softmax.
+`row`: from the top down, a state sees three states of the row above, so that a pixel sees a triangle. `diagonal`: from both
+upper corners along the diagonals; the map of the right-to-left layer is moved down by one row before the two are added, so
+that no pixel to the right is seen.
 
 Still a blind spot is left in the diagonal kind as the paper has it: the features of a row's last pixel do not hold that
 pixel, so the next row sees it only where the first kernel reaches it. `whole` lets the maps run one column further,
