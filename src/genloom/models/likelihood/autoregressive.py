@@ -64,8 +64,12 @@ class Layered(nn.Module):
 
     def end(self, maps: Sequence[Tensor]) -> Tensor:
         """Return the logits `[B, channels * outputs, H, W]` of the layers' maps."""
-        h = torch.cat(list(maps[-self.seen :]), 1) if self.seen > 1 else maps[-1]
-        for layer in (self.head, *self.deeper, self.out):
+        # A sum over maps costs half of what the product with all of them, laid side by side, does.
+        weights, biases = self.head.masked().chunk(self.seen, 1), [self.head.bias, *[None] * (self.seen - 1)]
+        parts = zip(maps[-self.seen :], weights, biases, strict=True)
+        first, *others = (F.conv2d(F.relu(x), weight, bias) for x, weight, bias in parts)
+        h = sum(others, first)
+        for layer in (*self.deeper, self.out):
             h = layer(F.relu(h))
         return h
 
