@@ -27,11 +27,12 @@ from benchmarks.weights import ROOT
 DATA = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
 BINARY = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
 SCORED = 2000  # validation pictures
-CASES: dict[str, tuple[str, int]] = {  # preset, examples
-    "pixelcnn": ("paper", 5_000),
-    "pixelrnn": ("paper", 4_000),
-    "vae": ("paper", 100_000),
-    "autoencoder": ("modern", 20_000),
+CASES: dict[str, tuple[str, str, int, dict[str, Any]]] = {  # model, preset, examples, hyper-parameters
+    "pixelcnn": ("pixelcnn", "paper", 5_000, {}),
+    "pixelrnn": ("pixelrnn", "paper", 4_000, {}),
+    "vae": ("vae", "paper", 100_000, {}),
+    "autoencoder": ("autoencoder", "modern", 20_000, {}),
+    "pixelcnn_slower": ("pixelcnn", "paper", 5_000, {"rate": 3e-4}),
 }
 
 
@@ -39,12 +40,13 @@ def scores(name: str) -> list[float]:
     """Train a case with the genloom that is imported; return minus nats, or the squared error, of each picture."""
     from benchmarks.pixels import validation_pictures
 
-    preset, examples = CASES[name]
-    mnist = name == "autoencoder"
+    model_name, preset, examples, hyper = CASES[name]
+    mnist = model_name == "autoencoder"
     with tempfile.TemporaryDirectory() as folder:
         source = f"{DATA / 'mnist'}[:50000]" if mnist else BINARY
         often = {"save_examples": 10**9, "report_examples": 1000}
-        run = genloom.fit(name, source, f"{folder}/run", preset=preset, examples=examples, seed=1, threads=1, **often)
+        said = {"preset": preset, "hyper": hyper, "examples": examples, "seed": 1, "threads": 1, **often}
+        run = genloom.fit(model_name, source, f"{folder}/run", **said)
         model = genloom.load(run)
         held = genloom.load_data(f"{DATA / 'mnist'}[50000:]") if mnist else validation_pictures(BINARY)
         parts = torch.arange(SCORED).split(100)
@@ -77,20 +79,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--before", required=True, help="the commit to compare with")
     parser.add_argument("--cases", nargs="+", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--now", action="store_true", help="train with this tree alone")
+    parser.add_argument("--name", default="paper-presets", help="of the evidence file")
     arguments = parser.parse_args()
     figures: dict[str, Any] = {}
     with checkout(arguments.before) as other:
         for name in arguments.cases:
-            running = [started(root, name) for root in (other, ROOT)]
-            before, now = (torch.tensor(json.loads(each.communicate()[0].splitlines()[-1])) for each in running)
-            for said, values in (("before", before), ("now", now), ("difference", now - before)):
+            roots = {"now": ROOT} if arguments.now else {"before": other, "now": ROOT}
+            running = {said: started(root, name) for said, root in roots.items()}
+            found = {
+                said: torch.tensor(json.loads(each.communicate()[0].splitlines()[-1])) for said, each in running.items()
+            }
+            if "before" in found:
+                found["difference"] = found["now"] - found["before"]
+            for said, values in found.items():
                 figure = mean_figure(values.double(), "")
                 figures[f"{name}_{said}"] = [figure.value, figure.low, figure.high]
-            figures[f"{name}_examples"] = CASES[name][1]
+            figures[f"{name}_examples"] = CASES[name][2]
             print(name, {key: value for key, value in figures.items() if key.startswith(name)}, flush=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     record(
-        "paper-presets",
+        arguments.name,
         figures,
         seed=1,
         cpu_seconds=used.ru_utime + used.ru_stime,
