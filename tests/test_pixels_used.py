@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks import pixels
 
 import genloom
 from genloom.cli.app import run as command
@@ -26,6 +27,19 @@ def trained(tmp_path_factory):
 
 
 # -- training --------------------------------------------------------------------------------------
+
+
+def test_a_benchmark_chooses_among_runs_on_validation_pictures(tmp_path):
+    bits = np.random.default_rng(0).random((80, 64)) < 0.1
+    dark, light = np.packbits(bits, 1), np.packbits(~bits, 1)
+    np.savez(tmp_path / "b.npz", train=dark, valid=light[:20], test=dark[:20])  # the test set would choose the other one
+    options = {"preset": "tiny", "device": "cpu", "hyper": {"layers": 1}}
+    runs = [genloom.fit("pixelcnn", tmp_path / "b.npz", tmp_path / str(n), examples=n, **options) for n in (1600, 32)]
+    valid = torch.from_numpy(~bits[:20]).float().view(-1, 1, 8, 8)
+    nats = [-float(genloom.load(run).log_prob(valid).detach().mean()) for run in runs]
+    chosen, figures = pixels.choose(runs)
+    assert chosen is runs[1] and figures["nats_validation_of_candidates"] == pytest.approx(nats, rel=1e-4)
+    assert pixels.validation_pictures(tmp_path) is None
 
 
 @pytest.mark.parametrize("name", ["pixelcnn", "pixelrnn", "vae"])
