@@ -102,16 +102,16 @@ def bounds(samples: Tensor) -> tuple[list[float], float]:
 def figures_of(folder: Path, plain: bool, suffix: str = "") -> dict[str, Any]:
     """Return the figures of a run's best and last weights, averaged or plain, and the examples they had seen."""
     run = Run.open(folder)
-    best, last = run.best_checkpoint(), run.last_checkpoint()
-    assert best is not None and last is not None
-    if plain:
-        models = [weights_of(folder, file) for file in (folder / f"{PLAIN}.safetensors", last / "model.safetensors")]
-        examples = max(curve(folder, plain), key=lambda point: point[1])[0]
-    else:
-        models, examples = [load(run, "best"), load(run, "last")], run.state(best)["examples"]
-    (of_best, sigma), (of_last, _) = (bounds(draw(model, 2)) for model in models)
-    found = {"parzen": of_best, "sigma": sigma, "parzen_last": of_last, "examples": examples}
-    return {name + suffix: value for name, value in found.items()} | {f"examples_last{suffix}": run.state(last)["examples"]}
+    last = run.last_checkpoint()
+    assert last is not None
+    ended, examples = run.state(last)["examples"], max(curve(folder, plain), key=lambda point: point[1])[0]
+    best_file = folder / f"{PLAIN}.safetensors" if plain else run.weights("best")
+    of_best, sigma = bounds(draw(weights_of(folder, best_file), 2))
+    of_last = of_best
+    if examples != ended:
+        of_last, _ = bounds(draw(weights_of(folder, last / "model.safetensors" if plain else run.weights()), 2))
+    found = {"parzen": of_best, "sigma": sigma, "parzen_last": of_last, "examples": examples, "examples_last": ended}
+    return {name + suffix: value for name, value in found.items()}
 
 
 def curve(folder: Path, plain: bool) -> list[list[float]]:
