@@ -28,7 +28,7 @@ DATA = Path(os.environ.get("GENLOOM_DATA", ROOT.parent / "shared" / "data"))
 BINARY = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"
 SCORED = 2000  # validation pictures
 CASES: dict[str, tuple[str, str, int, dict[str, Any]]] = {  # model, preset, examples, hyper-parameters
-    "pixelcnn": ("pixelcnn", "paper", 5_000, {}),
+    "pixelcnn": ("pixelcnn", "paper", 5_000, {"rate": 1e-3}),
     "pixelrnn": ("pixelrnn", "paper", 4_000, {}),
     "vae": ("vae", "paper", 100_000, {}),
     "autoencoder": ("autoencoder", "modern", 20_000, {}),
