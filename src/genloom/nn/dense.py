@@ -48,7 +48,7 @@ def start_at_mean(layer: nn.Linear, data: Dataset, remember: Remember) -> None:
         layer.bias.copy_(logits)
 
 
-def mean(data: Dataset, block: int = 10_000) -> Tensor:
+def mean(data: Dataset, block: int = 1000) -> Tensor:
     """Return the mean `[D]` of all examples in double precision, read a block at a time."""
     blocks = torch.arange(size(data)).split(block)
     return torch.stack([take(data, index)["x"].flatten(1).double().sum(0) for index in blocks]).sum(0) / size(data)

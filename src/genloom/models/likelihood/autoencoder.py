@@ -95,7 +95,7 @@ class Autoencoder(Model, Encodes):
     def spoil(self, x: Tensor) -> Tensor:
         """Return pictures with noise: so many pixels of each set to zero, or to zero or one, or all moved.
 
-        Vincent et al. 2008, section 2.3, and 2010, section 3.3. A pixel of several colours is spoilt as a whole.
+        Vincent et al. 2008, section 2.3, and 2010. A pixel of several colours is spoilt as a whole.
         """
         if self.hyper.noise == "none":
             return x

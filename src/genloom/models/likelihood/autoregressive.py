@@ -34,7 +34,7 @@ from genloom.shapes.base import Shape
 
 @dataclass(frozen=True)
 class AutoregressiveHyper(LevelHyper, Descent):
-    """Sections 3.5 and 5.1 of van den Oord et al. 2016: two 1x1 layers, skip connections, RMSProp, batches of 16."""
+    """Table 1 and section 5 of van den Oord et al. 2016: two 1x1 layers, skip connections, RMSProp, batches of 16."""
 
     optimizer: Literal["adam", "rmsprop", "adagrad"] = hp("rmsprop", "descends the likelihood")
     batch: int = hp(16, "examples a batch", low=1)
