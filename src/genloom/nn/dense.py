@@ -51,7 +51,8 @@ def start_at_mean(layer: nn.Linear, data: Dataset, remember: Remember) -> None:
 def mean(data: Dataset, block: int = 1000) -> Tensor:
     """Return the mean `[D]` of all examples in double precision, read a block at a time."""
     blocks = torch.arange(size(data)).split(block)
-    return torch.stack([take(data, index)["x"].flatten(1).double().sum(0) for index in blocks]).sum(0) / size(data)
+    sums = [take(data, index)["x"].flatten(1).cpu().double().sum(0) for index in blocks]  # Apple's devices lack doubles
+    return torch.stack(sums).sum(0) / size(data)
 
 
 def exactly(layer: nn.Linear, x: Tensor) -> Tensor:
