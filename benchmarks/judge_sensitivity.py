@@ -5,6 +5,7 @@ python -m benchmarks.judge_sensitivity
 
 from __future__ import annotations
 
+import re
 import time
 
 import torch
@@ -31,19 +32,28 @@ def blur(x: Tensor) -> Tensor:
 
 
 def spoilt(fresh: Tensor, labels: Tensor, train: Tensor) -> dict[str, Tensor]:
-    """Return sets of test digits, each spoilt in one way, and copies of training digits."""
-    generator = torch.Generator().manual_seed(0)
-    few = fresh[torch.randint(200, (N,), generator=generator)]
+    """Return sets of test digits, each spoilt in one way, and copies of training digits: all as many as `train`."""
+    n, generator = len(train), torch.Generator().manual_seed(0)
+    few = fresh[torch.randint(200, (n,), generator=generator)]
     kept = fresh[labels < 5]
     return {
-        "untouched": fresh[:N],
-        "blurred": blur(fresh[:N]),
-        "noisy": (fresh[:N] + 0.2 * torch.randn(fresh[:N].shape, generator=generator)).clamp(0, 1),
-        "five of ten classes": kept[torch.randint(len(kept), (N,), generator=generator)],
+        "untouched": fresh[:n],
+        "blurred": blur(fresh[:n]),
+        "noisy": (fresh[:n] + 0.2 * torch.randn(fresh[:n].shape, generator=generator)).clamp(0, 1),
+        "five of ten classes": kept[torch.randint(len(kept), (n,), generator=generator)],
         "200 digits repeated": few,
-        "one digit repeated": (fresh[:1] + 0.02 * torch.randn(fresh[:N].shape, generator=generator)).clamp(0, 1),
+        "one digit repeated": (fresh[:1] + 0.02 * torch.randn(fresh[:n].shape, generator=generator)).clamp(0, 1),
         "copies of training digits": train,
     }
+
+
+def put_table(heading: str, script: str, evidence: str, lines: list[str]) -> None:
+    """Write a table as the first thing under its heading in docs/judge-sensitivity.md; the prose stays."""
+    page = ROOT / "docs" / "judge-sensitivity.md"
+    before, _, rest = page.read_text().partition(f"## {heading}\n")
+    prose = re.sub(r"\A\nWritten by .*?\n\n(\|.*\n)+", "", rest)
+    source = f"Written by `python -m benchmarks.{script}`; evidence: [{evidence}](evidence/{evidence}.json)."
+    page.write_text(f"{before}## {heading}\n\n{source}\n\n" + "\n".join(lines) + f"\n{prose}")
 
 
 def main() -> None:
@@ -74,10 +84,7 @@ def main() -> None:
     measures = list(next(iter(rows.values())))
     lines = ["| set | " + " | ".join(measures) + " |", "|---" * (len(measures) + 1) + "|"]
     lines += [f"| {name} | " + " | ".join(f"{row[key]:.3g}" for key in measures) + " |" for name, row in rows.items()]
-    (ROOT / "docs" / "judge-sensitivity.md").write_text(
-        "# What spoils which figure\n\nWritten by `python -m benchmarks.judge_sensitivity`; "
-        "evidence: [judge-sensitivity](evidence/judge-sensitivity.json).\n\n" + "\n".join(lines) + "\n"
-    )
+    put_table("Digits", "judge_sensitivity", "judge-sensitivity", lines)
 
 
 if __name__ == "__main__":

@@ -138,6 +138,7 @@ def doctor() -> None:
     import torch
 
     from genloom.data.cache import cache_folder
+    from genloom.nn.efficientnet_lite import SIZES, package_of
     from genloom.train.machine import has_bf16_units, pick_device, pick_precision, processor, product_speed
     from genloom.train.session import versions
 
@@ -153,10 +154,10 @@ def doctor() -> None:
     free = shutil.disk_usage(next(p for p in (folder, *folder.parents) if p.exists())).free
     used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     console.print(f"cache       {folder}, {used / 1e6:,.0f} MB used, {free / 1e9:,.0f} GB free")
-    for package, purpose in (
-        ("torchmetrics", "judge"),
-        ("transformers", "dinov2 features"),
-        ("matplotlib", "show and lesson"),
+    for name, package, purpose in (
+        *((name, package_of(name), f"the judge's {name} features") for name in SIZES),
+        ("transformers", "transformers", "the judge's dinov2 features"),
+        ("matplotlib", "matplotlib", "show and lesson"),
     ):
         found = importlib.util.find_spec(package) is not None
-        console.print(f"{package:<11} {'found' if found else f'not installed; only {purpose} needs it'}")
+        console.print(f"{name:<11} {'found' if found else f'not installed; only {purpose} need it'}")

@@ -2,8 +2,8 @@
 
 A distance means nothing without the features it was taken in. Each kind carries a name such as
 `classifier:1f3a`, whose digits are a hash of all that its output depends on: weights, resize, range.
-`inception` and `dinov2` are the published networks and quotable anywhere; the others compare within
-their own name.
+`inception`, `dinov2` and `lite0` to `lite2` are published networks and quotable anywhere; the others compare
+within their own name. Models that need a network themselves take `genloom.nn.efficientnet_lite.pretrained`.
 """
 
 # n pictures, C channels, D features, K classes
@@ -13,10 +13,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.data.cache import cache_folder
@@ -24,9 +24,12 @@ from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError, nearest
 from genloom.measures.features.classifier import fit_classifier
 from genloom.measures.features.random import RandomFeatures
+from genloom.measures.features.resize import to_size
 from genloom.measures.mixture import principal_directions
+from genloom.nn.efficientnet_lite import installed, pretrained
 
 BLOCK = 250
+LITE_BLOCK = 4  # pictures whose maps stay within a processor's caches
 Compute = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 FITTED_ON = 5000  # pictures that `pixels` and `random` are fitted or scaled on
 
@@ -54,7 +57,7 @@ class Features:
 
 
 def make_features(kind: str | None, data: ImageData, weights: Path | None = None, fetch: bool = False) -> Features:
-    """Return the features of a kind for this data; None takes `classifier` where there are labels, else `random`.
+    """Return the features of a kind for this data; None takes the usual one.
 
     Args:
         data: the training pictures; `classifier`, `pixels` and `random` are made from them.
@@ -64,10 +67,17 @@ def make_features(kind: str | None, data: ImageData, weights: Path | None = None
     Raises:
         InputError: no such kind, no labels, or no weights; the message says where to put them.
     """
-    kind = kind or ("classifier" if data.labels is not None else "random")
+    kind = kind or usual_kind(data)
     if kind not in KINDS:
         raise InputError(f"no features {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
     return KINDS[kind](data, weights, fetch)
+
+
+def usual_kind(data: ImageData) -> str:
+    """Return `lite2` for colour where its package is installed, else `classifier`, or `random` without labels."""
+    if data.shape.channels > 1 and installed("lite2"):
+        return "lite2"
+    return "classifier" if data.labels is not None else "random"
 
 
 @torch.no_grad()
@@ -151,10 +161,28 @@ def dinov2(data: ImageData, weights: Path | None, fetch: bool) -> Features:
     return named("dinov2", net.state_dict(), compute, about)
 
 
+def lite(kind: str, data: ImageData, weights: Path | None, fetch: bool) -> Features:
+    """One of the EfficientNet-Lite nets, by the package that holds its weights."""
+    net = pretrained(kind, weights)
+
+    def compute(x: Tensor) -> tuple[Tensor, Tensor]:
+        rows = [net(to_size(colour(part), net.pixels)) for part in x.split(LITE_BLOCK)]
+        features, logits = zip(*rows, strict=True)
+        return torch.cat(features), torch.cat(logits)
+
+    about = (
+        f"EfficientNet-Lite {kind[4:]}, pooled features, pictures resized to {net.pixels}x{net.pixels}, bicubic, antialiased"
+    )
+    return named(kind, net.state_dict(), compute, about)
+
+
 KINDS: dict[str, Callable[[ImageData, Path | None, bool], Features]] = {
     "classifier": classifier,
     "inception": inception,
     "dinov2": dinov2,
+    "lite0": partial(lite, "lite0"),
+    "lite1": partial(lite, "lite1"),
+    "lite2": partial(lite, "lite2"),
     "pixels": pixels,
     "random": random,
 }
@@ -178,11 +206,6 @@ def spread(data: ImageData, n: int) -> Tensor:
 def colour(x: Tensor) -> Tensor:
     """Return pictures `[n, C, H, W]` as three channels: grey repeated, transparency left out."""
     return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3]
-
-
-def to_size(x: Tensor, size: int) -> Tensor:
-    """Resize pictures to a square: bicubic, antialiased when shrinking, cut to [0, 1]."""
-    return F.interpolate(x, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def size_of(data: ImageData) -> str:

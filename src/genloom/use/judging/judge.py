@@ -23,8 +23,8 @@ def judge(
     Args:
         data: a source of what it was trained on; None takes the one that the run names.
         n: samples; None takes 10,000, or as many as there are training examples.
-        features: of pictures: `classifier`, `inception`, `dinov2`, `pixels` or `random`; None takes `classifier` where
-            there are labels, else `random`.
+        features: of pictures: `classifier`, `inception`, `dinov2`, `lite0` to `lite2`, `pixels` or `random`; None takes
+            `lite2` for colour where its package is installed, else `classifier` where there are labels, else `random`.
         test: a source of pictures never trained on, where `data` has no test split.
         terms: the other fields of `Terms`: checkpoint, seed, weights, fetch, say.
 

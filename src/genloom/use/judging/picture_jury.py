@@ -30,7 +30,7 @@ def make_jury(found: JudgedData, terms: Terms, flip: bool) -> Jury:
     terms.say("feature network")
     features = make_features(terms.features, train, Path(terms.weights) if terms.weights else None, terms.fetch)
     labelled = train.labels is not None and len(train.shape.classes) > 1
-    reader = features if features.name.startswith("classifier") else make_features(None, train) if labelled else None
+    reader = features if features.name.startswith("classifier") else make_features("classifier", train) if labelled else None
     order = pick(train, 2 * size, terms.seed)
     half = size if found.test else min(size, len(order) // 2)
     terms.say("real pictures")
