@@ -130,7 +130,7 @@ def test_show_check_models_doctor(trained, tmp_path, capsys):
     assert run(["models", "dcgan"]) == 0
     assert run(["doctor"]) == 0
     out = capsys.readouterr().out
-    assert "1,438 pictures" in out and "--hyper.kernel" in out and "bf16" in out
+    assert "1,438 pictures" in out and "--hyper.kernel" in out and "bf16" in out and "lite2" in out
 
 
 def test_config_file_and_flags_over_it(tmp_path, capsys):

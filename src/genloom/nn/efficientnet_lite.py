@@ -174,7 +174,7 @@ def pretrained(name: str, path: Path | None = None) -> EfficientNetLite:
     try:
         weights = read_published(path)
         check_fits(weights, net)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be used for {name} features: {error}; {reinstalled(name)}") from None
     net.load_state_dict(folded(weights, net), assign=True)
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
