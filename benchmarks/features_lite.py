@@ -32,7 +32,7 @@ from genloom.measures.mixture import mixture_samples
 from genloom.nn.efficientnet_lite import SIZES, pretrained
 from genloom.shapes.pictures import to_picture
 
-N = 600
+N = 400
 LITE, OTHERS = tuple(SIZES), ("classifier", "random", "pixels")
 ESPRESSO, PALACE, UNIFORM = 967, 698, 652  # places in the list of ImageNet's 1,000 classes
 
