@@ -26,8 +26,15 @@ from torch import Tensor, nn
 from genloom.errors import InputError
 
 # repeats, kernel, stride, widening, channels: Table 1 of EfficientNet
-STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
-          (1, 3, 1, 6, 320))  # fmt: skip
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 STEM, HEAD, CLASSES = 32, 1280, 1000
 NORM = ("weight", "bias", "running_mean", "running_var")
 EPSILON = 1e-3  # of batch norm
