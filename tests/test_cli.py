@@ -202,7 +202,10 @@ def test_bad_questions_to_a_run(trained, tmp_path, capsys):
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--temperature", "nan"], "--temperature takes a number"),
         (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", ".."], "has no checkpoint '..'"),
         (["sample", folder, "-n", "0", "-o", str(tmp_path / "x.png")], "from 1 on"),
-        (["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", "000000000007"], "has no 000000000007"),
+        (
+            ["sample", folder, "-o", str(tmp_path / "x.png"), "--checkpoint", "000000000007"],
+            "has no checkpoint '000000000007'",
+        ),
         (["walk", folder, "-o", str(tmp_path / "w.mp4")], "is a GIF"),
         (["walk", folder, "-o", str(tmp_path / "w.gif"), "--frames", "0"], "--frames takes a number from 1 on"),
         (["walk", folder, "-o", str(tmp_path / "w.gif"), "--seeds", "a,b"], "numbers with commas"),

@@ -166,7 +166,7 @@ def test_a_view_keeps_what_a_file_would_hold():
         (["{a}", "-n", "5000"], "more than the 1,438"),
         (["{a}", "digits[:50]"], "needs 100"),
         (["{a}", "-o", "judge.txt"], "-o judge.json"),
-        (["{a}", "--checkpoint", "7"], "no 7 checkpoint"),
+        (["{a}", "--checkpoint", "7"], "no checkpoint '7'"),
         (["{a}", "--features", "inception", "--weights", "nowhere.safetensors"], "nowhere.safetensors"),
         (["nowhere"], "no run at nowhere"),
         (["{a}", "-n", "100", "--features", "random", "-o", "/proc/none/judge.json"], "cannot write"),
