@@ -129,7 +129,7 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
         return 1
     if report.trouble:
         raise InputError(report.trouble)
-    if console.quiet:  # other processes need not see the run folder
+    if quiet or not main_process():  # other processes need not see the run folder
         return 0
     console.print(
         f"done: {report.examples:,} examples in {clock(report.seconds)}, {clock(report.cpu_seconds)} of processor time"

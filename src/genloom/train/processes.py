@@ -37,8 +37,8 @@ def leave_processes() -> None:
 
 
 def main_process() -> bool:
-    """Whether this is the process that writes."""
-    return not dist.is_initialized() or dist.get_rank() == 0
+    """Whether this is the process that writes and prints; torchrun says it before the group is made."""
+    return dist.get_rank() == 0 if dist.is_initialized() else os.environ.get("RANK", "0") == "0"
 
 
 def world_size() -> int:
