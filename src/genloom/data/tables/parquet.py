@@ -70,7 +70,7 @@ class ParquetTable(Table):
 
     def chunks(self) -> Iterator[pd.DataFrame]:
         for first, batch in self.batches():
-            yield frame_of(batch, first)
+            yield frame_of(batch, first, self.path)
 
     def rewrite(self, outs: Sequence[Path], fill: Fill) -> None:
         import pyarrow.parquet
@@ -85,7 +85,7 @@ class ParquetTable(Table):
                 stack.enter_context(pyarrow.parquet.ParquetWriter(part, schema, compression=packed)) for part in parts
             ]
             for first, batch in self.batches():
-                for writer, way in zip(writers, fill(frame_of(batch, first), first), strict=True):
+                for writer, way in zip(writers, fill(frame_of(batch, first, self.path), first), strict=True):
                     writer.write_batch(reduce(with_cells, way.items(), batch))
 
 
@@ -120,7 +120,7 @@ def with_codes(column: Any, kind: Any, chosen: Bits, cells: Sequence[Any]) -> An
     )
 
 
-def frame_of(batch: Any, first: int) -> pd.DataFrame:
+def frame_of(batch: Any, first: int, path: Path) -> pd.DataFrame:
     """Return a record batch as a DataFrame whose index counts on from `first`; whole numbers stay whole beside holes."""
     import pyarrow
 
@@ -131,7 +131,8 @@ def frame_of(batch: Any, first: int) -> pd.DataFrame:
         pyarrow.int64(): pd.Int64Dtype(),
         pyarrow.bool_(): pd.BooleanDtype(),
     }
-    frame = batch.to_pandas(types_mapper=whole.get)
+    with parsing(path, "Parquet", ": is it whole?"):  # what pandas wrote beside the schema may be damaged
+        frame = batch.to_pandas(types_mapper=whole.get)
     frame.index = range(first, first + len(frame))
     return frame
 
