@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from genloom.catalogue import find_model
+from genloom.data.pictures.sources import open_picture
 from genloom.errors import InputError
 from genloom.files import replaced
+from genloom.reading import opened, parsing
 from genloom.train.notes import declared_notes
 from genloom.train.run import Run
 
@@ -99,13 +101,11 @@ def mark_verdicts(ax: Any, history: Sequence[dict[str, Any]]) -> None:
 
 def draw_grids(axes: Any, paths: Sequence[Path]) -> None:
     """Draw sample grids, each under the examples at which it was made."""
-    from PIL import Image
-
     for ax in axes:
         ax.set_axis_off()
     for ax, path in zip(axes, paths, strict=False):
-        with Image.open(path) as image:
-            pixels = np.asarray(image)
+        with opened(path, "picture") as file, parsing(path, "a picture", "; remove it"):
+            pixels = np.asarray(open_picture(file))
         ax.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         ax.set_title(f"after {int(path.stem):,} examples")
 
