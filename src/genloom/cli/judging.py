@@ -58,6 +58,7 @@ def judge(
     named_so(str(target), (".json",), "the figures are written as JSON", "judge")
     page = target.with_suffix(".html") if out else Path(run) / "report.html"
     check_writable(target, page)
+    refuse_name(record)
     terms: dict[str, Any] = {"checkpoint": checkpoint, "seed": seed, "weights": weights, "fetch": fetch, "quick": quick}
     with threads_of(threads):
         judgement = judge(run, data, n, features, test=test, say=say, **terms)
@@ -67,6 +68,14 @@ def judge(
     console.print(f"figures in {target}, pictures and figures in {page}", soft_wrap=True)
     if record:
         console.print(f"recorded in {record_judgement(record, judgement)}")
+
+
+def refuse_name(record: str | None) -> None:
+    """Raise InputError for evidence that cannot be called so: better before the work than after it."""
+    if record is not None:
+        from genloom.use.report.evidence import check_name
+
+        check_name(record)
 
 
 def record_judgement(name: str, judgement: Judgement) -> Path:
@@ -187,6 +196,7 @@ def probe(
         raise InputError(f"--labels takes numbers with commas, such as 100,1000, got {labels!r}") from None
     if out:
         named_so(out, (".png",), "the curves are a picture", "probe")
+    refuse_name(record)
     check_writable(Path(run) / "probe.json", *([Path(out)] if out else []))
     model = load(run, checkpoint)
     check_encodes(model)

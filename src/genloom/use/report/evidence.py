@@ -48,11 +48,16 @@ def record(
         **rest,
     }
     path = folder / f"{name}.json"
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
-        raise InputError(f"--record takes a name of letters, digits and dashes, such as dcgan-mnist, got {short(name)}")
+    check_name(name)
     with replaced(path) as part:
         part.write_text(json.dumps(portable(content), indent=1) + "\n")
     return path
+
+
+def check_name(name: str) -> None:
+    """Raise InputError where evidence cannot be called so: a name must not lead out of its folder."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise InputError(f"--record takes a name of letters, digits and dashes, such as dcgan-mnist, got {short(name)}")
 
 
 def portable(content: Any) -> Any:
