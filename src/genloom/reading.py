@@ -91,13 +91,12 @@ def limit() -> int:
     return int(gigabytes * GB)
 
 
-def refuse_large(size: int, what: str, share: int = 1) -> None:
-    """Raise InputError where `what` would take more bytes than a share of the limit."""
-    most = limit() // share
-    if size > most:
-        needed = math.ceil(min(size * share / GB, 10**9))
+def refuse_large(size: int, what: str) -> None:
+    """Raise InputError where `what` would take more bytes than the limit."""
+    if size > limit():
+        needed = math.ceil(min(size / GB, 10**9))
         raise InputError(
-            f"{what} would take {in_words(size)} of memory, and {in_words(most)} are allowed: if you trust the file, "
+            f"{what} would take {in_words(size)} of memory, and {in_words(limit())} are allowed: if you trust the file, "
             f"say --limit {needed}"
         )
 
