@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from benchmarks.evidence import DATA, record
 from genloom import Run, load_data
 from genloom.core.dataset import take
+from genloom.core.precision import pick_precision
 from genloom.measures.figure import mean_figure
 from genloom.models.likelihood.pixelcnn import GatedNet, PixelCNN
 from genloom.train.loop import play
-from genloom.train.machine import pick_precision
 from genloom.train.plan import Plan
 
 SOURCE = DATA / "binarized_mnist" / "binarized_mnist_packed.npz"

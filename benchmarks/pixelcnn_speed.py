@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 from benchmarks.evidence import record
 from benchmarks.training_speed import seconds
+from genloom.core.precision import pick_precision
 from genloom.models.likelihood.pixelcnn import PixelCNN
 from genloom.shapes.pictures import ImageShape
-from genloom.train.machine import keep_freed_memory, pick_precision
+from genloom.train.machine import keep_freed_memory
 
 BATCH, FEATURES, LAYERS = 64, 64, 15
 PLACES = 28 * 28

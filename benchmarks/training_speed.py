@@ -26,11 +26,11 @@ from torch import nn
 
 from benchmarks.evidence import ROOT, checkout, record
 from genloom.core.dataset import take
+from genloom.core.precision import pick_precision
 from genloom.data.pictures.dataset import ImageData
 from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
 from genloom.shapes.pictures import ImageShape
 from genloom.train.loop import Loop
-from genloom.train.machine import pick_precision
 from genloom.train.plan import Plan
 from genloom.train.ranks import Ranks
 from genloom.train.run import Run

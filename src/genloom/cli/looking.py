@@ -150,9 +150,10 @@ def doctor() -> None:
     """Examine this machine: versions, processor, precision, cache, optional packages."""
     import torch
 
+    from genloom.core.precision import has_bf16_units, pick_precision
     from genloom.data.cache import cache_folder
     from genloom.nn.efficientnet_lite import SIZES, package_of
-    from genloom.train.machine import has_bf16_units, pick_device, pick_precision, processor, product_speed
+    from genloom.train.machine import pick_device, processor, product_speed
     from genloom.train.session import versions
 
     device = pick_device()

@@ -52,16 +52,17 @@ def nearest_training(probes: Tensor, blocks: Iterable[Tensor], itself: Sequence[
     index = torch.zeros(n, NEIGHBOURS, dtype=torch.long)
     start = 0
     for block in blocks:
-        gap = torch.cdist(probes, block)
+        gap = square_distances(probes, block)
         for own in () if itself is None else itself:
             here = (own >= start) & (own < start + len(block))
             gap[here.nonzero()[:, 0], own[here] - start] = float("inf")
-        place = torch.arange(start, start + len(block)).expand(n, -1)
-        best = torch.cat([distance, gap], 1).topk(NEIGHBOURS, largest=False)
-        distance, index = best.values, torch.cat([index, place], 1).gather(1, best.indices)
+        some = (gap.amin(1) < distance[:, -1]).nonzero().flatten()  # of ever fewer a block holds something nearer
+        place = torch.arange(start, start + len(block)).expand(len(some), -1)
+        best = torch.cat([distance[some], gap[some]], 1).topk(NEIGHBOURS, largest=False)
+        distance[some], index[some] = best.values, torch.cat([index[some], place], 1).gather(1, best.indices)
         start += len(block)
     held = distance.isfinite().all(0)
-    return Nearest(distance[:, held], index[:, held])
+    return Nearest(distance[:, held].clamp_min(0).sqrt(), index[:, held])
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def mixture_samples(x: Tensor, n: int, seed: int = 0) -> Tensor:
     mixture = GaussianMixture(min(GAUSSIANS, max(1, len(flat) // 50)), reg_covar=1e-4, random_state=seed, max_iter=ROUNDS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # its FID has settled by then
-        mixture.fit(codes.numpy().astype(np.float64))
+        mixture.fit(codes.numpy())
+    mixture.weights_ = (weights := mixture.weights_.astype(np.float64)) / weights.sum()  # numpy asks that of a draw
     drawn = mixture.sample(n)[0]
     np.random.default_rng(seed).shuffle(drawn)  # scikit-learn returns them component by component
     z = torch.from_numpy(drawn).float()

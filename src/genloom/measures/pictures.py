@@ -28,7 +28,7 @@ from genloom.measures.similarity import similarity_figure
 
 KEPT_PICTURES, KEPT_BYTES = 16_384, 1 << 29
 BLOCK = 1000
-PARZEN_SAMPLES, PARZEN_VALIDATION, PARZEN_FRESH = 10_000, 1000, 2000
+PARZEN_SAMPLES, PARZEN_VALIDATION, PARZEN_FRESH = 10_000, 500, 2000
 Blocks = Iterable[tuple[Tensor, Tensor | None]]  # pictures [n, C, H, W] in [0, 1], and the labels asked for
 
 
@@ -130,6 +130,7 @@ class Jury:
         choice = self.validation
         if choice is None:
             choice, fresh = fresh.tensor_split([min(PARZEN_VALIDATION, len(fresh) // 2)])
+        choice = choice[:PARZEN_VALIDATION]
         sigma, _ = choose_sigma(choice.flatten(1), samples)
         nats = log_density(fresh[:PARZEN_FRESH].flatten(1), samples, sigma)
         return mean_figure(nats, f"nats, {len(samples)} samples, sigma from {len(choice)} other pictures", "higher")

@@ -22,6 +22,7 @@ REPEATS, PROJECTIONS = 4, 128
 PARTS = 8
 AT_ONCE = 1 << 17  # patches that are held in single precision
 CELLS = 1 << 16  # of the grid on which distributions along a direction are compared
+TOGETHER = 16  # directions that are taken at once
 PAPER_PICTURES, QUICK_PICTURES = 16_384, 1024
 KERNEL = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
 
@@ -64,16 +65,22 @@ def level_distances(fake: Tensor, real: Tensor, depth: int) -> tuple[Tensor, Ten
     )  # the same places: equal sets are at distance 0
     a, b = (x.float() if len(x) <= AT_ONCE else x for x in (a, b))  # once, not for each direction
     generator = make_generator("projections", depth)
-    values = torch.stack([1000 * sliced_distance(a, b, generator) for _ in range(REPEATS)])
-    pairs = zip(a.chunk(PARTS), b.chunk(PARTS), strict=True)
-    return values, torch.stack([1000 * sliced_distance(x, y, generator) for x, y in pairs])
+    whole, parts = zip(*[sliced_distances(a, b, generator) for _ in range(REPEATS)], strict=True)
+    return 1000 * torch.stack(whole), 1000 * torch.stack(parts).mean(0)
 
 
-def sliced_distance(a: Tensor, b: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the mean distance of patches `[P, D]` to `[P, D]` along random directions."""
+def sliced_distances(a: Tensor, b: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the mean distance of patches `[P, D]` to `[P, D]` along random directions; of parts `[PARTS]` along some."""
     directions = torch.randn(PROJECTIONS, a.shape[1], generator=generator)
     directions /= directions.norm(dim=1, keepdim=True)
-    return torch.cat([line_distances(fall(a, part), fall(b, part)) for part in directions.split(8)]).mean()
+    whole: list[Tensor] = []
+    for some in directions.split(TOGETHER):
+        x, y = fall(a, some), fall(b, some)
+        if not whole:
+            chunks = zip(x.chunk(PARTS, 1), y.chunk(PARTS, 1), strict=True)
+            parts = torch.stack([line_distances(*pair, CELLS // PARTS).mean() for pair in chunks])
+        whole.append(line_distances(x, y))
+    return torch.cat(whole).mean(), parts
 
 
 def fall(x: Tensor, directions: Tensor) -> Tensor:
@@ -81,22 +88,22 @@ def fall(x: Tensor, directions: Tensor) -> Tensor:
     return torch.cat([directions @ part.float().T for part in x.split(AT_ONCE)], 1)
 
 
-def line_distances(a: Tensor, b: Tensor) -> Tensor:
+def line_distances(a: Tensor, b: Tensor, cells: int = CELLS) -> Tensor:
     """Return the Wasserstein distance `[k]` of points `[k, P]` to `[k, P]` on each line.
 
     It is the integral of |share of a below x - share of b below x|, summed here over a fine grid: to four digits and better
     what sorting gives, at a third of its cost.
     """
-    step = torch.maximum(a.abs().amax(1), b.abs().amax(1)).clamp_min(1e-30) / (CELLS // 2 - 1)
-    surplus = (counts(a, step) - counts(b, step)).cumsum(1)
+    step = torch.maximum(a.abs().amax(1), b.abs().amax(1)).clamp_min(1e-30) / (cells // 2 - 1)
+    surplus = (counts(a, step, cells) - counts(b, step, cells)).cumsum(1)
     return surplus.abs().sum(1) * step / a.shape[1]
 
 
-def counts(x: Tensor, step: Tensor) -> Tensor:
-    """Count points `[k, P]` in the cells `[k, CELLS]` of grids with these steps `[k]`."""
-    rows = torch.arange(len(x))[:, None] * CELLS + CELLS // 2
-    places = (x / step[:, None]).round_().long() + rows
-    return torch.bincount(places.flatten(), minlength=len(x) * CELLS).view(len(x), CELLS)
+def counts(x: Tensor, step: Tensor, cells: int) -> Tensor:
+    """Count points `[k, P]` in the cells `[k, cells]` of grids with these steps `[k]`."""
+    rows = torch.arange(len(x), dtype=torch.int32)[:, None] * cells + cells // 2
+    places = (x / step[:, None]).round_().int().add_(rows)
+    return torch.bincount(places.flatten(), minlength=len(x) * cells).view(len(x), cells)
 
 
 def patches(x: Tensor, depth: int, seed: int) -> Tensor:

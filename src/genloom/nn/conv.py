@@ -55,5 +55,8 @@ class SpectralNorm(nn.Module):
 
 def spectral(layer: nn.Module) -> nn.Module:
     """Return the layer with its weight divided by its spectral norm."""
-    parametrize.register_parametrization(layer, "weight", SpectralNorm(layer.weight))  # type: ignore[arg-type]
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    # `unsafe` leaves out a trial, for which torch would import its compiler where there is nothing to try it on.
+    parametrize.register_parametrization(layer, "weight", SpectralNorm(weight), unsafe=weight.is_meta)
     return layer

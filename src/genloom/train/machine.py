@@ -1,4 +1,4 @@
-"""The processor: which precision it is good at, how many threads, and how memory is handed out."""
+"""The processor: which one, how fast, how much memory, and how that is handed out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import platform
 import sys
 import time
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from genloom.bounds import short
 from genloom.errors import InputError
-
-Precision = Literal["auto", "fp32", "bf16"]
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -32,23 +29,6 @@ def pick_device(name: str = "auto") -> torch.device:
             f"--device {short(name)} is not to be had on this machine; leave it out, or say --device cpu"
         ) from None
     return device
-
-
-def pick_precision(name: Precision, device: torch.device) -> Literal["fp32", "bf16"]:
-    """Return `bf16` where asked for or, for `auto`, where the device has units for it."""
-    if name != "auto":
-        return name
-    return "bf16" if has_bf16_units(device) else "fp32"
-
-
-def has_bf16_units(device: torch.device) -> bool:
-    """Whether bf16 products run faster than fp32 ones: AVX512-BF16 or AMX, or CUDA from Ampere on."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        names = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-        return any(getattr(torch.cpu, name, bool)() for name in names)
-    return False
 
 
 def memory_of(device: torch.device) -> int:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 from genloom.bounds import above_zero, whole
+from genloom.core.precision import Precision
 from genloom.data.options import NAMES
 from genloom.data.source import find_source
 from genloom.errors import InputError, nearest
 from genloom.reading import named
-from genloom.train.machine import Precision
 from genloom.train.run import Run
 
 COUNTS = ("examples", "batch", "micro", "threads", "save_examples", "report_examples")

@@ -25,7 +25,7 @@ from genloom.catalogue import find_model
 from genloom.core.capabilities import Samples
 from genloom.core.hyper import Hyper
 from genloom.core.model import Model
-from genloom.core.random import Noise, undisturbed
+from genloom.core.random import Noise, building
 from genloom.errors import InputError
 from genloom.files import write_json, write_synced
 from genloom.reading import (
@@ -193,7 +193,7 @@ class Run:
             InputError: `run.json` describes no model that can be built.
         """
         model_class, hyper, shape = self.model_class, self.hyper, self.shape
-        with self.told(), undisturbed(), torch.device(device):
+        with self.told(), building(device):
             try:
                 return model_class(hyper, shape)
             except (RuntimeError, OverflowError) as error:

@@ -19,7 +19,8 @@ from genloom.catalogue import find_model
 from genloom.core.dataset import Dataset, size
 from genloom.core.hyper import Hyper
 from genloom.core.model import Misfit, Model
-from genloom.core.random import training, undisturbed
+from genloom.core.precision import pick_precision
+from genloom.core.random import building, training
 from genloom.data.given import Given
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError
@@ -29,7 +30,7 @@ from genloom.shapes.base import Shape
 from genloom.train.feed import check_batch
 from genloom.train.interrupt import Interrupt
 from genloom.train.loop import play
-from genloom.train.machine import memory_of, pick_device, pick_precision, processor
+from genloom.train.machine import memory_of, pick_device, processor
 from genloom.train.origin import Origin
 from genloom.train.plan import Plan, Report, Score
 from genloom.train.processes import first_alone, main_process, meet, start_processes, world_size
@@ -160,7 +161,7 @@ def make_plan(request: Request, hyper: Hyper, device: torch.device) -> Plan:
 def build(model_class: type[Model], hyper: Hyper, shape: Shape, device: str) -> Model:
     """Return a model, on the device `meta` without memory for its weights; InputError where torch can make no such one."""
     try:
-        with undisturbed(), torch.device(device):
+        with building(device):
             return model_class(hyper, shape)
     except (RuntimeError, OverflowError) as error:
         text = " ".join(str(error).split())[:120]

@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from genloom.catalogue import MODELS, find_model
 from genloom.core.clock import Clock
 from genloom.core.model import Misfit, Model
+from genloom.core.precision import has_bf16_units
 from genloom.data.options import PictureOptions
 from genloom.data.pictures.arrays import Arrays
 from genloom.data.pictures.dataset import ImageData
@@ -26,7 +27,7 @@ from genloom.data.source import Progress, silent
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.shapes.pictures import MODES, ImageShape, enlarged, grid, save, to_picture
-from genloom.train.machine import has_bf16_units, pick_device, product_speed
+from genloom.train.machine import pick_device, product_speed
 
 SHEET_COLUMNS, SHEET_LONGEST = 16, 1200  # of the contact sheet; pixels up to which it is enlarged by whole numbers
 FEW = 2000  # pictures below which a word of warning is due

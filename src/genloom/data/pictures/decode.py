@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +22,8 @@ from genloom.data.source import Progress
 from genloom.errors import InputError
 from genloom.shapes.pictures import MODES, to_bytes
 
+T = TypeVar("T")
+AT_ONCE = 32  # pictures that a thread takes at a time
 GREY = ("1", "L", "LA", "La", "I;16", "I;16B", "I", "F")
 LARGE = 1 << 23  # pixels from which a picture is decoded alone, so that many at once do not fill the memory
 SEEN_THROUGH = ("RGBA", "LA", "La", "RGBa", "PA")
@@ -59,9 +63,8 @@ def read_headers(pictures: Pictures, progress: Progress) -> list[Header]:
         _, height, width, channels = pictures.array.shape
         return [Header((height, width), MODES[channels])] * len(pictures)
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(
-            progress(pool.map(lambda i: read_header(pictures, i), range(len(pictures))), len(pictures), "looking over")
-        )
+        headers = by_hands(pool, lambda i: read_header(pictures, i), len(pictures))
+        return list(progress(headers, len(pictures), "looking over"))
 
 
 def common_size(headers: list[Header]) -> tuple[int, int]:
@@ -85,7 +88,8 @@ def convert(image: Any, channels: int, size: tuple[int, int], crop: bool) -> np.
     """Return a pillow image as uint8 `[H, W, C]`: upright, on white where transparent, cropped and resized."""
     from PIL import Image, ImageOps
 
-    image = ImageOps.exif_transpose(image)
+    if getattr(image, "format", None):  # made from an array otherwise, and upright
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I") or image.mode == "F":
         image = Image.fromarray(to_eight_bits(np.asarray(image), image.mode))
     if channels == 4:
@@ -154,4 +158,10 @@ def decode_all(
 
     alone = Lock()
     with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(progress(pool.map(one, range(len(pictures))), len(pictures), "decoding"))
+        return list(progress(by_hands(pool, one, len(pictures)), len(pictures), "decoding"))
+
+
+def by_hands(pool: ThreadPoolExecutor, one: Callable[[int], T], n: int) -> Iterator[T]:
+    """Yield `one(i)` of every i below n, in order; a thread takes some at a time, since asking for each costs as much."""
+    parts = [range(n)[start : start + AT_ONCE] for start in range(0, n, AT_ONCE)]
+    return chain.from_iterable(pool.map(lambda part: [one(i) for i in part], parts))

@@ -22,7 +22,7 @@ from torch import Tensor
 from genloom.data.cache import cache_folder
 from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError, nearest
-from genloom.measures.features.classifier import fit_classifier
+from genloom.measures.features.classifier import fit_classifier, precision
 from genloom.measures.features.random import RandomFeatures
 from genloom.measures.features.resize import to_size
 from genloom.measures.mixture import principal_directions
@@ -91,7 +91,10 @@ def batched(compute: Compute, x: Tensor) -> tuple[Tensor, Tensor | None]:
 def classifier(data: ImageData, weights: Path | None, fetch: bool) -> Features:
     """The last hidden layer of a small network trained on the data's own labels, scaled to a mean variance of one."""
     net = fit_classifier(data)
-    about = f"last hidden layer of a small classifier trained on the data's own labels at {size_of(data)}, mean variance one"
+    about = (
+        f"last hidden layer of a small classifier trained on the data's own labels at {size_of(data)}, mean variance one, "
+        f"{precision()}"
+    )
     raw, _ = batched(net.both, spread(data, FITTED_ON))
     mean, scale = raw.mean(0), raw.var(0).mean().sqrt()
 
