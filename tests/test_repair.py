@@ -154,6 +154,10 @@ def test_the_log_names_each_filled_cell(repaired):
             assert float(line["low"]) <= float(line["value"]) <= float(line["high"])
             truth = float(frame[line["column"]][int(line["row"]) - 1])
             inside.append(float(line["low"]) - 0.005 <= truth <= float(line["high"]) + 0.005)
+        if line["column"] == "kind":
+            chances = dict(part.rsplit(" ", 1) for part in line["probabilities"].split("; "))
+            assert max(chances, key=lambda name: float(chances[name])) == line["value"]
+            assert sum(map(float, chances.values())) == pytest.approx(1, abs=0.02)
     assert 0.75 <= np.mean(inside) <= 1
 
 

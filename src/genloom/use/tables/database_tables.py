@@ -214,13 +214,12 @@ def kind_of(column: sql.Column[Any]) -> sql.types.TypeEngine[Any]:
 def log_table(source: DatabaseTable) -> sql.Table:
     """Return what the table of repairs is: keyed as the table, and by column."""
     keys = [sql.Column(key, kind_of(source.table.c[key]), primary_key=True, autoincrement=False) for key in source.keys]
-    for name in ("column_name", "value", "low", "high", "agreement", "method", "certainty", "trusted", "doubt"):
+    for name in ("column_name", "value", "low", "high", "probabilities", "method", "certainty", "trusted", "doubt"):
         if name in source.keys:
             raise InputError(f"a key column called {name!r} cannot stand beside the log's own: rename it")
     rest = [
         sql.Column("column_name", sql.String(255), primary_key=True),
-        *(sql.Column(name, sql.Text) for name in ("value", "low", "high")),
-        sql.Column("agreement", sql.Float),
+        *(sql.Column(name, sql.Text) for name in ("value", "low", "high", "probabilities")),
         sql.Column("method", sql.String(64)),
         sql.Column("certainty", sql.Float),
         sql.Column("trusted", sql.Boolean),

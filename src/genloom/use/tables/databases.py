@@ -128,10 +128,10 @@ def put(connection: sql.Connection, copy: sql.Table, column: str, keys: pd.DataF
 
 def in_log(line: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line of the log as the log table has it."""
-    text = {name: None if line[name] == "" else str(line[name]) for name in ("value", "low", "high", "method", "doubt")}
-    agreement = None if line["agreement"] == "" else line["agreement"]
+    named = ("value", "low", "high", "probabilities", "method", "doubt")
+    text = {name: None if line[name] == "" else str(line[name]) for name in named}
     plain = {"column_name": line["column"], "certainty": line["certainty"], "trusted": line["trusted"] == "yes"}
-    return {**plain, "agreement": agreement, **text}
+    return {**plain, **text}
 
 
 def plain(value: Any) -> Any:

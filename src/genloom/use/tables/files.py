@@ -27,7 +27,7 @@ from genloom.use.tables.settings import Settings
 SAMPLE = 100_000  # rows that are held to learn from
 SHOWN = 2000  # values of a column that are kept for its picture
 WORST = 5  # of a column, the least certain cells that the report names
-LOG = ("row", "column", "value", "low", "high", "agreement", "method", "certainty", "trusted", "doubt")
+LOG = ("row", "column", "value", "low", "high", "probabilities", "method", "certainty", "trusted", "doubt")
 
 
 @dataclass
@@ -111,10 +111,10 @@ def log_lines(fix: Fix, rows: Sequence[Any]) -> Iterator[dict[str, Any]]:
     numbers = column is not None and not column.levels
     ends = [shown_ends(fix, end) if numbers else [""] * len(fix.cells) for end in (fix.low, fix.high)]
     for i, (row, cell, doubt) in enumerate(zip(rows, fix.cells, fix.doubts, strict=True)):
-        agreement = "" if numbers or np.isnan(fix.share[i]) else round(float(fix.share[i]), 3)
         certain = round(float(fix.certain[i]), 3)
         trusted = "no" if doubt else "yes"
-        values = (row, fix.field.name, cell, ends[0][i], ends[1][i], agreement, fix.method, certain, trusted, doubt)
+        known = (ends[0][i], ends[1][i], fix.probabilities(i))
+        values = (row, fix.field.name, cell, *known, fix.method, certain, trusted, doubt)
         yield dict(zip(LOG, values, strict=True))
 
 

@@ -14,6 +14,8 @@ from genloom.data.tables.layout import Field, Layout
 from genloom.errors import InputError
 from genloom.shapes.columns import Bits, Numbers, Places
 
+MOST_SAID, LEAST_SAID = 10, 0.005  # categories whose probabilities are written, and the least that is
+
 
 @dataclass(frozen=True)
 class Tested:
@@ -40,7 +42,7 @@ class Fix:
         cells: the new cells, of the person's kind.
         values: the same as plain numbers or category indices.
         low, high: ends of the 90 % intervals as plain numbers, equal to the value for categories.
-        share: the probability of a category; 1 for numbers.
+        chances: of a column of categories, the probability of each `[r, K]`, in the order of `field.column.categories`.
         certain: 0 to 1: 1 where nothing is open, 0 where the interval is as wide as the column, or a category a guess.
         doubts: why a cell is not to be trusted, or "".
     """
@@ -52,9 +54,16 @@ class Fix:
     values: Numbers
     low: Numbers
     high: Numbers
-    share: Numbers
     certain: Numbers
     doubts: list[str]
+    chances: Numbers | None = None
+
+    def probabilities(self, i: int) -> str:
+        """Return the likeliest categories of one cell with their probabilities, as in `blue 0.71; red 0.24`, or ""."""
+        if self.chances is None or self.field.column is None:
+            return ""
+        likeliest = [k for k in np.argsort(-self.chances[i], kind="stable")[:MOST_SAID] if self.chances[i, k] >= LEAST_SAID]
+        return "; ".join(f"{self.field.column.categories[k]} {self.chances[i, k]:.2f}" for k in likeliest)
 
 
 def stream_seed(seed: int, number: int) -> int:
@@ -80,7 +89,6 @@ def constant_fix(field: Field, holes: Bits) -> Fix:
         zeros,
         zeros,
         zeros,
-        zeros + np.nan,
         zeros,
         ["the column's only value"] * n,
     )

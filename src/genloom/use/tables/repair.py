@@ -29,7 +29,8 @@ USUAL = 3.29  # deviations that hold nine in ten values of a normal column
 UNSURE, GUESSED = 0.2, 0.5  # certainty below which a number, or a category, is doubted
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
 LENT = 0.3  # weight of the trees' spread beside that of their guess
-WORTH = 20.0  # seconds to spare from which GAIN is tried
+WORTH = 20.0  # seconds to spare from which GAIN is tried, where they are counted
+FEW, MANY, BRIEF = 2000, 40_000, 600  # cells between which it is tried where they are not, and the rounds it then plays
 
 
 class Repairer:
@@ -112,10 +113,11 @@ class Repairer:
             weights[self.names.index("trees")] += LENT
         return weights
 
-    def trained(self, mask: Bits, seconds: float | None) -> Network:
-        """Return GAIN, trained on the cells of a mask `[n, D]` for so many seconds at most."""
+    def trained(self, mask: Bits, seconds: float | None, rounds: int | None = None) -> Network:
+        """Return GAIN, trained on the cells of a mask `[n, D]`, for so many seconds or rounds at most."""
+        settings = self.settings
         network = Network(
-            seconds=seconds, seed=self.settings.seed, threads=self.settings.threads, watch=self.watch, exact=False
+            rounds=rounds, seconds=seconds, seed=settings.seed, threads=settings.threads, watch=self.watch, exact=False
         )
         network.fit(self.x, mask, self.columns)
         return network
@@ -128,33 +130,42 @@ class Repairer:
 
     def test(self, test: SelfTest, holes: int) -> float:
         """Let all methods fill hidden cells; return the seconds that learning and filling would still take."""
-        settings, folds = self.settings, test.folds()
+        settings, folds = self.settings, 1 if self.settings.method == "gain" else test.folds()
+        every: list[Bits] = []
         for fold in range(folds):
             began, hidden = time.monotonic(), test.hidden(fold)
+            every.append(hidden)
             self.learn(self.mask & ~hidden, f"self-test {fold + 1} of {folds}")
             learnt = time.monotonic() - began
             test.ask(lambda x, mask, wanted: self.ensemble.guesses(self.names, x, mask, wanted), hidden)
             filling = (time.monotonic() - began - learnt) * holes / max(int(hidden.sum()), 1)
             spare = settings.left() - 1.5 * (learnt + filling)
-            if self.tried_gain(test, hidden, spare) or spare < learnt + filling:
+            if spare < learnt + filling:
                 break
+        if self.worth_gain(spare):
+            self.try_gain(test, every, spare)
         return learnt + filling
 
-    def tried_gain(self, test: SelfTest, hidden: Bits, spare: float) -> bool:
-        """Try GAIN where it is asked for, or where time is said and left; return whether it was."""
+    def worth_gain(self, spare: float) -> bool:
+        """Whether GAIN is to be tried: asked for, or with time to spare, or on a table that is neither tiny nor large."""
+        if self.settings.method != "auto" or self.effort < 1:
+            return self.settings.method == "gain"
+        return spare > WORTH if self.settings.minutes is not None else FEW <= self.x.size < MANY
+
+    def try_gain(self, test: SelfTest, every: list[Bits], spare: float) -> None:
+        """Train GAIN once, on what no round of the self-test hid, and let it fill the cells of every round."""
         wanted, limited = self.settings.method == "gain", self.settings.minutes is not None
-        if not (wanted or (limited and self.settings.method == "auto" and self.effort == 1 and spare > WORTH)):
-            return False
+        seconds = max(0.8 * spare, 1.0) if limited else None
+        rounds = None if wanted or limited else BRIEF
         try:
-            self.network = self.trained(self.mask & ~hidden, max(0.8 * spare, 1.0) if limited else None)
+            self.network = network = self.trained(self.mask & ~np.logical_or.reduce(every), seconds, rounds)
         except Diverged as error:
             if wanted:
                 raise InputError(f"{error}; --method trees does without") from None
-            return True
+            return
         self.names.append("gain")
-        network = self.network
-        test.ask(lambda x, mask, cells: {"gain": network.guess(x, mask, cells, self.settings.seed)}, hidden)
-        return True
+        for hidden in every:
+            test.ask(lambda x, mask, cells: {"gain": network.guess(x, mask, cells, self.settings.seed)}, hidden)
 
     def choose(self, test: SelfTest, holes: list[int], again: bool) -> None:
         """Find weights, intervals and the error to promise; of each half of the hidden cells by the other half's weights."""
@@ -280,10 +291,10 @@ class Repairer:
         """Return the fix of one learnt column, given the blend for its holes and which of those rows are nearly empty."""
         column = self.columns[d]
         values = column.held(found.best)
-        share = np.ones(len(values))
+        chances = None
         if found.chances is not None:
-            share = raised(found.chances, self.powers[d]).max(1)
-            low = high = values
+            chances = raised(found.chances, self.powers[d])
+            share, low, high = chances.max(1), values, values
             certain = (share - 1 / column.levels) / (1 - 1 / column.levels) if column.levels > 1 else share
             doubted, why = certain < GUESSED, "little more than a guess among its categories"
         else:
@@ -297,7 +308,7 @@ class Repairer:
             "most of the row is missing" if empty else why if d else "" for empty, d in zip(sparse, doubted, strict=True)
         ]
         return Fix(
-            field, "+".join(self.methods(field.name)), holes, field.say(values), values, low, high, share, certain, doubts
+            field, "+".join(self.methods(field.name)), holes, field.say(values), values, low, high, certain, doubts, chances
         )
 
     def drawing(self) -> Network | None:
@@ -306,7 +317,7 @@ class Repairer:
         Raises:
             InputError: it could not be trained.
         """
-        if self.columns and self.network is None:
+        if self.columns and (self.network is None or self.network.rounds):
             seconds = None if self.settings.minutes is None else max(self.settings.left() / 2, 1.0)
             try:
                 self.network = self.trained(self.mask, seconds)
