@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import warnings
 
@@ -11,6 +13,7 @@ from genloom.bounds import cut, short
 from genloom.errors import InputError, Notice, nearest
 
 LONGEST_SENTENCE = 2000
+NARROWEST = 40  # columns of a terminal below which nothing can be laid out
 
 app = App(
     name="genloom",
@@ -76,12 +79,19 @@ def warn(message: Warning | str, category: type[Warning], *_: object) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
+    from genloom.cli.console import console
     from genloom.cli.trouble import in_one_sentence
     from genloom.cli.words import take_config, take_limit
 
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < NARROWEST:
+        os.environ["COLUMNS"] = str(NARROWEST)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # names in scripts that a terminal cannot show
     try:
+        refuse_odd_bytes(arguments)
         app.config, arguments = take_config(take_limit(arguments))
-        result = app(arguments, exit_on_error=False, print_error=False)
+        result = app(arguments, console=console, exit_on_error=False, print_error=False)
         return result if isinstance(result, int) else 0
     except (InputError, CycloptsError) as error:
         return complain(sentence(error))
@@ -97,10 +107,19 @@ def run(arguments: list[str]) -> int:
         return complain(said)
 
 
+def refuse_odd_bytes(arguments: list[str]) -> None:
+    """Raise InputError for a name that is no text: pages, plots and logs could not hold it."""
+    for argument in arguments:
+        if any("\ud800" <= letter <= "\udfff" for letter in argument):
+            shown = argument.encode("utf-8", "replace").decode()
+            raise InputError(f"{short(shown)} is not written in UTF-8: rename it, or link to it by another name")
+
+
 def complain(text: str) -> int:
     """Print the one sentence that says what is wrong and what to do."""
     shown = "".join(letter if letter.isprintable() else "?" for letter in text)  # names of files can steer a terminal
-    print(f"genloom: {shown}", file=sys.stderr)
+    if sys.stderr is not None:  # closed: what goes nowhere must not go into a file of samples
+        print(f"genloom: {shown}", file=sys.stderr)
     return 2
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
@@ -18,14 +20,15 @@ MOST_NUMBERS = 1000  # in a list of the command line
 
 
 class Printer(Console):
-    """Prints, and lets a reader who has gone away end the command without a word."""
+    """Prints; where the reader has gone away, the work goes on without a word, so that nothing is lost."""
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), (sys.stderr if self.stderr else sys.stdout).fileno())
 
 
 console = Printer(highlight=False, markup=False)
-aside = Console(stderr=True, highlight=False, markup=False)  # for progress: what is printed may go into a file
+aside = Printer(stderr=True, highlight=False, markup=False)  # for progress: what is printed may go into a file
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
 DATA_HELP = "folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; `[:500]` takes a part of pictures"

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from genloom.cli.console import DATA_HELP, Device, Out, Threads, clock, count, progress_on
+from genloom.cli.console import DATA_HELP, Device, Out, Printer, Threads, clock, count, progress_on
 from genloom.data.options import AllOptions
 from genloom.errors import InputError
 
@@ -105,7 +105,7 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
     from genloom.train.run import Run
     from genloom.train.session import prepare
 
-    console = Console(quiet=quiet or not main_process(), markup=False)
+    console = Printer(quiet=quiet or not main_process(), markup=False)
     session = prepare(request, progress_on(console))
     console.print(options_table(session))
     if dry_run:

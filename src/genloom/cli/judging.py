@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from genloom.cli.console import Checkpoint, Record, RunFolder, Threads, console, named_so, say, threads_of
+from genloom.cli.console import Checkpoint, Printer, Record, RunFolder, Threads, console, named_so, say, threads_of
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
 
@@ -63,8 +62,9 @@ def judge(
     with threads_of(threads):
         judgement = judge(run, data, n, features, test=test, say=say, **terms)
     show([judgement])
-    write_figures(target, judgement.to_json())
-    write_page([judgement], page)
+    with replaced(target) as figures, replaced(page) as shown:  # both or none: they belong together
+        write_figures(figures, judgement.to_json())
+        write_page([judgement], shown)
     console.print(f"figures in {target}, pictures and figures in {page}", soft_wrap=True)
     if record:
         console.print(f"recorded in {record_judgement(record, judgement)}")
@@ -116,8 +116,9 @@ def compare(
     with threads_of(threads):
         judgements = compare(runs, data, n, features, test=test, say=say, **terms)
     show(judgements)
-    write_figures(target, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})
-    write_page(judgements, Path(out))
+    with replaced(target) as figures, replaced(out) as shown:
+        write_figures(figures, {str(judgement.run.folder): judgement.to_json() for judgement in judgements})
+        write_page(judgements, shown)
     console.print(f"figures in {target}, pictures and figures in {out}", soft_wrap=True)
 
 
@@ -145,7 +146,7 @@ def show(judgements: Sequence[Judgement]) -> None:
         table.add_row(label, *(f"{judgement.cost[key]:,.0f}" for judgement in judgements))
     wide = Measurement.get(console, console.options.update(width=1000), table).maximum
     # A narrow terminal wraps the rows; cutting figures short would be worse.
-    Console(width=max(wide, console.width), highlight=False, markup=False).print(table)
+    Printer(width=max(wide, console.width), highlight=False, markup=False).print(table)
     short = "; ".join(f"{short}: {name}" for name, short in first.panel.shown.items() if short != name)
     if short:
         console.print(short, style="dim", soft_wrap=True)

@@ -13,7 +13,9 @@ from genloom.cli.console import Checkpoint, Device, Label, Out, RunFolder, Scale
 from genloom.cli.drawing import load_watched
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
-from genloom.reading import content_of, named
+from genloom.reading import content_of, in_words, limit, named
+
+BYTES_A_VALUE = 2000  # that a model of pixels holds while it draws: logits of many levels, features of every layer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,6 +61,8 @@ def complete(
 
     model = load_watched(run, checkpoint, device)
     model.shape.refuse_target(out, whole("n", n) + 1, scale)
+    if (needed := BYTES_A_VALUE * n * model.shape.width) > limit():
+        raise InputError(f"{n:,} completions at once take about {in_words(needed)}: ask for fewer, with --seed for others")
     pictures, exact = complete(model, picture, known, n, seed, label)
     write(model, [pictures], len(pictures), out, scale)
     drawn = (

@@ -17,6 +17,7 @@ from genloom.data.options import PictureOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
+MOST_OF_LESSON = 100_000_000
 ALIKE = 0.3  # diversity of samples below which nobody would call them varied
 
 
@@ -139,7 +140,9 @@ def lesson(
 
     named_so(out, (".gif",), "a lesson is a GIF", "line")
     check_writable(out)
-    found = line_lesson(Path(out), count(examples) or 1, frames, seed)
+    if (number := count(examples) or 1) > MOST_OF_LESSON:
+        raise InputError(f"a lesson takes at most {MOST_OF_LESSON:,} examples, got {number:,}: it is learnt long before")
+    found = line_lesson(Path(out), number, frames, seed)
     console.print(
         f"{out}: D is within {found['gap']:.2f} of 1/2 where the data is; p_g has mean {found['mean']:.2f} "
         f"and deviation {found['deviation']:.2f} (the data 0 and 1)"

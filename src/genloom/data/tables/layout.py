@@ -32,6 +32,7 @@ from genloom.shapes.columns import Bits, Column, Kind, Numbers
 
 MISSING = frozenset(("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "-nan", "NULL", "null", "None", "?"))
 KINDS = (*get_args(Kind), "passed")
+LARGEST_NUMBER = 1e100  # whose square a computer still holds
 LEAST = 3  # known cells below which a column says nothing, unless they are half of it
 Role = Literal["learnt", "constant", "empty", "passed"]
 
@@ -268,6 +269,8 @@ def number_field(field: Field, present: pd.Series) -> Field:
     if field.text and not dates:
         field = replace(field, form=comma_form(present))
     values = field.read(present, np.ones(len(present), bool))
+    if np.abs(values).max() > LARGEST_NUMBER:
+        return replace(field, role="passed", why=f"numbers beyond {LARGEST_NUMBER:g}", column=None)
     if dates:
         step = 86400.0 if (values % 86400 == 0).all() else 1.0
         parts = len(str(present.iloc[0]).strip().rpartition(".")[2]) if field.form.endswith("%f") else 0

@@ -86,7 +86,12 @@ class ParquetTable(Table):
             ]
             for first, batch in self.batches():
                 for writer, way in zip(writers, fill(frame_of(batch, first, self.path), first), strict=True):
-                    writer.write_batch(reduce(with_cells, way.items(), batch))
+                    writer.write_batch(reduce(self.with_cells, way.items(), batch))
+
+    def with_cells(self, batch: Any, part: tuple[str, tuple[Bits, Sequence[Any]]]) -> Any:
+        """Return a record batch with some cells of a column replaced; InputError where its type cannot hold them."""
+        with parsing(self.path, "Parquet", f": --kind.{part[0]} passed leaves that column as it is"):
+            return with_cells(batch, part)
 
 
 def with_cells(batch: Any, part: tuple[str, tuple[Bits, Sequence[Any]]]) -> Any:
@@ -143,4 +148,6 @@ def for_arrow(cell: Any, kind: Any) -> Any:
 
     if types.is_decimal(kind):
         return Decimal(str(cell)).quantize(Decimal(1).scaleb(-kind.scale), context=Context(prec=kind.precision))
+    if types.is_floating(kind):
+        return float(cell)  # whole numbers, too, of which the largest are no whole number of Arrow's
     return cell.date() if types.is_date(kind) and isinstance(cell, datetime) else cell

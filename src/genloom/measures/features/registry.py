@@ -70,6 +70,8 @@ def make_features(kind: str | None, data: ImageData, weights: Path | None = None
     kind = kind or usual_kind(data)
     if kind not in KINDS:
         raise InputError(f"no features {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
+    if weights and kind in OURS:
+        raise InputError(f"{kind} features take no weights: leave --weights away, or say which with --features")
     return KINDS[kind](data, weights, fetch)
 
 
@@ -189,6 +191,9 @@ KINDS: dict[str, Callable[[ImageData, Path | None, bool], Features]] = {
     "pixels": pixels,
     "random": random,
 }
+
+
+OURS = ("classifier", "pixels", "random")  # made from the data
 
 
 def named(kind: str, tensors: Mapping[str, Tensor], compute: Compute, about: str) -> Features:

@@ -53,7 +53,7 @@ def pixels_of(image: Any, name: str, dims: Sequence[int], lossless: bool) -> np.
         )
     with parsing(name, "a picture"):
         image.load()
-    pixels = convert(image, channels, (height, width), crop=False)
+        pixels = convert(image, channels, (height, width), crop=False)
     if lossless and not holds(pixels, image):
         tone = "grey" if channels == 1 else "colour"
         raise InputError(f"{name} would lose something: the model makes {tone} pictures of 8 bits, opaque and upright")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,8 @@ PANELS = (  # title, the kinds of notes drawn in it, limits
 
 def figure(columns: int, heights: Sequence[float], width: float = 5.2) -> tuple[Any, Any]:
     """Return an empty figure and its axes, rows of these heights in inches, without touching the person's display."""
+    os.environ["MPLBACKEND"] = "agg"  # nothing is shown, and a wrong name there would stop the import
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # of its own folders, which are no concern of ours
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -29,6 +29,7 @@ USUAL = 3.29  # deviations that hold nine in ten values of a normal column
 UNSURE, GUESSED = 0.2, 0.5  # certainty below which a number, or a category, is doubted
 SPARSE = 0.75  # share of missing cells from which a row says little about itself
 LENT = 0.3  # weight of the trees' spread beside that of their guess
+WIDE, CHAINED = 400, ("ridge", "trees", "boosted")  # columns from which chains, which would take days, are left out
 WORTH = 20.0  # seconds to spare from which GAIN is tried, where they are counted
 FEW, MANY, BRIEF = 2000, 40_000, 600  # cells between which it is tried where they are not, and the rounds it then plays
 
@@ -71,7 +72,8 @@ class Repairer:
             return
         self.x, self.mask = self.coded(frame)
         holes = [missing[c.name] if missing else int((~self.mask[:, d]).sum()) for d, c in enumerate(self.columns)]
-        self.names = [name for name in METHODS if name != "gain"]
+        slow = CHAINED if len(self.columns) > WIDE else ()
+        self.names = [name for name in METHODS if name != "gain" and (name not in slow or name == settings.method)]
         self.effort = affordable(self.x, self.mask, self.columns, settings.left())
         if not self.effort and settings.method == "auto":
             self.names = [name for name in self.names if name not in SWEPT]
