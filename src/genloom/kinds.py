@@ -23,6 +23,7 @@ class Kind:
 
 
 KINDS = {  # what a person names is offered to the sources in this order
+    "pairs": Kind("genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource"),
     "table": Kind(
         "genloom.shapes.table:TableShape", "genloom.data.tables.load:TableSource", "genloom.use.judging.tables:TablePanel"
     ),

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import track
+from rich.table import Table
 
 from genloom.bounds import numeral, short, whole
 from genloom.errors import InputError
@@ -40,6 +42,12 @@ Device = Annotated[str, Parameter(help="auto, cpu, cuda, mps")]
 Scale = Annotated[int | None, Parameter(help="draw pictures so many times larger; left out, large enough to be seen")]
 Threads = Annotated[int | None, Parameter(help="threads to compute with; left out, all that there are")]
 Record = Annotated[str | None, Parameter(help="write docs/evidence/NAME.json too")]
+
+
+def print_table(table: Table) -> None:
+    """Print a table as wide as its figures need: a narrow terminal wraps the rows; cutting figures short would be worse."""
+    wide = Measurement.get(console, console.options.update(width=1000), table).maximum
+    Printer(width=max(wide, console.width), highlight=False, markup=False).print(table)
 
 
 def progress_on(shown: Console) -> Any:

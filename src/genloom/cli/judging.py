@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
-from rich.measure import Measurement
 from rich.table import Table
 
-from genloom.cli.console import Checkpoint, Printer, Record, RunFolder, Threads, console, named_so, say, threads_of
+from genloom.cli.console import Checkpoint, Record, RunFolder, Threads, console, named_so, print_table, say, threads_of
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
 
@@ -144,9 +143,7 @@ def show(judgements: Sequence[Judgement]) -> None:
         table.add_row(f"{name} {ARROWS[found.better]}", cells[0] + count, *cells[1:])
     for key, label in COSTS.items():
         table.add_row(label, *(f"{judgement.cost[key]:,.0f}" for judgement in judgements))
-    wide = Measurement.get(console, console.options.update(width=1000), table).maximum
-    # A narrow terminal wraps the rows; cutting figures short would be worse.
-    Printer(width=max(wide, console.width), highlight=False, markup=False).print(table)
+    print_table(table)
     short = "; ".join(f"{short}: {name}" for name, short in first.panel.shown.items() if short != name)
     if short:
         console.print(short, style="dim", soft_wrap=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
 
-from genloom.cli.console import console
+from genloom.cli.console import aside, console, print_table
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -112,7 +112,7 @@ def teller() -> Callable[[str], None]:
 
     def tell(stage: str) -> None:
         if stage != last[0] and not console.quiet:
-            console.print(f"{time.monotonic() - began:5.0f} s  {stage}", soft_wrap=True, highlight=False)
+            aside.print(f"{time.monotonic() - began:5.0f} s  {stage}", soft_wrap=True, highlight=False)
         last[0] = stage
 
     return tell
@@ -134,7 +134,7 @@ def say(outcome: Outcome) -> None:
     console.print(f"{outcome.source}: {outcome.rows:,} rows, {holes:,} missing cells, {filled:,} filled in", soft_wrap=True)
     if outcome.repairer.tests:
         console.print()
-        console.print(errors_table(outcome))
+        print_table(errors_table(outcome))
         console.print(
             "errors on known cells that were hidden: of numbers relative to the column's spread, of categories the wrong "
             "share; * has a part in filling the column. Expect: the mix's error on cells that did not weigh it, and "
@@ -144,6 +144,8 @@ def say(outcome: Outcome) -> None:
         if covering := outcome.repairer.covering():
             console.print(covering, soft_wrap=True)
         console.print()
+    for sentence in cut_lists(outcome.repairer.layout.fields):
+        console.print(sentence, soft_wrap=True)
     for name, count in outcome.left().items():
         why = next(field.why for field in outcome.repairer.layout.fields if field.name == name)
         console.print(f"left empty: {count:,} cells of {name!r} ({why})", soft_wrap=True)
@@ -154,6 +156,15 @@ def say(outcome: Outcome) -> None:
         )
     for path in outcome.written:
         console.print(f"wrote {path}", soft_wrap=True)
+
+
+def cut_lists(fields: Sequence[Field]) -> list[str]:
+    """Say which columns have more categories than are told apart."""
+    return [
+        f"{field.name!r} has {field.different:,} values, of which the {field.column.levels} commonest are told apart"
+        for field in fields
+        if field.column and field.different > field.column.levels > 0
+    ]
 
 
 def check_table(source: str) -> None:
@@ -177,6 +188,8 @@ def check_table(source: str) -> None:
     open_ = sum(outcome.missing[field.name] for field in layout.fields if field.role in ("learnt", "constant"))
     console.print(f"{source}: {outcome.rows:,} rows, {len(layout.fields)} columns, {holes:,} missing cells", soft_wrap=True)
     console.print(shown)
+    for sentence in cut_lists(layout.fields):
+        console.print(sentence, soft_wrap=True)
     console.print(
         "no cell is missing"
         if not holes
@@ -211,7 +224,7 @@ def errors_table(outcome: Outcome) -> Table:
     shown.add_column("column", overflow="fold", min_width=8)
     for heading in ("missing", *methods, "expect"):
         shown.add_column(heading, justify="right", no_wrap=True)
-    for column in repairer.columns:
+    for column in (each for each in repairer.columns if outcome.missing[each.name]):
         used, cells = repairer.methods(column.name), []
         for method in methods:
             error = repairer.tests[method][column.name].error

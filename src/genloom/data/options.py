@@ -114,6 +114,19 @@ def side_of(text: str) -> int | None:
 
 
 @dataclass(frozen=True)
+class PairOptions(PictureOptions):
+    """What to do to pairs of pictures, or to two domains of them.
+
+    Attributes:
+        to: a second folder, of the pictures to turn these into
+        side_by_side: each file holds a pair: its left half is A, its right half B
+    """
+
+    to: str | None = None
+    side_by_side: bool = False
+
+
+@dataclass(frozen=True)
 class TableOptions(Options):
     """What the columns of a table are, where the guess is wrong.
 
@@ -132,9 +145,10 @@ class TableOptions(Options):
 
 
 @dataclass(frozen=True)
-class AllOptions(TableOptions, PictureOptions):
-    """What may be said of a source whose kind is not known yet: the options of every kind, of which each has names alone."""
+class AllOptions(TableOptions, PairOptions):
+    """What may be said of a source whose kind is not known yet: the options of every kind."""
 
 
-OPTIONS: tuple[type[Options], ...] = AllOptions.__bases__[::-1]
+# Whose an option is: the first that has it, the most general first.
+OPTIONS = [kind for kind in reversed(AllOptions.__mro__) if issubclass(kind, Options) and kind not in (Options, AllOptions)]
 NAMES = {f.name for f in fields(AllOptions)}

@@ -36,8 +36,8 @@ class Source(ABC):
 
     @classmethod
     @abstractmethod
-    def finds(cls, name: str) -> bool:
-        """Whether what a person named is of this kind, as far as the name tells."""
+    def finds(cls, name: str, given: Mapping[str, Any]) -> bool:
+        """Whether what a person named, with these options, is of this kind, as far as the name tells."""
 
     @abstractmethod
     def shape(self) -> Shape:
@@ -58,7 +58,7 @@ def find_source(name: str | Path, given: Mapping[str, Any] | None = None, progre
         InputError: the options are another kind's.
     """
     sources: Iterator[type[Source]] = (imported(kind.source) for kind in KINDS.values() if kind.source)
-    source = next(each for each in sources if each.finds(str(name)))
+    source = next(each for each in sources if each.finds(str(name), given or {}))
     own = {f.name for f in fields(source.Options)}
     if foreign := [option for option in given or {} if option not in own]:
         owner = next((kind for kind in OPTIONS if foreign[0] in {f.name for f in fields(kind)}), None)

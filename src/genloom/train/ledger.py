@@ -106,7 +106,9 @@ class Ledger:
         now = time.monotonic()
         if saved:
             self.saved_at, self.saved_examples = now, self.clock.examples
-        self.reported_at, self.reported_examples, self.report_cost = now, self.clock.examples, now - started
+        else:  # what a checkpoint costs has a patience of its own
+            self.report_cost = now - started
+        self.reported_at, self.reported_examples = now, self.clock.examples
 
     def score_due(self, now: float) -> bool:
         """Whether the light judge may look: it takes at most a twentieth of the time."""

@@ -81,11 +81,11 @@ def check(source: str, options: PictureOptions, progress: Progress = silent) -> 
     findings.broken += [line for line in late if line.split(":")[0] not in known]
     findings.megabytes = findings.data.pixels.nbytes / 1e6
     findings.fits = [line for name in MODELS if (line := how_it_fits(name, findings.data))]
-    findings.advice = advice(source, findings, options)
+    findings.advice = advice(source, pictures, findings, options)
     return findings
 
 
-def advice(source: str, findings: Findings, options: PictureOptions) -> list[str]:
+def advice(source: str, pictures: Pictures, findings: Findings, options: PictureOptions) -> list[str]:
     """Return what to know before training: other pictures beside these, too few of them, and the command to type."""
     assert findings.data is not None
     lines, (whole, rows) = [], split_range(source)
@@ -95,6 +95,9 @@ def advice(source: str, findings: Findings, options: PictureOptions) -> list[str
         lines.append(
             f"these are its {options.split} pictures; {len(beside):,} for {other} lie beside them, which `fit` does not see"
         )
+    loose = sum("/" not in name for name in pictures.names)
+    if pictures.labels is None and 0 < loose < len(pictures):
+        lines.append(f"{loose:,} pictures lie beside the sub-folders, which so are no classes: move them into one")
     if findings.count < FEW:
         lines.append(
             f"{findings.count:,} pictures are few: a GAN learns by heart or fails to learn, and what looks sharp may be a "

@@ -84,8 +84,11 @@ def natural_channels(headers: list[Header]) -> int:
     return 1 if all(header.mode in GREY for header in headers if not header.error) else 3
 
 
-def convert(image: Any, channels: int, size: tuple[int, int], crop: bool) -> np.ndarray:
-    """Return a pillow image as uint8 `[H, W, C]`: upright, on white where transparent, cropped and resized."""
+def convert(image: Any, channels: int, size: tuple[int, int], crop: bool, nearest: bool = False) -> np.ndarray:
+    """Return a pillow image as uint8 `[H, W, C]`: upright, on white where transparent, cropped and resized.
+
+    `nearest` takes pixels as they are, for numbers that have no mean, such as classes.
+    """
     from PIL import Image, ImageOps
 
     if getattr(image, "format", None):  # made from an array otherwise, and upright
@@ -102,7 +105,8 @@ def convert(image: Any, channels: int, size: tuple[int, int], crop: bool) -> np.
     height, width = size
     if (image.height, image.width) != size:
         box = central_box(image.width, image.height, width / height) if crop else None
-        image = image.resize((width, height), Image.Resampling.BICUBIC, box)  # pillow's bicubic is antialiased
+        kind = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC  # pillow's bicubic is antialiased
+        image = image.resize((width, height), kind, box)
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
@@ -151,7 +155,7 @@ def decode_all(
     def one(i: int) -> str:
         try:
             with pictures.open(i) as image, alone if image.width * image.height > LARGE else nullcontext():
-                into[i] = convert(image, channels, size, crop)
+                into[i] = convert(image, channels, size, crop, pictures.nearest)
         except Exception as error:  # as in `read_header`
             return reason(error)
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -35,7 +35,7 @@ class PictureSource(Source):
     options: PictureOptions
 
     @classmethod
-    def finds(cls, name: str) -> bool:
+    def finds(cls, name: str, given: Mapping[str, Any]) -> bool:
         return True  # what is nothing else is looked for as pictures, and the message says what there is
 
     def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:

@@ -34,6 +34,7 @@ class Pictures:
         labels: class index of each, or None.
         files: the files to hash for the cache's key.
         key: what else decides the content, where the files alone do not.
+        nearest: whether they are resized without a mean, as maps of classes are.
     """
 
     names: Sequence[str]
@@ -42,6 +43,7 @@ class Pictures:
     files: Sequence[Path]
     key: str = ""
     by_row: ClassVar[tuple[str, ...]] = ()  # what else goes row by row
+    nearest: ClassVar[bool] = False
 
     def __len__(self) -> int:
         return len(self.names)

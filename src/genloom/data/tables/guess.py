@@ -16,7 +16,7 @@ from genloom.shapes.columns import Bits, Numbers
 
 COMPACT = r"\s*(19|20)\d{6}\s*"
 TRUTHS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
-MOST = 50  # categories; the rest of a longer list is known, but never filled in
+MOST = 200  # categories; the rest of a longer list is known, but never filled in
 ENOUGH = 20  # rows from which on different values in every row mean an identifier
 
 

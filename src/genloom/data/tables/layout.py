@@ -50,6 +50,7 @@ class Field:
         decimals: of numbers and seconds in text, how many are written; -1 for numbers written with an exponent.
         column: how cells are coded, of a learnt column.
         value: of a constant column.
+        different: of a column of categories, how many values it has; the commonest alone are told apart.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Field:
     decimals: int = 0
     column: Column | None = None
     value: Any = None
+    different: int = 0
 
     def read(self, cells: pd.Series, known: Bits) -> Numbers:
         """Return the plain numbers or category indices `[n]` of known cells, not-a-number for all others.
@@ -257,6 +259,7 @@ def study_column(name: str, cells: pd.Series, known: Bits, said: str | None) -> 
             raise InputError(f"column {name!r} has {len(counts):,} different values: it is not boolean")
         return replace(
             field,
+            different=len(counts),
             column=Column(name, cast(Kind, kind), categories=tuple(sorted(map(plain_value, counts.index[:MOST]), key=str))),
         )
     return number_field(replace(field, column=Column(name, cast(Kind, kind))), present)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from genloom.data.options import Options as AnyOptions
 from genloom.data.options import TableOptions
@@ -39,7 +39,7 @@ class TableSource(Source):
     options: TableOptions
 
     @classmethod
-    def finds(cls, name: str) -> bool:
+    def finds(cls, name: str, given: Mapping[str, Any]) -> bool:
         return name.lower().endswith(TABLE_SUFFIXES)
 
     def shape(self) -> TableShape:

@@ -86,4 +86,6 @@ def ranking(judgements: Sequence[Judgement]) -> str:
     first, second = (judgement.measures[name] for judgement in order[:2])
     if first.low <= second.high and second.low <= first.high:
         return f"{name} does not tell the best two apart: {told}"
-    return f"{order[0].run.folder} is the best by {name}: {told}"
+    alike = len({tuple(judgement.run.shape.dims) for judgement in judgements}) == 1
+    sizes = "" if alike else "; but their pictures are not of one size, and this alone does not say which is better"
+    return f"{order[0].run.folder} is the best by {name}: {told}{sizes}"

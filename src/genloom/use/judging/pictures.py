@@ -20,6 +20,7 @@ from genloom.data.pictures.decode import resize
 from genloom.measures.copies import Nearest
 from genloom.measures.likelihood import likelihood_rows
 from genloom.measures.pictures import Blocks, Jury, View
+from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape, grid, to_picture
 from genloom.train.run import Run
 from genloom.use.judging.compare import unlike
@@ -84,7 +85,7 @@ class PicturePanel(Panel):
             figures |= likelihood_rows(model, found.test, found.train)
         cost = cost_of(run, folder, model, n, clock["seconds"])
         about = self.describe(run, found) | {"checkpoint": folder.name, "n": n}
-        said = verdicts(figures, self.rows, found)
+        said = [*enlarged_verdict(model.shape, jury.train.shape), *verdicts(figures, self.rows, found)]
         return Judgement(run, figures, self.rows, cost, said, about, self, Seen(view, nearest))
 
     def describe(self, run: Run, found: JudgedData) -> dict[str, Any]:
@@ -216,6 +217,17 @@ def stages(runs: Sequence[Run], found: JudgedData, terms: Terms) -> dict[str, fl
     first = {NETWORK: 15 * size, LOOKED: size * n / 10_000, BASELINE + REAL: row + size * 8, BASELINE + SIMPLE: row + 2}
     own = [(f"draw samples of {run.folder}", f"measure {run.folder}") for run in runs]
     return first | {BASELINE + COPIES: row} | {stage: row for pair in own for stage in pair}
+
+
+def enlarged_verdict(own: Shape, judged: ImageShape) -> list[str]:
+    """Say where a run's pictures are smaller than those that it is judged by."""
+    if own.dims[1:] == judged.size:
+        return []
+    (height, width), (h, w) = own.dims[1:], judged.size
+    return [
+        f"makes {height}x{width} and was enlarged to {h}x{w}: it cannot have the detail of that size, and a figure that "
+        "hardly sees detail may still call it the better; look at the pictures, and at SWD"
+    ]
 
 
 def at_size(blocks: Blocks, size: tuple[int, int]) -> Iterator[tuple[Tensor, Tensor | None]]:

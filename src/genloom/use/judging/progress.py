@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
+DOUBT = 20.0  # seconds of a usual machine that weigh against what the first stages took: reading is slow by chance
+
 
 class Progress:
     """Says each stage as it begins, with the time left: what the later ones usually take, on the scale of those before.
@@ -16,7 +18,7 @@ class Progress:
 
     def __init__(self, say: Callable[[str], None], stages: Mapping[str, float]) -> None:
         self.say, self.stages = say, dict(stages)
-        self.usual, self.took = 1.0, 1.0  # seconds, of the stages that are over; equal to begin with
+        self.usual, self.took = DOUBT, DOUBT  # seconds, of the stages that are over; equal to begin with
         self.begun: tuple[str, float] | None = None
 
     def __call__(self, stage: str) -> None:

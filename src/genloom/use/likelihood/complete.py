@@ -27,10 +27,10 @@ HALVES = ("top-half", "bottom-half", "left-half", "right-half")
 
 
 def read_picture(path: str, shape: Shape, lossless: bool = False) -> Tensor:
-    """Return a picture file `[1, C, H, W]` in [0, 1] in the shape of a model; it must have that size.
+    """Return a picture file `[1, C, H, W]` in [0, 1] in the shape of a model; cropped and resized as `fit` does.
 
     Raises:
-        InputError: it cannot be read or has another size; or, if `lossless`, the model's colours cannot hold it.
+        InputError: it cannot be read; or, if `lossless`, has another size, or the model's colours cannot hold it.
     """
     return shape.encode(read_pixels(path, shape.dims, lossless)[None])
 
@@ -47,13 +47,13 @@ def read_pixels(path: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
 def pixels_of(image: Any, name: str, dims: Sequence[int], lossless: bool) -> np.ndarray:
     """Return the bytes `[H, W, C]` of a pillow image of these dimensions `(C, H, W)`; raises as `read_picture`."""
     channels, height, width = dims
-    if (image.height, image.width) != (height, width):
+    if lossless and (image.height, image.width) != (height, width):
         raise InputError(
             f"{name} is {image.height}x{image.width}, the model makes {height}x{width}: resize it to that first"
         )
     with parsing(name, "a picture"):
         image.load()
-        pixels = convert(image, channels, (height, width), crop=False)
+        pixels = convert(image, channels, (height, width), crop=True)
     if lossless and not holds(pixels, image):
         tone = "grey" if channels == 1 else "colour"
         raise InputError(f"{name} would lose something: the model makes {tone} pictures of 8 bits, opaque and upright")

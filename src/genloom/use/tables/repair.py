@@ -306,6 +306,8 @@ class Repairer:
             open_ = np.maximum(open_, (high - low) / max(column.high - column.low, 1e-300))
             certain = np.clip(1 - open_, 0, 1)
             doubted, why = certain < UNSURE, "the interval is about as wide as the column's usual values"
+        if not self.promised[field.name].cells:
+            doubted, why = np.ones(len(values), bool), "too few known cells to test any method on"
         doubts = [
             "most of the row is missing" if empty else why if d else "" for empty, d in zip(sparse, doubted, strict=True)
         ]

@@ -39,7 +39,7 @@ class WordSource(Source):
     Options = WordOptions
 
     @classmethod
-    def finds(cls, name):
+    def finds(cls, name, given):
         return name.endswith(".words")
 
     def words(self):

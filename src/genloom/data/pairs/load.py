@@ -1,0 +1,140 @@
+"""Pairs from whatever a person named: both sides found, checked against each other, decoded into the cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+from genloom.data.options import Options as AnyOptions
+from genloom.data.options import PairOptions
+from genloom.data.pairs.dataset import PairData
+from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, is_pair, rows_of, two_folders
+from genloom.data.pictures.dataset import ImageData
+from genloom.data.pictures.decode import Header, read_headers
+from genloom.data.pictures.load import PictureSource, open_entry, reading, split_range
+from genloom.data.pictures.sources import Pictures
+from genloom.data.source import Progress, Source, silent
+from genloom.errors import InputError
+from genloom.reading import kind_of, named
+from genloom.shapes.base import Shape
+from genloom.shapes.pairs import PairShape
+
+SMALL_TABLE = 1 << 26  # bytes of a CSV that is looked at for pairs of pictures
+
+
+class PairSource(Source):
+    """Pairs, or two domains, of pictures."""
+
+    Options: ClassVar[type[AnyOptions]] = PairOptions
+    options: PairOptions
+
+    @classmethod
+    def finds(cls, name: str, given: Mapping[str, Any]) -> bool:
+        whole = split_range(name)[0]
+        path = named(whole)
+        if given.get("to") is not None or given.get("side_by_side") or two_folders(path, "train") is not None:
+            return True
+        is_table = path.suffix.lower() == ".csv" and kind_of(path) == "file" and path.stat().st_size < SMALL_TABLE
+        return is_table and any(is_pair(row) for row in rows_of(path)[:2])
+
+    def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:
+        super().__init__(name, options, progress)
+        self.whole, self.rows = split_range(name)
+
+    @cached_property
+    def sides(self) -> Sides:
+        """Both sides, not yet decoded: partners in the same order and of the same size, label maps as such."""
+        with reading():
+            found = find_sides(self.whole, self.options)
+        headers = [read_headers(side, self.progress) for side in (found.a, found.b)]
+        if found.paired:
+            found, headers = self.without_broken(found, headers)
+            self.refuse_unequal(found, headers)
+        sides = [as_label_maps(side, heads) for side, heads in zip((found.a, found.b), headers, strict=True)]
+        return replace(found, a=sides[0], b=sides[1])
+
+    def without_broken(self, found: Sides, headers: list[list[Header]]) -> tuple[Sides, list[list[Header]]]:
+        """Leave out pairs of which a picture cannot be read, where that is asked for."""
+        whole = [i for i, pair in enumerate(zip(*headers, strict=True)) if not any(header.error for header in pair)]
+        if len(whole) == len(headers[0]) or not self.options.skip_broken:
+            return found, headers
+        notes = [*found.notes, f"left out {len(headers[0]) - len(whole):,} pairs of which a picture cannot be read"]
+        kept = Sides(chosen(found.a, whole), chosen(found.b, whole), True, notes)
+        return kept, [[each[i] for i in whole] for each in headers]
+
+    def refuse_unequal(self, found: Sides, headers: list[list[Header]]) -> None:
+        """Raise InputError where the pictures of a pair differ in size, or in shape where they are resized anyway."""
+        odd = []
+        for i, (a, b) in enumerate(zip(*headers, strict=True)):
+            (h, w), (height, width) = a.size, b.size
+            alike = h * width == w * height if self.options.size else (h, w) == (height, width)
+            if not (alike or a.error or b.error):
+                odd.append(f"{found.a.names[i]} {h}x{w}, {found.b.names[i]} {height}x{width}")
+        if odd:
+            remedy = (
+                "make them alike" if self.options.size else "make them equal, or say --size S where only the scale differs"
+            )
+            raise InputError(
+                f"{len(odd):,} of {len(headers[0]):,} pairs have sizes that differ (height x width: {odd[0]}): {remedy}"
+            )
+
+    def side(self, pictures: Pictures) -> SideSource:
+        """Return one side as a source of pictures."""
+        return SideSource(self.name, self.options, pictures, self.progress)
+
+    def shape(self) -> PairShape:
+        """Return what the pictures of either side are, and whether they are paired."""
+        a, b = (self.side(side).shape() for side in (self.sides.a, self.sides.b))
+        if a.size != b.size:
+            raise InputError(
+                f"the pictures of A are {a.height}x{a.width_px} (height x width), those of B {b.height}x{b.width_px}: "
+                "say --size S to crop and resize them all"
+            )
+        first, second = (side.palette if isinstance(side, LabelMaps) else () for side in (self.sides.a, self.sides.b))
+        return PairShape(
+            channels=len(first) // 3 or a.channels,
+            channels_b=len(second) // 3 or b.channels,
+            height=a.height,
+            width_px=a.width_px,
+            palette=first,
+            palette_b=second,
+            paired=self.sides.paired,
+        )
+
+    def load(self, shape: Shape | None = None) -> PairData:
+        """Return the data set, decoded into the cache where it is not there yet."""
+        if shape is not None:
+            assert isinstance(shape, PairShape)
+            self.options = replace(self.options, size=shape.size)
+        found = self.shape()
+        a, b = (self.side(side).load() for side in (self.sides.a, self.sides.b))
+        if found.paired and len(a) != len(b):
+            raise InputError(
+                f"{self.name}: some pictures broke off while they were decoded, so that pairs came apart: mend them"
+            )
+        notes = [*self.sides.notes, *a.notes, *b.notes]
+        data = PairData(a, b, found, self.whole, self.options.flip, notes)
+        return data.part(self.rows.start, self.rows.stop) if self.rows else data
+
+
+class SideSource(PictureSource):
+    """The pictures of one side, found already."""
+
+    Options: ClassVar[type[AnyOptions]] = PairOptions
+
+    def __init__(self, name: str, options: AnyOptions, pictures: Pictures, progress: Progress) -> None:
+        super().__init__(name, options, progress)
+        self.pictures, self.listing, self.rows = pictures, None, None
+        if isinstance(pictures, LabelMaps):
+            self.options = replace(self.options, channels=1)
+
+    def load(self, shape: Shape | None = None) -> ImageData:
+        return open_entry(self.make_entry(), self.whole, replace(self.options, flip=False))
+
+
+def as_label_maps(pictures: Pictures, headers: list[Header]) -> Pictures:
+    """Return pictures as label maps where every one is a PNG with a palette, else as they are."""
+    maps = all(header.mode == "P" for header in headers) and all(name.lower().endswith(".png") for name in pictures.names)
+    return LabelMaps(pictures.names, None, (), pictures.files, "label maps", pictures) if maps else pictures

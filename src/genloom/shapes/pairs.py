@@ -1,0 +1,78 @@
+"""Pairs of pictures, and two domains of them: what a model that turns one into the other must know."""
+
+# n pictures, C channels, H height, W width, K classes of a label map
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from genloom.shapes.base import Shape
+from genloom.shapes.pictures import GRIDS, ImageShape
+
+
+@dataclass(frozen=True)
+class PairShape(Shape):
+    """Pictures of A, `x` `[C, H, W]`, and of B, `b` `[C', H, W]`, in [0, 1]; a label map has a channel of 0 or 1 a class.
+
+    Attributes:
+        channels, channels_b: of either side; the number of classes where it is a label map.
+        palette, palette_b: of a label map, the bytes of red, green and blue of each class, one after the other.
+        paired: whether each picture of A has a partner in B.
+    """
+
+    kind: ClassVar[str] = "pairs"
+    named: ClassVar[str] = "pairs of pictures"
+    suffixes: ClassVar[tuple[str, ...]] = (*GRIDS, ".npy", "/")
+    form: ClassVar[Any] = {
+        "classes?": [str], "channels": int, "channels_b": int, "height": int, "width_px": int,
+        "palette": [int], "palette_b": [int], "paired": bool,
+    }  # fmt: skip
+    drawn: ClassVar[bool] = True
+    channels: int = 3
+    channels_b: int = 3
+    height: int = 256
+    width_px: int = 256
+    palette: tuple[int, ...] = ()
+    palette_b: tuple[int, ...] = ()
+    paired: bool = True
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        return (self.channels, self.height, self.width_px)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width_px
+
+    def side(self, name: str) -> ImageShape:
+        """Return what the pictures of `A` or of `B` are, as they are drawn."""
+        channels, palette = (self.channels, self.palette) if name == "A" else (self.channels_b, self.palette_b)
+        return ImageShape((), 3 if palette else channels, *self.size)
+
+    def describe(self) -> str:
+        a, b = self.words("A"), self.words("B")
+        return f"{'pairs' if self.paired else 'two domains'} of {self.height}x{self.width_px}, {a} and {b}"
+
+    def words(self, name: str) -> str:
+        """Return in a few words what a side is."""
+        channels, palette = (self.channels, self.palette) if name == "A" else (self.channels_b, self.palette_b)
+        if palette:
+            return f"label maps of {channels} classes"
+        return {1: "grey pictures", 3: "colour pictures"}.get(channels, f"pictures of {channels} channels")
+
+    def drawable(self, x: Tensor, name: str) -> Tensor:
+        """Return pictures `[n, C, H, W]` of a side as drawn: label maps in the colours of the likeliest classes."""
+        palette = self.palette if name == "A" else self.palette_b
+        if not palette:
+            return x
+        colours = torch.tensor(palette, device=x.device).view(-1, 3) / 255
+        return colours[x.argmax(1)].permute(0, 3, 1, 2)
+
+    def preview(self, samples: Tensor, zoom: int | None = None) -> Any:
+        """Return pictures of B `[n, C', H, W]` as one grid."""
+        return self.side("B").preview(self.drawable(samples, "B"), zoom)
