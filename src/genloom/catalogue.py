@@ -18,6 +18,10 @@ MODELS = {
         "Hinton & Salakhutdinov 2006; denoising: Vincent et al. 2008",
     ),
     "vae": ("genloom.models.likelihood.vae:VAE", "Auto-Encoding Variational Bayes, Kingma & Welling 2013"),
+    "pix2pix": (
+        "genloom.models.translation.pix2pix:Pix2Pix",
+        "Image-to-Image Translation with Conditional Adversarial Networks, Isola et al. 2017",
+    ),
     "gain": (
         "genloom.models.tables.gain:GAIN",
         "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018",
@@ -35,7 +39,8 @@ ELSEWHERE = {  # names that people ask for, and what there is that does what the
     ),
     **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "transformer", "imagegpt"), "pixelcnn comes nearest"),
     **dict.fromkeys(("bigan", "infogan", "vaegan"), "dcgan comes nearest for pictures, vae for codes"),
-    **dict.fromkeys(("cyclegan", "pix2pix", "srgan", "esrgan"), "no model turns pictures into others yet"),
+    **dict.fromkeys(("pix2pixhd", "spade", "img2img"), "pix2pix comes nearest"),
+    **dict.fromkeys(("cyclegan", "srgan", "esrgan"), "pix2pix learns from pairs, of low and high resolution too"),
     **dict.fromkeys(
         ("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain and `genloom repair` come nearest"
     ),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -174,6 +174,28 @@ class Infers(Encodes):
     @abstractmethod
     def infer(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log-variance `[n, z]` of q(z|x) of examples `[n, *dims]`."""
+
+
+class Translates(ABC):
+    """Turns pictures of one side, A or B, into pictures of the other.
+
+    Attributes:
+        sides: what it can make.
+    """
+
+    sides: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def strip(self) -> Any:
+        """Return a few pictures that it was trained on, what it makes of them, and their partners, as one pillow image."""
+
+    @abstractmethod
+    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None) -> Tensor:
+        """Return pictures of side `to`, `[n, C', H, W]`, of pictures `[n, C, H, W]` of the other, all in [0, 1].
+
+        Any size will do. What a picture becomes does not hang on the pictures beside it, and of a model that has no
+        randomness of its own `noise` changes nothing; None takes some that nobody has seen.
+        """
 
 
 class Imputes(ABC):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from genloom.core.model import Misfit
 from genloom.shapes.base import Shape
+from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 
 
@@ -13,6 +14,15 @@ def no_pictures(shape: Shape, name: str) -> Misfit | None:
         return None
     other = "; `genloom repair` and gain fill in tables" if shape.kind == "table" else ""
     return Misfit(f"{name} makes pictures, this data is {shape.describe()}{other}")
+
+
+def no_pairs(shape: Shape, name: str) -> Misfit | None:
+    """Return why a model of pairs of pictures cannot take this, or None where it can."""
+    if not isinstance(shape, PairShape):
+        return Misfit(f"{name} learns from pairs of pictures, in folders A and B, and this data is {shape.describe()}")
+    if not shape.paired:
+        return Misfit(f"{name} learns from pairs, and these are {shape.describe()}: give partners the same names in A and B")
+    return None
 
 
 def no_labels(shape: Shape, asked: str) -> Misfit | None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import GRIDS, ImageShape
+from genloom.shapes.pictures import GRIDS, ImageShape, enlarged, grid, to_picture, zoom_of
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ class PairShape(Shape):
         colours = torch.tensor(palette, device=x.device).view(-1, 3) / 255
         return colours[x.argmax(1)].permute(0, 3, 1, 2)
 
+    def strip(self, rows: Sequence[tuple[str, Tensor]]) -> Any:
+        """Return rows of pictures `[n, C, H, W]`, each of the side it names, one below the other as one pillow image."""
+        drawn = [in_colour(self.drawable(x.float().cpu(), name)) for name, x in rows]
+        zoom = zoom_of(self.height, self.width_px, len(drawn[0]))
+        return to_picture(grid(enlarged(torch.cat(drawn), zoom), columns=len(drawn[0])))
+
     def preview(self, samples: Tensor, zoom: int | None = None) -> Any:
         """Return pictures of B `[n, C', H, W]` as one grid."""
         return self.side("B").preview(self.drawable(samples, "B"), zoom)
+
+
+def in_colour(x: Tensor) -> Tensor:
+    """Return pictures `[n, C, H, W]` of any channels as three: grey repeated, the first three of more."""
+    return x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x[:, :3] if x.shape[1] > 2 else x[:, :1].expand(-1, 3, -1, -1)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from genloom.bounds import short
 from genloom.catalogue import find_model
-from genloom.core.capabilities import Samples
+from genloom.core.capabilities import Samples, Translates
 from genloom.core.hyper import Hyper
 from genloom.core.model import Model
 from genloom.core.random import Noise, building
@@ -298,9 +298,9 @@ class Run:
 
     def write_grid(self, model: Model, examples: int) -> Path | None:
         """Draw the fixed samples of this run as one picture; None where the model draws none or its kind has no pictures."""
-        if not isinstance(model, Samples):
-            return None
-        picture = model.shape.preview(fixed_samples(model, GRID))
+        picture = model.strip() if isinstance(model, Translates) else None
+        if isinstance(model, Samples):
+            picture = model.shape.preview(fixed_samples(model, GRID))
         if picture is None:
             return None
         path = self.folder / "samples" / f"{examples:012d}.png"

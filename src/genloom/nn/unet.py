@@ -1,0 +1,107 @@
+"""Networks from a picture to another of the same size: the U-Net, and the plain encoder-decoder.
+
+Ronneberger et al. 2015 (arXiv 1505.04597), as Isola et al. 2017 (arXiv 1611.07004) have it: halved by strided convolutions
+down to a map of about one cell, doubled again, and, in the U-Net, each map laid beside its mirror image in the other half.
+"""
+
+# B batch, C channels, H height, W width
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.nn.strided import Down, Up
+
+WIDEST = 8  # times the narrowest map's channels
+DROPPED = 5  # maps from the outermost on that are never dropped out
+Masks = Callable[[tuple[int, ...]], Tensor]  # from the size of a map `(C, H, W)` to uniform numbers `[B, C, H, W]`
+
+
+class OwnNorm(nn.BatchNorm2d):
+    """Batch norm that keeps no running statistics: in training by those of the batch, afterwards by each picture's own.
+
+    Isola et al. use the statistics of the test batch, of one picture; a picture's result must not hang on its neighbours.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, track_running_stats=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.training else F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps)
+
+
+class UNet(nn.Module):
+    """Pictures `[B, C, H, W]` to `[B, C', H, W]` in (-1, 1), of any size.
+
+    Args:
+        depth: how often the picture is halved.
+        skips: lay each map beside its mirror image; without, it is the encoder-decoder.
+        norm: `batch`, or `instance` for each picture's own statistics in training too.
+        dropout: share of the innermost maps' values that are dropped.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        depth: int,
+        skips: bool = True,
+        norm: Literal["batch", "instance"] = "batch",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        maps = [width * min(2**i, WIDEST) for i in range(depth)]
+        made = OwnNorm if norm == "batch" else lambda channels: nn.InstanceNorm2d(channels, affine=True)
+        self.skips, self.dropout, self.dropped = skips, dropout, max(depth - DROPPED, 0)
+        # A norm of one value knows nothing, so the innermost map has none; the authors published that as an erratum.
+        self.down = nn.ModuleList(
+            Down(a, b, 4, bias=i in (0, depth - 1)) for i, (a, b) in enumerate(zip([inputs, *maps], maps, strict=False))
+        )
+        self.down_norms = nn.ModuleList(made(channels) for channels in maps[1:-1])
+        beside = 2 if skips else 1
+        ups = [(maps[-1], maps[-2]), *((beside * maps[i], maps[i - 1]) for i in range(depth - 2, 0, -1))]
+        self.up = nn.ModuleList(Up(a, b, 4) for a, b in ups)
+        self.up_norms = nn.ModuleList(made(b) for _, b in ups)
+        self.out = Up(beside * maps[0], outputs, 4, bias=True)
+
+    @property
+    def multiple(self) -> int:
+        """What height and width are padded to a multiple of."""
+        return 1 << len(self.down)
+
+    def forward(self, x: Tensor, masks: Masks | None = None) -> Tensor:
+        """Args: masks: in evaluation, what drops values out; None drops none."""
+        size = x.shape[2:]
+        h, kept = pad_to(x, self.multiple), []
+        for i, down in enumerate(self.down):
+            h = down(F.leaky_relu(h, 0.2) if i else h)
+            h = self.down_norms[i - 1](h) if 0 < i < len(self.down) - 1 else h
+            kept.append(h)
+        kept.pop()
+        for i, (up, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
+            h = norm(up(F.relu(h)))
+            h = self.drop(h, masks) if i < self.dropped else h
+            h = torch.cat([h, kept.pop()], 1) if self.skips else h
+        return torch.tanh(self.out(F.relu(h)).float())[:, :, : size[0], : size[1]]
+
+    def drop(self, h: Tensor, masks: Masks | None) -> Tensor:
+        """Drop values out, by torch's generator in training, by masks afterwards."""
+        if self.training or masks is None:
+            return F.dropout(h, self.dropout, self.training)
+        return h * (masks(tuple(h.shape[1:])) >= self.dropout) / (1 - self.dropout)
+
+
+def pad_to(x: Tensor, multiple: int) -> Tensor:
+    """Pad pictures `[B, C, H, W]` by reflection, below and to the right, to multiples of a number."""
+    while (short := [-size % multiple for size in x.shape[2:]]) != [0, 0]:
+        below, right = (min(pad, max(size - 1, 0)) for pad, size in zip(short, x.shape[2:], strict=True))
+        if (below, right) == (0, 0):  # one pixel has nothing to reflect
+            return F.pad(x, (0, short[1], 0, short[0]), "replicate")
+        x = F.pad(x, (0, right, 0, below), "reflect")
+    return x
