@@ -129,7 +129,9 @@ def test_palette_pngs_are_label_maps_resized_without_a_mean(root):
 
 def test_photographs_with_a_palette_are_not_taken_for_label_maps(root):
     for i in range(6):
-        Image.open(root / "A" / f"{i}.png").convert("P", palette=Image.Palette.ADAPTIVE, colors=90).save(root / "A" / f"{i}.png")
+        Image.open(root / "A" / f"{i}.png").convert("P", palette=Image.Palette.ADAPTIVE, colors=90).save(
+            root / "A" / f"{i}.png"
+        )
     with pytest.raises(InputError, match="save those as RGB|Save those as RGB"):
         load_data(root)
 

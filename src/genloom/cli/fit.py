@@ -163,7 +163,7 @@ def effort(session: Session) -> str:
 
 def next_commands(session: Session) -> Iterator[str]:
     """Yield what to type next, by what the model can do."""
-    from genloom.core.capabilities import Encodes, Imputes, Samples
+    from genloom.core.capabilities import Encodes, Imputes, Samples, Translates
 
     kind, out = session.model_class, session.request.out
     if issubclass(kind, Samples):
@@ -172,6 +172,8 @@ def next_commands(session: Session) -> Iterator[str]:
         yield f"genloom walk {out} --reconstructions -o again.png"
     elif issubclass(kind, Imputes):
         yield f"genloom judge {out}"
+    elif issubclass(kind, Translates):
+        yield f"genloom translate {out} YOUR_PICTURES -o {out}/translated --strip"
     yield f"genloom show {out} -o show.png"
 
 

@@ -1,0 +1,1 @@
+"""Using models that turn pictures into others."""

@@ -1,0 +1,228 @@
+"""pix2pix: counts of the published nets, what a patch sees, that every row of the ablation learns, and translating files."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import genloom
+from genloom.cli.app import run
+from genloom.core.clock import Clock
+from genloom.core.model import Misfit
+from genloom.core.random import Noise
+from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper, enlarged
+from genloom.nn.patches import PatchDiscriminator
+from genloom.nn.unet import UNet, pad_to
+from genloom.shapes.pairs import PairShape
+from genloom.shapes.pictures import ImageShape
+
+SMALL = PairShape(height=16, width_px=16)
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def test_the_paper_has_the_weights_of_the_authors_nets():
+    with torch.device("meta"):
+        model = Pix2Pix(Pix2PixHyper(), PairShape())
+    assert count(model.generator) == 54_414_531  # published: 54.414 million
+    assert count(model.discriminator) == 2_768_705  # published: 2.769 million
+
+
+@pytest.mark.parametrize("patch", [1, 16, 70, 286])
+def test_a_patch_sees_a_square_of_its_size(patch):
+    torch.manual_seed(0)
+    net = PatchDiscriminator(1, 4, patch)
+    net.norms = nn.ModuleList(nn.Identity() for _ in net.norms)  # which see the whole map
+    assert net.receptive_field() == patch
+    x = torch.zeros(1, 1, 400, 400, requires_grad=True)
+    answers = net(x)
+    middle = answers.shape[2] // 2
+    answers[0, 0, middle, middle].backward()
+    rows = x.grad[0, 0].abs().sum(1).nonzero().flatten()
+    assert rows[-1] - rows[0] + 1 == patch
+
+
+def test_seventy_pixels_give_a_map_of_thirty():
+    assert PatchDiscriminator(6, 4, 70)(torch.zeros(1, 6, 256, 256)).shape == (1, 1, 30, 30)
+
+
+@pytest.mark.parametrize("size", [(256, 256), (100, 77), (33, 250), (3, 5)])
+def test_any_size_is_padded_and_cropped_back(size):
+    net = UNet(3, 2, 4, depth=6).eval()
+    assert net(torch.zeros(1, 3, *size)).shape == (1, 2, *size)
+
+
+def test_padding_reflects():
+    x = torch.arange(5.0).view(1, 1, 1, 5).expand(1, 1, 5, 5)
+    assert pad_to(x, 8)[0, 0, 0].tolist() == [0, 1, 2, 3, 4, 3, 2, 1]
+    assert pad_to(torch.ones(1, 1, 1, 1), 4).shape == (1, 1, 4, 4)
+
+
+def test_skips_carry_detail_that_the_encoder_decoder_lacks():
+    for skips in (True, False):
+        net = UNet(3, 3, 4, depth=4, skips=skips)
+        ratio = net.out.in_channels / 4
+        assert ratio == (2 if skips else 1)
+
+
+ABLATION = [
+    *itertools.product(("unet", "encoder-decoder"), (("none", 100.0), ("conditional", 0.0), ("conditional", 100.0))),
+    ("unet", ("unconditional", 0.0)),
+    ("unet", ("unconditional", 100.0)),
+]
+
+
+@pytest.mark.parametrize(("generator", "loss"), ABLATION)
+def test_every_row_of_the_ablation_has_its_players_and_moves(generator, loss):
+    adversarial, l1 = loss
+    hyper = dataclasses.replace(Pix2PixHyper.tiny(), generator=generator, adversarial=adversarial, l1=l1)
+    torch.manual_seed(0)
+    model = Pix2Pix(hyper, SMALL)
+    batch = {"x": torch.rand(4, 3, 16, 16), "b": torch.rand(4, 3, 16, 16)}
+    moves = list(model.round(iter([batch]), Clock()))
+    assert [move.player for move in moves] == (["generator"] if adversarial == "none" else ["discriminator", "generator"])
+    assert {player.name for player in model.players()} == {move.player for move in moves}
+    for move in moves:
+        player = next(player for player in model.players() if player.name == move.player)
+        gradients = torch.autograd.grad(move.loss, player.parameters(), retain_graph=True, allow_unused=True)
+        assert all(g is not None and g.isfinite().all() for g in gradients)
+
+
+def test_the_loss_is_that_of_the_paper():
+    model = Pix2Pix(dataclasses.replace(Pix2PixHyper.tiny(), jitter=1.0, mirror=False), SMALL)
+    a, b = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    first, second = model.round(iter([{"x": a, "b": b}]), Clock())
+    a, b = 2 * a - 1, 2 * b - 1
+    made = model.generator(a)
+    real, fake = (model.discriminator(torch.cat([a, x], 1)).sigmoid() for x in (b, made))
+    assert first.loss.item() == pytest.approx(-(real.log().mean() + (1 - fake).log().mean()).item() / 2, rel=1e-4)
+    assert second.loss.item() == pytest.approx(-fake.log().mean().item() + 100 * (made - b).abs().mean().item(), rel=1e-4)
+
+
+def test_jitter_and_mirrors_are_the_same_on_both_sides():
+    model = Pix2Pix(Pix2PixHyper.tiny(), PairShape(height=32, width_px=24))
+    x = torch.rand(16, 3, 32, 24)
+    torch.manual_seed(0)
+    a, b = model.changed(x, 1 - x)
+    assert torch.allclose(a, -b, atol=1e-5) and a.shape == x.shape
+    mid = enlarged(x, (round(32 * 286 / 256), round(24 * 286 / 256)), False) * 2 - 1
+    assert not torch.equal(a, x * 2 - 1) and a.min() >= mid.min() - 1e-5 and a.max() <= mid.max() + 1e-5
+
+
+def test_planes_of_classes_stay_zero_or_one():
+    shape = PairShape(channels=4, palette=tuple(range(12)), height=32, width_px=32)
+    model = Pix2Pix(Pix2PixHyper.tiny(), shape)
+    classes = torch.nn.functional.one_hot(torch.randint(4, (2, 32, 32)), 4).permute(0, 3, 1, 2).float()
+    a, _ = model.changed(classes, torch.rand(2, 3, 32, 32))
+    assert set(a.unique().tolist()) == {-1.0, 1.0} and torch.equal(a.sum(1), torch.full((2, 32, 32), -2.0))
+
+
+@pytest.mark.parametrize("preset", ["paper", "modern"])
+def test_a_picture_does_not_hang_on_those_beside_it(preset):
+    hyper = dataclasses.replace(Pix2PixHyper.preset(preset), width=4)
+    torch.manual_seed(0)
+    model = Pix2Pix(hyper, PairShape(height=64, width_px=64)).eval()
+    x = torch.rand(3, 3, 64, 64)
+    together = model.translate(x, noise=Noise.of(5, 3))
+    alone = model.translate(x[1:2], noise=Noise.of(5, 1, start=1))
+    assert torch.allclose(together[1:2], alone, atol=1e-5)
+    again = model.translate(x, noise=Noise.of(6, 3))
+    assert torch.equal(together, again) == (preset == "modern")  # the paper's dropout is its randomness
+
+
+def test_other_data_is_told_what_to_do():
+    assert isinstance(Pix2Pix.fits(ImageShape(), Pix2PixHyper()), Misfit)
+    domains = Pix2Pix.fits(PairShape(paired=False), Pix2PixHyper())
+    assert isinstance(domains, Misfit) and "same names" in domains.reason
+    small = Pix2Pix.fits(SMALL, Pix2PixHyper())
+    assert isinstance(small, Misfit) and "--size 24" in small.reason
+    nothing = Pix2Pix.fits(PairShape(), dataclasses.replace(Pix2PixHyper(), adversarial="none", l1=0.0))
+    assert isinstance(nothing, Misfit)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that has learnt to invert squares of colour."""
+    root = tmp_path_factory.mktemp("pairs")
+    random = np.random.default_rng(0)
+    for i in range(40):
+        a = np.zeros((16, 16, 3), np.uint8) + random.integers(0, 256, 3, dtype=np.uint8)
+        a[4:12, 4:12] = random.integers(0, 256, 3, dtype=np.uint8)
+        for side, pixels in (("A", a), ("B", 255 - a)):
+            (root / side).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(root / side / f"{i:02d}.png")
+    genloom.fit("pix2pix", root, root / "run", preset="tiny", examples=2400, seed=0, threads=1)
+    return root
+
+
+def test_it_learns_and_is_drawn(trained):
+    model = genloom.load(trained / "run")
+    data = genloom.load_data(trained)
+    batch = data.batch({"x": torch.arange(40)})
+    away = (model.translate(batch["x"]) - batch["b"]).abs().mean().item()
+    assert away < 0.4 * (batch["x"] - batch["b"]).abs().mean().item()
+    assert list((trained / "run" / "samples").glob("*.png"))
+
+
+def test_files_and_folders_are_translated(trained, tmp_path):
+    assert run(["translate", str(trained / "run"), str(trained / "A" / "00.png"), "-o", str(tmp_path / "b.png")]) == 0
+    assert size_of(tmp_path / "b.png") == (16, 16)
+    assert run(["translate", str(trained / "run"), str(trained / "A"), "-o", str(tmp_path / "out"), "--strip"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 40
+    assert size_of(tmp_path / "out" / "00.png") == (36, 16)
+    Image.new("RGB", (50, 21)).save(tmp_path / "odd.png")
+    assert run(["translate", str(trained / "run"), str(tmp_path / "odd.png"), "-o", str(tmp_path / "odd.jpg")]) == 0
+    assert size_of(tmp_path / "odd.jpg") == (50, 21)
+
+
+@pytest.mark.parametrize(
+    ("picture", "arguments", "sentence"),
+    [
+        ("nothing.png", [], "no picture at"),
+        ("grey.png", [], "of mode L, and the model takes colour pictures: say --convert"),
+        ("clear.png", [], "with transparency"),
+        ("cut.png", [], "cannot be read as a picture"),
+        ("A", ["--to", "A"], "makes B alone"),
+        ("empty", [], "no pictures in"),
+    ],
+)
+def test_what_cannot_be_translated_is_one_sentence(trained, tmp_path, capsys, picture, arguments, sentence):
+    Image.new("L", (16, 16)).save(trained / "grey.png")
+    Image.new("RGBA", (16, 16)).save(trained / "clear.png")
+    (trained / "cut.png").write_bytes((trained / "A" / "00.png").read_bytes()[:60])
+    (trained / "empty").mkdir(exist_ok=True)
+    out = tmp_path / "o"
+    assert run(["translate", str(trained / "run"), str(trained / picture), "-o", f"{out}.png", *arguments]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1 and sentence in said[0] and not list(tmp_path.iterdir())
+    if picture in ("grey.png", "clear.png"):
+        assert run(["translate", str(trained / "run"), str(trained / picture), "-o", f"{out}.png", "--convert"]) == 0
+
+
+def test_the_pictures_themselves_are_never_written_over(trained, capsys):
+    before = {path: path.read_bytes() for path in (trained / "A").iterdir()}
+    one = str(trained / "A" / "00.png")
+    for source, out in ((str(trained / "A"), str(trained / "A")), (one, one), (one, str(trained / "A") + "/")):
+        assert run(["translate", str(trained / "run"), source, "-o", out]) == 2
+    assert before == {path: path.read_bytes() for path in (trained / "A").iterdir()}
+    assert all("genloom: " in line for line in capsys.readouterr().err.strip().splitlines())
+
+
+def test_the_same_seed_trains_the_same_weights_after_a_break(trained, tmp_path):
+    options = {"preset": "tiny", "seed": 3, "threads": 1, "save_examples": 80, "report_examples": 80}
+    genloom.fit("pix2pix", trained, tmp_path / "whole", examples=240, **options)
+    genloom.fit("pix2pix", trained, tmp_path / "broken", examples=80, **options)
+    genloom.fit("pix2pix", trained, tmp_path / "broken", examples=240, **options)
+    whole, broken = (genloom.load(tmp_path / name).state_dict() for name in ("whole", "broken"))
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
