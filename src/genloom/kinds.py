@@ -23,7 +23,9 @@ class Kind:
 
 
 KINDS = {  # what a person names is offered to the sources in this order
-    "pairs": Kind("genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource"),
+    "pairs": Kind(
+        "genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource", "genloom.use.judging.pairs:PairPanel"
+    ),
     "table": Kind(
         "genloom.shapes.table:TableShape", "genloom.data.tables.load:TableSource", "genloom.use.judging.tables:TablePanel"
     ),

@@ -173,7 +173,8 @@ def next_commands(session: Session) -> Iterator[str]:
     elif issubclass(kind, Imputes):
         yield f"genloom judge {out}"
     elif issubclass(kind, Translates):
-        yield f"genloom translate {out} YOUR_PICTURES -o {out}/translated --strip"
+        yield f"genloom translate {out} YOUR_PICTURES -o translated/ --strip"
+        yield f"genloom judge {out}"
     yield f"genloom show {out} -o show.png"
 
 

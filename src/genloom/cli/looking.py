@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.table import Column, Table
 
 from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
-from genloom.data.options import PictureOptions
+from genloom.data.options import PairOptions, PictureOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -60,7 +60,7 @@ def check(
     data: Data,
     *,
     out: Annotated[str, Parameter(name=["-o", "--out"], help="the contact sheet")] = "check.png",
-    pictures: Annotated[PictureOptions | None, Parameter(name="*")] = None,
+    pictures: Annotated[PairOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Examine a data set: counts, sizes, classes, broken files, copies, which models fit; and a contact sheet."""
     if data.startswith(("sqlite", "postgresql")) and "://" in data:
@@ -72,11 +72,19 @@ def check(
     check_writable(out)
 
     source = find_source(data, pictures.given() if pictures else {})
+    if source.Options is PairOptions:
+        from genloom.use.translation import check as pairs_check
+
+        lines, pairs = pairs_check.check_pairs(data, pictures or PairOptions(), progress_on(console))
+        for sentence in lines:
+            console.print(sentence, soft_wrap=True)
+        pairs_check.write_sheet(pairs, Path(out))
+        return console.print(f"contact sheet in {out}")
     if source.Options is not PictureOptions:
         from genloom.cli.tables import check_table
 
         return check_table(data)
-    findings = check(data, pictures or PictureOptions(), progress_on(console))
+    findings = check(data, PictureOptions.of(pictures.given() if pictures else {}), progress_on(console))
     for sentence in describe(findings):
         console.print(sentence, soft_wrap=True)
     if findings.data is None:

@@ -39,6 +39,7 @@ STREAMS = {
     "probe untrained": 32,
     "probe tuning": 33,
     "probe axes": 34,
+    "patches of pairs": 35,
 }
 
 
