@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -12,6 +13,20 @@ from genloom.shapes.points import PointShape
 from genloom.train.loop import play
 from genloom.train.plan import Plan
 from genloom.train.run import Run
+
+
+def write_pairs(folder, n=64, size=8):
+    """Write `n` pairs of small pictures into folders A and B: B is A inverted."""
+    from PIL import Image  # which training does without
+
+    random = np.random.default_rng(0)
+    for side in "AB":
+        (folder / side).mkdir(parents=True)
+    for i in range(n):
+        pixels = random.integers(0, 256, (size, size, 3), dtype=np.uint8)
+        for side, values in (("A", pixels), ("B", 255 - pixels)):
+            Image.fromarray(values).save(folder / side / f"{i:03d}.png")
+    return folder
 
 
 def record(model="duel"):

@@ -10,7 +10,7 @@ import genloom
 from games import record
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
-from genloom.core.capabilities import Encodes, Imputes, Latent, Samples
+from genloom.core.capabilities import Encodes, Imputes, Latent, Samples, Translates
 from genloom.core.clock import Clock
 from genloom.core.dataset import take
 from genloom.core.hyper import Hyper, hp
@@ -21,6 +21,7 @@ from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
 from genloom.nn.dense import Maxout
 from genloom.shapes.columns import Column
+from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
@@ -43,7 +44,7 @@ ROWS = TableShape(
 MNIST = ImageShape(classes=tuple("0123456789"), channels=1, height=28, width_px=28)
 
 
-SHAPES = (DIGITS, ROWS, PointShape(columns=1))
+SHAPES = (DIGITS, ROWS, PointShape(columns=1), PairShape(height=8, width_px=8))
 
 
 def build(name, preset="tiny"):
@@ -76,6 +77,8 @@ class Random:
         if isinstance(self.shape, TableShape):
             x = (x * 3).floor()  # whole numbers, which name categories too
             return {"x": x, "mask": torch.rand(x.shape, generator=generator) < 0.8}
+        if isinstance(self.shape, PairShape):
+            return {"x": x, "b": 1 - x}
         return {"x": x, **({"y": index % len(self.shape.classes)} if self.shape.classes else {})}
 
 
@@ -140,6 +143,9 @@ def test_saved_weights_give_the_same_samples(name):
     elif isinstance(a, Imputes):
         rows = take(Random(a.shape), torch.arange(5))
         x, y = (m.impute(rows["x"], rows["mask"]) for m in (a, b))
+    elif isinstance(a, Translates):
+        rows = take(Random(a.shape), torch.arange(5))
+        x, y = (m.translate(rows["x"], noise=Noise.of(0, 5)) for m in (a, b))
     else:
         x, y = (m.encode(torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))) for m in (a, b))
     assert torch.equal(x, y)

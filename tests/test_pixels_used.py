@@ -194,8 +194,7 @@ def test_the_commands(trained, tmp_path, capsys):
         (["complete", "{run}", "{picture}", "--known", "upper"], "--known takes"),
         (["complete", "{run}", "{picture}", "-n", "0"], "from 1 on"),
         (["complete", "{run}", "{picture}", "--label", "3"], "without labels"),
-        (["complete", "{run}", "{large}"], "resize it"),
-        (["complete", "{run}", "{picture}", "--known", "{large}"], "resize it"),
+        (["compress", "{run}", "{large}", "-o", "x.glz"], "resize it"),
     ],
 )
 def test_bad_input_is_said_in_one_sentence(trained, tmp_path, capsys, arguments, says):

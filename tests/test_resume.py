@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import genloom
-from games import Duel, Points, record, train
+from games import Duel, Points, record, train, write_pairs
 from genloom.catalogue import MODELS
 from genloom.errors import InputError
 from genloom.shapes.points import PointShape
@@ -31,6 +31,8 @@ RESUMED = {
 @pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior"])
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
     source, (name, hyper) = "digits", RESUMED.get(name, (name, {}))
+    if name == "pix2pix":
+        source = write_pairs(tmp_path / "pairs")
     if hyper == RESUMED["colour"][1]:
         source = tmp_path / "colour.npy"
         np.save(source, np.random.default_rng(0).integers(0, 2, (128, 4, 4, 3), dtype=np.uint8) * np.uint8(255))

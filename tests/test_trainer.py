@@ -15,6 +15,7 @@ from genloom.core.model import Move
 from genloom.core.order import Order
 from genloom.core.random import mix
 from genloom.errors import InputError
+from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.train.learner import Learner
 from genloom.train.loop import compile_networks
@@ -96,6 +97,7 @@ def test_what_is_compiled_is_what_is_called(monkeypatch):
     for name in set(MODELS) - {"line", "gain"}:
         kind = find_model(name)
         shape = ImageShape(channels=1, height=8, width_px=8, classes=("a", "b"))
+        shape = PairShape(height=8, width_px=8) if name == "pix2pix" else shape
         model = kind(kind.Hyper.tiny().with_values({"levels": 2} if hasattr(kind.Hyper, "levels") else {}), shape)
         compile_networks([Learner(player, Ranks()) for player in model.players()], model)
     assert len(compiled) > 8 and not [m for m in compiled if type(m).forward is nn.Module.forward]

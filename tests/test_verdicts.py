@@ -116,7 +116,7 @@ def test_progress_scales_what_is_left_by_what_was_done(monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now[0])
     progress = Progress(said.append, {"a": 10.0, "b": 100.0, "c": 100.0})
     progress("a")
-    now[0] = 30.0  # three times what is usual
+    now[0] = 70.0  # seven times what is usual, which the doubt of the first stages brings down to three
     progress("c")  # b was in the cache
     progress("something else")
     assert said[0] == "a; about 4 minutes left" and said[1].startswith("c; about 5 minutes") and said[2] == "something else"

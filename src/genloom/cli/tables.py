@@ -107,11 +107,11 @@ def repair_and_say(
 
 
 def teller() -> Callable[[str], None]:
-    """Return what prints each stage of a repair once, with the seconds so far."""
+    """Return what prints each stage of a repair once, with the seconds so far; not the first, in which bad input shows."""
     began, last = time.monotonic(), [""]
 
     def tell(stage: str) -> None:
-        if stage != last[0] and not console.quiet:
+        if stage != last[0] and last[0] and not console.quiet:
             aside.print(f"{time.monotonic() - began:5.0f} s  {stage}", soft_wrap=True, highlight=False)
         last[0] = stage
 

@@ -108,16 +108,22 @@ def find_sides(name: str, options: PairOptions) -> Sides:
 
 
 def two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
-    """Return the folders of A and B: `A` and `B`, in `train` or with it inside, or `trainA` and `trainB`."""
+    """Return the folders of A and B: `A` and `B`, in `train` or with it inside, or `trainA` and `trainB`.
+
+    They are capitals, so that classes called a and b stay classes.
+    """
     if kind_of(root) != "folder":
         return None
-    inside = {child.name.lower(): child for child in sorted(root.iterdir()) if child.is_dir()}
+    try:
+        inside = {child.name: child for child in sorted(root.iterdir()) if child.is_dir()}
+    except OSError:  # what may not be read is said where it is read
+        return None
     for word in SPLITS[split]:
-        if f"{word}a" in inside and f"{word}b" in inside:
-            return inside[f"{word}a"], inside[f"{word}b"]
+        if f"{word}A" in inside and f"{word}B" in inside:
+            return inside[f"{word}A"], inside[f"{word}B"]
         if word in inside and (found := two_folders(inside[word], split)):
             return found
-    return (inside["a"], inside["b"]) if "a" in inside and "b" in inside else None
+    return (inside["A"], inside["B"]) if "A" in inside and "B" in inside else None
 
 
 def matched(a: Pictures, b: Pictures, skip: bool) -> Sides:

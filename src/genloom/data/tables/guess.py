@@ -16,7 +16,8 @@ from genloom.shapes.columns import Bits, Numbers
 
 COMPACT = r"\s*(19|20)\d{6}\s*"
 TRUTHS = ({"true", "false"}, {"yes", "no"}, {"t", "f"}, {"y", "n"})
-MOST = 200  # categories; the rest of a longer list is known, but never filled in
+MOST = 200  # categories that are told apart; the rest of a longer list is known, but never filled in
+MANY = 50  # different texts from which they may be free text, or names of rows
 ENOUGH = 20  # rows from which on different values in every row mean an identifier
 
 
@@ -109,9 +110,9 @@ def guess_number(name: str, present: pd.Series, values: Numbers) -> tuple[str, s
 def guess_text(present: pd.Series) -> tuple[str, str]:
     """Tell categories from identifiers and free text."""
     different = present.nunique()
-    if different > MOST and different > 0.9 * len(present):
+    if different > MANY and different > 0.9 * len(present):
         return "passed", "another value in almost every row"
-    if different > MOST and different > 0.2 * len(present):
+    if different > MANY and different > 0.2 * len(present):
         return "passed", "free text"
     return "categorical", ""
 
