@@ -58,7 +58,14 @@ KNOW_KINDS = (
     "use/tables/",
 )
 GLOBAL = ("manual_seed", "set_num_threads", "fork_rng", "set_rng_state", "seed_all")
-TRAINS = ("core/random.py", "train/", "measures/features/classifier.py", "use/latent/probe.py", "use/lesson.py")
+TRAINS = (
+    "core/random.py",
+    "train/",
+    "measures/features/classifier.py",
+    "measures/labels_back.py",
+    "use/latent/probe.py",
+    "use/lesson.py",
+)
 
 
 def name_of(path):

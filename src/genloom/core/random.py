@@ -40,6 +40,8 @@ STREAMS = {
     "probe tuning": 33,
     "probe axes": 34,
     "patches of pairs": 35,
+    "label reader": 36,
+    "label reader order": 37,
 }
 
 

@@ -36,13 +36,14 @@ class OwnNorm(nn.BatchNorm2d):
 
 
 class UNet(nn.Module):
-    """Pictures `[B, C, H, W]` to `[B, C', H, W]` in (-1, 1), of any size.
+    """Pictures `[B, C, H, W]` to `[B, C', H, W]` in (-1, 1), or to logits, of any size.
 
     Args:
         depth: how often the picture is halved.
         skips: lay each map beside its mirror image; without, it is the encoder-decoder.
         norm: `batch`, or `instance` for each picture's own statistics in training too.
         dropout: share of the innermost maps' values that are dropped.
+        squash: end in tanh.
     """
 
     def __init__(
@@ -54,10 +55,12 @@ class UNet(nn.Module):
         skips: bool = True,
         norm: Literal["batch", "instance"] = "batch",
         dropout: float = 0.5,
+        squash: bool = True,
     ) -> None:
         super().__init__()
         maps = [width * min(2**i, WIDEST) for i in range(depth)]
         made = OwnNorm if norm == "batch" else lambda channels: nn.InstanceNorm2d(channels, affine=True)
+        self.squash = squash
         self.skips, self.dropout, self.dropped = skips, dropout, max(depth - DROPPED, 0)
         # A norm of one value knows nothing, so the innermost map has none; the authors published that as an erratum.
         self.down = nn.ModuleList(
@@ -88,7 +91,8 @@ class UNet(nn.Module):
             h = norm(up(F.relu(h)))
             h = self.drop(h, masks) if i < self.dropped else h
             h = torch.cat([h, kept.pop()], 1) if self.skips else h
-        return torch.tanh(self.out(F.relu(h)).float())[:, :, : size[0], : size[1]]
+        out = self.out(F.relu(h)).float()[:, :, : size[0], : size[1]]
+        return torch.tanh(out) if self.squash else out
 
     def drop(self, h: Tensor, masks: Masks | None) -> Tensor:
         """Drop values out, by torch's generator in training, by masks afterwards."""

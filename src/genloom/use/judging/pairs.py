@@ -8,6 +8,7 @@ import html
 import os
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,13 +21,16 @@ from genloom.data.pairs.dataset import PairData
 from genloom.data.source import find_source
 from genloom.errors import InputError
 from genloom.measures.figure import Figure
+from genloom.measures.labels_back import fit_reader, label_figures, read_labels
 from genloom.measures.partners import MOST, fit_baselines, partner_figures
+from genloom.nn.unet import UNet
 from genloom.shapes.pairs import PairShape
 from genloom.train.run import Run
 from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of
 from genloom.use.report.html import image
 
 BASELINES = ("unchanged", "mean partner", "nearest pair's partner", "ridge on patches")
+REAL = "real pictures"  # of which labels alone are read back
 PAIRS = 1000  # that are translated, at most
 BLOCK = 20
 SHOWN = 8
@@ -36,7 +40,7 @@ SAME = 0.1  # of the way to its partner, below which a picture was left as it is
 class PairPanel(Panel):
     """Measures translations of pairs, of those never trained on where there are any."""
 
-    shown: ClassVar = {name: name for name in BASELINES}
+    shown: ClassVar = {name: name for name in (*BASELINES, REAL)}
     needs = (Translates, "turns no picture into another")
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
@@ -62,7 +66,8 @@ class PairPanel(Panel):
     def baselines(self) -> Rows:
         """Return the figures of what needs no network, fitted to the training pairs; cached."""
         names = [name for name in BASELINES if name != "unchanged" or self.a.shape[1] == self.b.shape[1]]
-        key = ["pairs-1", self.train.fingerprint, self.held.fingerprint, list(self.shape.size)]
+        key = ["pairs-2", self.train.fingerprint, self.held.fingerprint, list(self.shape.size)]
+        names += [REAL] if self.shape.palette else []
         return cached_rows(key, names, self.fitted)
 
     def fitted(self) -> Rows:
@@ -70,9 +75,25 @@ class PairPanel(Panel):
         places = torch.linspace(0, len(self.train) - 1, min(len(self.train), MOST)).long()
         self.terms.say("fit the baselines")
         found = fit_baselines(*(self.train.pictures(side, places) for side in "AB"))
-        return {
-            name: partner_figures(torch.cat([make(x) for x in self.a.split(BLOCK)]), self.b) for name, make in found.items()
-        }
+        rows = {name: self.measure(torch.cat([make(x) for x in self.a.split(BLOCK)])) for name, make in found.items()}
+        if self.shape.palette:
+            rows[REAL] = self.labels_read(self.b)
+        return rows
+
+    @cached_property
+    def reader(self) -> UNet:
+        """What reads labels back from pictures of B, trained on the training pairs."""
+        self.terms.say("train what reads labels back")
+        return fit_reader(self.train)
+
+    def measure(self, made: Tensor) -> dict[str, Figure]:
+        """Return every figure of pictures `[n, C', H, W]` that were made of those of A."""
+        figures = partner_figures(made, self.b)
+        return figures | self.labels_read(made) if self.shape.palette else figures
+
+    def labels_read(self, x: Tensor) -> dict[str, Figure]:
+        """Return how well the labels of A are read back from pictures of B."""
+        return label_figures(read_labels(self.reader, x), self.a.argmax(1), self.shape.channels)
 
     def judge(self, run: Run) -> Judgement:
         terms, folder = self.terms, run.checkpoint(self.terms.checkpoint)
@@ -86,7 +107,7 @@ class PairPanel(Panel):
         ]
         cost = time.process_time() - began
         made = (torch.cat(parts).clamp(0, 1) * 255).round() / 255
-        figures = partner_figures(made, self.b)
+        figures = self.measure(made)
         about = {
             "model": run.record["model"],
             "preset": run.record["preset"],
@@ -146,12 +167,15 @@ def unchanged(a: Tensor, made: Tensor, b: Tensor) -> bool:
 def verdicts(figures: dict[str, Figure], rows: Rows, same: bool) -> list[str]:
     """Say in words what the figures mean."""
     said = ["the pictures come out as they went in: nothing was learnt yet"] if same else []
-    best = min(rows, key=lambda row: rows[row]["L1"].value)
+    best = min((row for row in rows if "L1" in rows[row]), key=lambda row: rows[row]["L1"].value)
     simple, own = rows[best]["L1"], figures["L1"]
     if simple.value < own.value:
         tied = " (within the interval)" if simple.value >= own.low else ""
         compared = f"{best}, which needs no network, is nearer to the partners{tied}"
     else:
         compared = f"nearer to the partners than {best}, the best that needs no network"
+    if "pixel accuracy" in figures:
+        back, real = figures["pixel accuracy"].value, rows[REAL]["pixel accuracy"].value
+        said.append(f"labels are read back rightly from {back:.0%} of its pixels, from {real:.0%} of the real pictures'")
     said.append(f"{compared} (L1 of the run {own.value:.3g}, of the other {simple.value:.3g})")
     return said
