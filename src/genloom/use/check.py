@@ -91,7 +91,7 @@ def advice(source: str, pictures: Pictures, findings: Findings, options: Picture
     lines, (whole, rows) = [], split_range(source)
     other = "test" if options.split == "train" else "train"
     beside = find_pictures(whole, other) if rows is None else None
-    if beside is not None and list(beside.names) != list(find_pictures(whole, options.split).names):
+    if beside is not None and list(beside.places) != list(find_pictures(whole, options.split).places):
         lines.append(
             f"these are its {options.split} pictures; {len(beside):,} for {other} lie beside them, which `fit` does not see"
         )

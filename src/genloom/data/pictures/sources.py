@@ -52,6 +52,11 @@ class Pictures:
         """Return the i-th as a pillow image; raises what pillow raises where it is broken."""
         raise NotImplementedError
 
+    @property
+    def places(self) -> Sequence[Any]:
+        """Where each lies, by which two lists are known to be of the same pictures."""
+        return self.names
+
     def part(self, rows: slice) -> Self:
         """Return some of them."""
         labels = None if self.labels is None else self.labels[rows]
@@ -65,6 +70,10 @@ class Files(Pictures):
 
     by_row = ("files",)
 
+    @property
+    def places(self) -> Sequence[Any]:
+        return self.files
+
     def open(self, i: int) -> Any:
         return open_picture(self.files[i])
 
@@ -75,6 +84,10 @@ class Members(Pictures):
 
     members: Sequence[zipfile.ZipInfo] = ()
     by_row = ("members",)
+
+    @property
+    def places(self) -> Sequence[Any]:
+        return [member.filename for member in self.members]
 
     @cached_property
     def archive(self) -> zipfile.ZipFile:

@@ -120,7 +120,7 @@ def make_pairs(source: str, out: str, make: str, options: PictureOptions, progre
         raise InputError(f"{out} is there already, and not empty: name a new folder for the pairs")
     check_writable(root / "A" / "x.png")
     train, test = (find_pictures(source, split) for split in ("train", "test"))
-    splits = [("", train)] if list(train.names) == list(test.names) else [("train", train), ("test", test)]
+    splits = [("", train)] if list(train.places) == list(test.places) else [("train", train), ("test", test)]
     total = sum(len(pictures) for _, pictures in splits)
     written = (one for name, pictures in splits for one in written_pairs(pictures, root / name, maker, options))
     return len(list(progress(written, total, "making pairs")))
