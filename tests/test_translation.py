@@ -14,7 +14,8 @@ from genloom.cli.app import run
 from genloom.core.clock import Clock
 from genloom.core.model import Misfit
 from genloom.core.random import Noise
-from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper, enlarged
+from genloom.models.translation.jitter import enlarged
+from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper
 from genloom.nn.patches import PatchDiscriminator
 from genloom.nn.unet import UNet, pad_to
 from genloom.shapes.pairs import PairShape

@@ -22,6 +22,10 @@ MODELS = {
         "genloom.models.translation.pix2pix:Pix2Pix",
         "Image-to-Image Translation with Conditional Adversarial Networks, Isola et al. 2017",
     ),
+    "cyclegan": (
+        "genloom.models.translation.cyclegan:CycleGAN",
+        "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks, Zhu et al. 2017",
+    ),
     "gain": (
         "genloom.models.tables.gain:GAIN",
         "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018",
@@ -40,7 +44,8 @@ ELSEWHERE = {  # names that people ask for, and what there is that does what the
     **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "transformer", "imagegpt"), "pixelcnn comes nearest"),
     **dict.fromkeys(("bigan", "infogan", "vaegan"), "dcgan comes nearest for pictures, vae for codes"),
     **dict.fromkeys(("pix2pixhd", "spade", "img2img"), "pix2pix comes nearest"),
-    **dict.fromkeys(("cyclegan", "srgan", "esrgan"), "pix2pix learns from pairs, of low and high resolution too"),
+    **dict.fromkeys(("srgan", "esrgan"), "pix2pix learns from pairs, of low and high resolution too"),
+    **dict.fromkeys(("discogan", "dualgan", "unit", "munit", "cut"), "cyclegan comes nearest"),
     **dict.fromkeys(
         ("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain and `genloom repair` come nearest"
     ),

@@ -18,11 +18,19 @@ def no_pictures(shape: Shape, name: str) -> Misfit | None:
 
 def no_pairs(shape: Shape, name: str) -> Misfit | None:
     """Return why a model of pairs of pictures cannot take this, or None where it can."""
-    if not isinstance(shape, PairShape):
-        return Misfit(f"{name} learns from pairs of pictures, in folders A and B, and this data is {shape.describe()}")
+    if misfit := no_two_sides(shape, name):
+        return misfit
+    assert isinstance(shape, PairShape)
     if not shape.paired:
         return Misfit(f"{name} learns from pairs, and these are {shape.describe()}: give partners the same names in A and B")
     return None
+
+
+def no_two_sides(shape: Shape, name: str) -> Misfit | None:
+    """Return why a model that turns pictures into others cannot take this, or None where it has two sides."""
+    if isinstance(shape, PairShape):
+        return None
+    return Misfit(f"{name} learns from pictures of two sides, in folders A and B, and this data is {shape.describe()}")
 
 
 def no_labels(shape: Shape, asked: str) -> Misfit | None:

@@ -38,6 +38,7 @@ from genloom.core.model import Misfit, Move, Note, Player
 from genloom.core.random import Noise
 from genloom.core.schedules import ramp
 from genloom.models.fitting import no_pairs
+from genloom.models.translation.jitter import jittered
 from genloom.models.translation.looked_at import LookedAt
 from genloom.nn.conv import normal_weights
 from genloom.nn.patches import STRIDED, PatchDiscriminator
@@ -156,19 +157,9 @@ class Pix2Pix(LookedAt):
     def changed(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Return both sides in [-1, 1], enlarged, cut and mirrored alike, each pair in its own way."""
         assert isinstance(self.shape, PairShape)
-        both = torch.cat([a, b], 1)
-        n, _, height, width = both.shape
-        h, w = round(height * self.hyper.jitter), round(width * self.hyper.jitter)
-        if (h, w) != (height, width):
-            large = [enlarged(x, (h, w), bool(p)) for x, p in ((a, self.shape.palette), (b, self.shape.palette_b))]
-            both = torch.cat(large, 1)
-            top, left = torch.randint(h - height + 1, (n,)).tolist(), torch.randint(w - width + 1, (n,)).tolist()
-            both = torch.stack([x[:, t : t + height, s : s + width] for x, t, s in zip(both, top, left, strict=True)])
-        if self.hyper.mirror:
-            mirrored = torch.rand(n, device=both.device) < 0.5
-            both = torch.where(mirrored[:, None, None, None], both.flip(3), both)
-        both = both * 2 - 1
-        return both[:, : a.shape[1]], both[:, a.shape[1] :]
+        sides = [(a, bool(self.shape.palette)), (b, bool(self.shape.palette_b))]
+        a, b = jittered(sides, self.hyper.jitter, self.hyper.mirror)
+        return a, b
 
     @torch.no_grad()
     def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None) -> Tensor:
@@ -182,10 +173,3 @@ class Pix2Pix(LookedAt):
 def dropout_numbers(noise: Noise, device: torch.device, size: tuple[int, ...]) -> Tensor:
     """Return uniform numbers `[n, *size]` of each picture's own noise."""
     return noise.uniform(*size, device=device)
-
-
-def enlarged(x: Tensor, size: tuple[int, int], classes: bool) -> Tensor:
-    """Return pictures `[B, C, H, W]` at another size; planes of classes stay 0 or 1."""
-    if classes:
-        return F.interpolate(x, size, mode="nearest-exact")
-    return F.interpolate(x, size, mode="bilinear", align_corners=False)

@@ -1,0 +1,82 @@
+"""The residual generator of Johnson et al. 2016 (arXiv 1603.08155), as Zhu et al. 2017 (arXiv 1703.10593) have it."""
+
+# B batch, C channels, H height, W width
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.nn.unet import pad_to
+
+MULTIPLE = 4  # two halvings
+
+
+class Reflected(nn.Conv2d):
+    """A convolution that keeps the size, its edge padded by reflection."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect")
+
+
+class Block(nn.Module):
+    """Two convolutions of 3x3 beside the way straight through."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first, self.second = Reflected(channels, channels, 3), Reflected(channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + F.instance_norm(self.second(F.relu(F.instance_norm(self.first(x)))))
+
+
+class Resized(nn.Module):
+    """Double a map by bilinear interpolation and a convolution of 5x5, which leaves no checkerboard.
+
+    Wide, because a kernel of 3 in place of the transposed one has been seen to collapse into leaving the picture as it is.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = Reflected(inputs, outputs, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False))
+
+
+class ResidualGenerator(nn.Module):
+    """Pictures `[B, C, H, W]` to `[B, C', H, W]` in (-1, 1), of any size from 8 pixels on.
+
+    Args:
+        up: `transposed` convolutions of 3, as the paper, or `resized` maps.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, width: int, blocks: int, up: Literal["transposed", "resized"] = "transposed"
+    ) -> None:
+        super().__init__()
+        self.first = Reflected(inputs, width, 7)
+        self.down = nn.ModuleList(nn.Conv2d(width * k, width * k * 2, 3, stride=2, padding=1) for k in (1, 2))
+        self.blocks = nn.ModuleList(Block(width * 4) for _ in range(blocks))
+        self.up = nn.ModuleList(
+            Resized(width * k, width * k // 2)
+            if up == "resized"
+            else nn.ConvTranspose2d(width * k, width * k // 2, 3, stride=2, padding=1, output_padding=1)
+            for k in (4, 2)
+        )
+        self.out = Reflected(width, outputs, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.shape[2:]
+        h = self.first(pad_to(x, MULTIPLE))
+        for layer in self.down:
+            h = layer(F.relu(F.instance_norm(h)))
+        h = F.relu(F.instance_norm(h))
+        for block in self.blocks:
+            h = block(h)
+        for layer in self.up:
+            h = F.relu(F.instance_norm(layer(h)))
+        return torch.tanh(self.out(h).float())[:, :, : size[0], : size[1]]
