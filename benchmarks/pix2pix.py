@@ -2,6 +2,7 @@
 
 python -m benchmarks.pix2pix camvid [--examples 3000] [--runs runs/camvid]
 python -m benchmarks.pix2pix emoji  [--examples 12000] [--runs runs/emoji]
+python -m benchmarks.pix2pix cyclegan [--examples 6000] [--runs runs/emoji]      # the same pairs, their partners hidden
 
 A run that is there already is judged as it is. The label score reads labels back by a network trained on the real pairs.
 """
@@ -63,10 +64,12 @@ def emoji_pairs(folder: Path) -> Path:
     return folder
 
 
-def trained(data: Path, out: Path, preset: str, hyper: dict[str, Any], examples: int, size: str) -> Run:
+def trained(
+    data: Path, out: Path, preset: str, hyper: dict[str, Any], examples: int, size: str, model: str = "pix2pix"
+) -> Run:
     """Train a run where it is not there yet."""
     if not (out / "run.json").exists():
-        genloom.fit("pix2pix", data, out, preset=preset, hyper=hyper, examples=examples, size=size, threads=1, seed=0)
+        genloom.fit(model, data, out, preset=preset, hyper=hyper, examples=examples, size=size, threads=1, seed=0)
     return Run.open(out)
 
 
@@ -115,6 +118,29 @@ def emoji(runs: Path, examples: int) -> None:
     write("pix2pix-emoji", figures, spent, f"light to dark skin at 64x64, {examples:,} examples, width 32, batch 4")
 
 
+def cyclegan(runs: Path, examples: int) -> None:
+    """Train light to dark and back with the partners hidden, and set it against pix2pix trained on the pairs."""
+    data = runs / "pairs"
+    if not data.exists():
+        emoji_pairs(data)
+    run = trained(data, runs / "cyclegan", "modern", EMOJI_HYPER, examples, "64", "cyclegan")
+    own, found = judged(run)
+    paired, _ = judged(trained(data, runs / "modern", "modern", EMOJI_HYPER, 12_000, "64"))
+    figures = {"error": own["L1"], "pix2pix_error": paired["L1"]}
+    figures["identity_error"] = found.baselines["unchanged"]["L1"].value
+    figures |= {f"cyclegan, {measure}": value for measure, value in own.items()}
+    for row, measures in found.baselines.items():
+        figures |= {f"{row}, {measure}": round(figure.value, 4) for measure, figure in measures.items()}
+    keep_picture("cyclegan-emoji", runs / "cyclegan")
+    spent = run.state(run.last_checkpoint())["cpu_seconds"]
+    write(
+        "cyclegan-emoji",
+        figures,
+        spent,
+        f"light to dark skin at 64x64, partners hidden, {examples:,} examples, width 32, batch 4",
+    )
+
+
 def keep_picture(name: str, run: Path) -> None:
     """Copy a run's last grid beside the model's page."""
     shutil.copy(sorted(run.glob("samples/*.png"))[-1], FOLDER.parent / "models" / f"{name}.png")
@@ -132,15 +158,17 @@ def write(name: str, figures: dict[str, Any], spent: float, what: str) -> None:
 def main() -> None:
     """Train what is not there, judge, record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("camvid", "emoji"))
+    parser.add_argument("what", choices=("camvid", "emoji", "cyclegan"))
     parser.add_argument("--examples", type=int)
     parser.add_argument("--runs", type=Path)
     args = parser.parse_args()
     runs = args.runs or Path("runs") / args.what
     if args.what == "camvid":
         camvid(runs, args.examples or 3000)
-    else:
+    elif args.what == "emoji":
         emoji(runs, args.examples or 12_000)
+    else:
+        cyclegan(args.runs or Path("runs") / "emoji", args.examples or 6000)
 
 
 if __name__ == "__main__":

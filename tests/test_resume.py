@@ -31,7 +31,7 @@ RESUMED = {
 @pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior"])
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
     source, (name, hyper) = "digits", RESUMED.get(name, (name, {}))
-    if name == "pix2pix":
+    if name in ("pix2pix", "cyclegan"):
         source = write_pairs(tmp_path / "pairs")
     if hyper == RESUMED["colour"][1]:
         source = tmp_path / "colour.npy"

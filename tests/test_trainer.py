@@ -97,7 +97,7 @@ def test_what_is_compiled_is_what_is_called(monkeypatch):
     for name in set(MODELS) - {"line", "gain"}:
         kind = find_model(name)
         shape = ImageShape(channels=1, height=8, width_px=8, classes=("a", "b"))
-        shape = PairShape(height=8, width_px=8) if name == "pix2pix" else shape
+        shape = PairShape(height=8, width_px=8) if name in ("pix2pix", "cyclegan") else shape
         model = kind(kind.Hyper.tiny().with_values({"levels": 2} if hasattr(kind.Hyper, "levels") else {}), shape)
         compile_networks([Learner(player, Ranks()) for player in model.players()], model)
     assert len(compiled) > 8 and not [m for m in compiled if type(m).forward is nn.Module.forward]

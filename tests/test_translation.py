@@ -14,9 +14,12 @@ from genloom.cli.app import run
 from genloom.core.clock import Clock
 from genloom.core.model import Misfit
 from genloom.core.random import Noise
+from genloom.models.translation.cyclegan import CycleGAN, CycleGANHyper
 from genloom.models.translation.jitter import enlarged
 from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper
+from genloom.models.translation.pool import ImagePool
 from genloom.nn.patches import PatchDiscriminator
+from genloom.nn.resnet import ResidualGenerator
 from genloom.nn.unet import UNet, pad_to
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
@@ -140,6 +143,80 @@ def test_a_picture_does_not_hang_on_those_beside_it(preset):
     assert torch.allclose(together[1:2], alone, atol=1e-5)
     again = model.translate(x, noise=Noise.of(6, 3))
     assert torch.equal(together, again) == (preset == "modern")  # the paper's dropout is its randomness
+
+
+# -- cyclegan --------------------------------------------------------------------------------------
+
+
+def test_the_unpaired_paper_has_the_weights_of_the_authors_nets():
+    with torch.device("meta"):
+        model = CycleGAN(CycleGANHyper(), PairShape())
+    assert count(model.to_b) == count(model.to_a) == 11_378_179  # published: 11.378 million
+    assert count(model.judge_a) == 2_764_737  # published: 2.765 million
+    with torch.device("meta"):
+        assert len(CycleGAN(CycleGANHyper(), PairShape(height=128, width_px=128)).to_b.blocks) == 6
+
+
+def test_the_pool_fills_then_gives_an_old_picture_half_of_the_time():
+    pool = ImagePool(50, (1,))
+    first = torch.arange(50.0)[:, None]
+    assert torch.equal(pool(first), first) and int(pool.count) == 50
+    torch.manual_seed(0)
+    new = torch.full((400, 1), 1000.0) + torch.arange(400.0)[:, None]
+    given = pool(new)
+    old = (given != new)[:, 0]
+    assert 160 < old.sum() < 240
+    assert len(set(pool.kept.flatten().tolist())) == 50  # nothing is kept twice, and what is given is gone
+    assert set(given[old].flatten().tolist()).isdisjoint(pool.kept.flatten().tolist())
+    assert torch.equal(ImagePool(0, (1,))(new), new)
+
+
+def test_the_loss_is_that_of_the_unpaired_paper():
+    hyper = dataclasses.replace(CycleGANHyper.tiny(), jitter=1.0, mirror=False, identity=0.5)
+    torch.manual_seed(0)
+    model = CycleGAN(hyper, SMALL)
+    a, b = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16)
+    first, second = model.round(iter([{"x": a, "b": b}]), Clock())
+    assert (first.player, second.player) == ("generator", "discriminator")
+    a, b = 2 * a - 1, 2 * b - 1
+    fake_b, fake_a = model.to_b(a), model.to_a(b)
+    adversarial = (model.judge_b(fake_b) - 1).square().mean() + (model.judge_a(fake_a) - 1).square().mean()
+    cycle = (model.to_a(fake_b) - a).abs().mean() + (model.to_b(fake_a) - b).abs().mean()
+    identity = (model.to_b(b) - b).abs().mean() + (model.to_a(a) - a).abs().mean()
+    assert first.loss.item() == pytest.approx((adversarial + 10 * cycle + 5 * identity).item(), rel=1e-4)
+    told = [(net(x) - 1).square().mean() + net(y).square().mean() for net, x, y in
+            ((model.judge_a, a, fake_a), (model.judge_b, b, fake_b))]  # fmt: skip
+    assert second.loss.item() == pytest.approx((sum(told) / 2).item(), rel=1e-4)  # the pool was empty
+
+
+@pytest.mark.parametrize("up", ["transposed", "even", "resized"])
+def test_a_generator_takes_any_size_and_pads_by_reflection(up):
+    net = ResidualGenerator(3, 2, 4, 2, up).eval()
+    for size in ((64, 64), (37, 50), (8, 9)):
+        assert net(torch.rand(1, 3, *size)).shape == (1, 2, *size)
+    assert net.first.padding_mode == net.blocks[0].first.padding_mode == "reflect"
+
+
+def test_partners_are_hidden_from_it(trained):
+    data = genloom.load_data(trained)
+    model = CycleGAN(CycleGANHyper.tiny(), data.shape)
+    assert model.study(data, lambda name, make: make()).lengths == {"x": 40, "b": 40}
+
+
+def test_the_pool_lies_in_the_checkpoint_and_a_broken_training_goes_on_alike(trained, tmp_path):
+    options = {"preset": "tiny", "seed": 3, "threads": 1, "save_examples": 48, "report_examples": 48}
+    genloom.fit("cyclegan", trained, tmp_path / "whole", examples=144, **options)
+    genloom.fit("cyclegan", trained, tmp_path / "broken", examples=48, **options)
+    genloom.fit("cyclegan", trained, tmp_path / "broken", examples=144, **options)
+    whole, broken = (genloom.load(tmp_path / name) for name in ("whole", "broken"))
+    assert int(whole.pool_a.count) == 16 and whole.pool_a.kept.abs().sum() > 0
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), broken.state_dict().values(), strict=True))
+
+
+def test_sides_of_other_channels_cannot_keep_their_colours():
+    misfit = CycleGAN.fits(PairShape(channels=1), CycleGANHyper.modern())
+    assert isinstance(misfit, Misfit) and "--hyper.identity 0" in misfit.reason
+    assert not isinstance(CycleGAN.fits(PairShape(channels=1, paired=False), CycleGANHyper()), Misfit)
 
 
 def test_other_data_is_told_what_to_do():

@@ -11,7 +11,7 @@ Data with partners is taken as two domains: B comes in an order of its own.
 
 What differs from the paper: pictures of any size, padded by reflection to multiples of 4; jitter enlarges the stored picture
 bilinearly; the pool is in half precision; bf16 by autocast where the processor is good at it, the discriminators' last layer
-in fp32. `modern` doubles maps by interpolation in place of transposed convolutions, which draw checkerboards, augments what
+in fp32. `modern` doubles maps by even kernels in place of those of 3, which draw checkerboards, augments what
 the discriminators see (`nn/augment.py`), keeps colours by `identity`, starts the last layer lower, and translates by
 averaged weights.
 """
@@ -60,7 +60,9 @@ class CycleGANHyper(Hyper):
     identity: float = hp(0.0, "weight, as a share of `cycle`, of what changes though it is of the other side already", low=0)
     width: int = hp(64, "channels of the largest map; they double at each of two halvings", low=1)
     blocks: int = hp(0, "residual blocks; 0 for the paper's nine from 256 pixels on, else six", low=0)
-    up: Literal["transposed", "resized"] = hp("transposed", "how generators double their maps")
+    up: Literal["transposed", "even", "resized"] = hp(
+        "transposed", "how generators double maps: kernels of 3, of 4, resizing"
+    )
     patch: Literal[1, 16, 70, 286] = hp(70, "side in pixels of the squares that the discriminators judge")
     pool: int = hp(50, "made pictures of before that are kept for either discriminator, 0 for none", low=0, high=10_000)
     augment: bool = hp(False, "augment differentiably what the discriminators see")
@@ -77,13 +79,13 @@ class CycleGANHyper(Hyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """Maps doubled by interpolation, augmentation, colours kept, averaged weights."""
-        return cls(up="resized", augment=True, identity=0.5, last=0.1, ema=2_000.0)
+        """Maps doubled by even kernels, augmentation, colours kept, averaged weights."""
+        return cls(up="even", augment=True, identity=0.5, last=0.1, ema=2_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns small pictures in seconds."""
-        return cls(width=16, blocks=2, up="resized", patch=16, identity=0.5, pool=16, batch=8, rate=1e-3, ema=1_000.0)
+        return cls(width=16, blocks=2, up="even", patch=16, identity=0.5, pool=16, batch=8, rate=1e-3, ema=1_000.0)
 
 
 class CycleGAN(LookedAt):
