@@ -13,6 +13,7 @@ import genloom
 from games import write_pairs
 from genloom.cli.app import run
 from genloom.measures import labels_back
+from genloom.measures.domains import cycle_figures, lab_of, lab_shift
 from genloom.measures.labels_back import class_accuracy, confusion, fit_reader, label_figures, overlap, read_labels
 from genloom.measures.partners import fit_baselines, fit_patches, partner_figures, seen_by
 from genloom.use.translation.make_pairs import MAKERS
@@ -102,7 +103,8 @@ def test_a_run_is_judged_beside_what_needs_no_network(mapped, tmp_path, monkeypa
     judged = json.loads((tmp_path / "j.json").read_text())
     assert judged["about"]["never_trained_on"] and judged["about"]["pairs"] == 6
     assert set(judged["baselines"]) == {"mean partner", "nearest pair's partner", "ridge on patches", "real pictures"}
-    assert {"L1", "PSNR", "SSIM", "pixel accuracy", "class accuracy", "IoU"} == set(judged["measures"])
+    labels = {"pixel accuracy", "class accuracy", "IoU"}
+    assert {"L1", "PSNR", "SSIM", "Lab shift"} | labels == set(judged["measures"])
     assert judged["measures"]["L1"]["value"] < judged["baselines"]["mean partner"]["L1"]["value"]
     assert "data:image/png" in (tmp_path / "j.html").read_text()
     capsys.readouterr()
@@ -158,3 +160,45 @@ def test_the_same_pictures_make_the_same_pairs_with_a_test_split(tmp_path):
 def test_an_unknown_way_is_one_sentence(tmp_path, capsys, make, says):
     assert run(["prepare", "pairs", "digits", "--make", make, "-o", str(tmp_path / "out")]) == 2
     assert says in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+# -- domains ---------------------------------------------------------------------------------------
+
+
+def test_lab_has_the_published_values_of_a_few_colours():
+    colours = torch.tensor([[1.0, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1], [0.5, 0.5, 0.5]])
+    lab = lab_of(colours[:, :, None, None])[:, :, 0, 0]
+    published = [[100, 0, 0], [53.24, 80.09, 67.20], [87.74, -86.18, 83.18], [32.30, 79.19, -107.86], [53.39, 0, 0]]
+    assert torch.allclose(lab, torch.tensor(published), atol=0.06)
+
+
+def test_a_shift_of_colour_is_measured():
+    x = torch.full((6, 3, 8, 8), 0.5) + torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 0.01
+    assert lab_shift(x, x).value == pytest.approx(0, abs=1e-5)
+    assert lab_shift(x + torch.tensor([0.1, 0, 0])[:, None, None], x).value > 5
+
+
+def test_hidden_detail_shows_once_noise_is_added():
+    x = torch.rand(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    hidden = 0.5 + x / 1000  # the picture, where nobody sees it
+    found = cycle_figures(x, hidden, lambda y: (y - 0.5) * 1000)
+    assert found["cycle L1"].value < 1e-3 < 0.2 < found["cycle L1, 8 bits and noise"].value
+    honest = cycle_figures(x, x, lambda y: y)
+    assert honest["cycle L1, 8 bits and noise"].value < 0.01
+
+
+def test_two_domains_are_judged_without_partners(tmp_path, capsys):
+    root = write_pairs(tmp_path / "two", n=24, size=16)
+    for file in (root / "B").iterdir():
+        file.rename(file.with_name(f"other{file.name}"))
+    genloom.fit("cyclegan", root, tmp_path / "run", preset="tiny", examples=32, threads=1)
+    assert run(["judge", str(tmp_path / "run"), "-o", str(tmp_path / "j.json")]) == 0
+    judged = json.loads((tmp_path / "j.json").read_text())
+    assert set(judged["measures"]) == {"Lab shift", "cycle L1", "cycle L1, 8 bits and noise"}
+    assert set(judged["baselines"]) == {"unchanged", "real pictures"} and not judged["about"]["paired"]
+    for side in "AB":
+        words = ["translate", str(tmp_path / "run"), str(root / ("A" if side == "B" else "B")), "-o"]
+        assert run([*words, str(tmp_path / side), "--to", side]) == 0
+        assert len(list((tmp_path / side).iterdir())) == 24
+    assert run(["fit", "pix2pix", str(root), "-o", str(tmp_path / "other")]) == 2
+    assert "two domains" in capsys.readouterr().err

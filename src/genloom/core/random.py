@@ -42,6 +42,7 @@ STREAMS = {
     "patches of pairs": 35,
     "label reader": 36,
     "label reader order": 37,
+    "noise of cycles": 38,
 }
 
 

@@ -20,20 +20,25 @@ from genloom.core.random import Noise
 from genloom.data.pairs.dataset import PairData
 from genloom.data.source import find_source
 from genloom.errors import InputError
+from genloom.measures.domains import cycle_figures, lab_shift
+from genloom.measures.features.registry import Features, make_features
 from genloom.measures.figure import Figure
+from genloom.measures.frechet import fid
 from genloom.measures.labels_back import fit_reader, label_figures, read_labels
 from genloom.measures.partners import MOST, fit_baselines, partner_figures
 from genloom.nn.unet import UNet
 from genloom.shapes.pairs import PairShape
 from genloom.train.run import Run
-from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of
+from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of
 from genloom.use.report.html import image
 
 BASELINES = ("unchanged", "mean partner", "nearest pair's partner", "ridge on patches")
-REAL = "real pictures"  # of which labels alone are read back
+REAL = "real pictures"  # of B, which have no L1
 PAIRS = 1000  # that are translated, at most
 BLOCK = 20
 SHOWN = 8
+HIDES = 2.0  # times, by which the way back is worse from what a file would hold, that is worth a word
+STILL = 0.02  # mean change of pictures without partners, below which they were left as they are
 SAME = 0.1  # of the way to its partner, below which a picture was left as it is
 
 
@@ -54,8 +59,7 @@ class PairPanel(Panel):
                 )
         self.held = pairs_of(runs[0], test if test is not None else data, "train" if test is not None else "test")
         self.unseen = self.held.fingerprint != self.train.fingerprint
-        places = torch.linspace(0, len(self.held) - 1, min(len(self.held), PAIRS)).long()
-        self.a, self.b = (self.held.pictures(side, places) for side in "AB")
+        self.a, self.b = (spread(self.held, side, PAIRS) for side in "AB")
         self.rows = self.baselines()
 
     @property
@@ -64,21 +68,34 @@ class PairPanel(Panel):
         return self.held.shape
 
     def baselines(self) -> Rows:
-        """Return the figures of what needs no network, fitted to the training pairs; cached."""
-        names = [name for name in BASELINES if name != "unchanged" or self.a.shape[1] == self.b.shape[1]]
-        key = ["pairs-2", self.train.fingerprint, self.held.fingerprint, list(self.shape.size)]
-        names += [REAL] if self.shape.palette else []
-        return cached_rows(key, names, self.fitted)
+        """Return the figures of what needs no network, fitted to the training pairs, and of real pictures; cached."""
+        features = self.features.digest if self.features else ""
+        key = ["pairs-3", self.train.fingerprint, self.held.fingerprint, list(self.shape.size), self.shape.paired, features]
+        return cached_rows(key, self.row_names(), self.fitted)
+
+    def row_names(self) -> list[str]:
+        """Return the names of the baselines that these pictures have."""
+        names = [name for name in BASELINES if self.shape.paired or name == "unchanged"]
+        alike = self.a.shape[1] == self.b.shape[1] and bool(self.shape.palette) == bool(self.shape.palette_b)
+        return [*(name for name in names if name != "unchanged" or alike), REAL]
 
     def fitted(self) -> Rows:
         """Fit what needs no network, and measure it."""
-        places = torch.linspace(0, len(self.train) - 1, min(len(self.train), MOST)).long()
         self.terms.say("fit the baselines")
-        found = fit_baselines(*(self.train.pictures(side, places) for side in "AB"))
-        rows = {name: self.measure(torch.cat([make(x) for x in self.a.split(BLOCK)])) for name, make in found.items()}
-        if self.shape.palette:
-            rows[REAL] = self.labels_read(self.b)
-        return rows
+        rows: Rows = {}
+        if self.shape.paired:
+            found = fit_baselines(*(spread(self.train, side, MOST) for side in "AB"))
+            rows = {name: self.measure(torch.cat([make(x) for x in self.a.split(BLOCK)])) for name, make in found.items()}
+        elif "unchanged" in self.row_names():
+            rows["unchanged"] = self.measure(self.a)
+        others = spread(self.train, "B", PAIRS) if self.unseen else self.b
+        rows[REAL] = self.of_the_domain(others) | (self.labels_read(self.b) if self.has_labels else {})
+        return {name: rows[name] for name in self.row_names()}
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether A is a label map whose labels can be read back."""
+        return bool(self.shape.palette) and self.shape.paired
 
     @cached_property
     def reader(self) -> UNet:
@@ -86,10 +103,35 @@ class PairPanel(Panel):
         self.terms.say("train what reads labels back")
         return fit_reader(self.train)
 
+    @cached_property
+    def features(self) -> Features | None:
+        """What FID is taken in; None for label maps, and for too few pictures."""
+        enough = (
+            len(self.a) >= LEAST and len(self.b) >= LEAST and self.shape.channels_b in (1, 3) and not self.shape.palette_b
+        )
+        return make_features(None, self.train.b) if enough else None
+
+    @cached_property
+    def real(self) -> Tensor:
+        """The features `[m, D]` of the real pictures of B."""
+        assert self.features is not None
+        return self.features(self.b)[0]
+
     def measure(self, made: Tensor) -> dict[str, Figure]:
         """Return every figure of pictures `[n, C', H, W]` that were made of those of A."""
-        figures = partner_figures(made, self.b)
-        return figures | self.labels_read(made) if self.shape.palette else figures
+        figures = partner_figures(made, self.b) if self.shape.paired else {}
+        figures |= self.of_the_domain(made)
+        return figures | (self.labels_read(made) if self.has_labels else {})
+
+    def of_the_domain(self, x: Tensor) -> dict[str, Figure]:
+        """Return how like those of B pictures `[n, C', H, W]` are, one by one without partners."""
+        figures = {}
+        if self.features is not None:
+            name = f"FID[{self.features.name}]"
+            figures[name] = fid(self.features(x)[0], self.real, f"{len(x)} pictures")
+        if self.shape.channels_b == 3 and not self.shape.palette_b:
+            figures["Lab shift"] = lab_shift(x, self.b)
+        return figures
 
     def labels_read(self, x: Tensor) -> dict[str, Figure]:
         """Return how well the labels of A are read back from pictures of B."""
@@ -101,37 +143,46 @@ class PairPanel(Panel):
         assert isinstance(model, Translates)
         terms.say(f"translate by {run.folder}")
         began = time.process_time()
-        parts = [
-            model.translate(x, noise=Noise.of(terms.seed, len(x), i * BLOCK)).float()
-            for i, x in enumerate(self.a.split(BLOCK))
-        ]
+        raw = self.translated(model, self.a, "B")
         cost = time.process_time() - began
-        made = (torch.cat(parts).clamp(0, 1) * 255).round() / 255
+        made = (raw.clamp(0, 1) * 255).round() / 255
+        terms.say(f"measure {run.folder}")
         figures = self.measure(made)
+        if "A" in model.sides:
+            figures |= cycle_figures(self.a, raw, lambda y: self.translated(model, y, "A"))
         about = {
             "model": run.record["model"],
             "preset": run.record["preset"],
             "checkpoint": folder.name,
             "train": {"source": self.train.source, "fingerprint": self.train.fingerprint, "pairs": len(self.train)},
             "pairs": len(self.a),
+            "paired": self.shape.paired,
             "never_trained_on": self.unseen,
             "seed": terms.seed,
         }
         costs = cost_of(run, folder, model, len(made), cost)
-        said = verdicts(figures, self.rows, unchanged(self.a, made, self.b))
+        said = verdicts(figures, self.rows, unchanged(self.a, made, self.b) if self.shape.paired else still(self.a, made))
         return Judgement(run, figures, self.rows, costs, said, about, self, made)
+
+    def translated(self, model: Any, x: Tensor, to: str) -> Tensor:
+        """Return what a model makes of pictures `[n, C, H, W]`, some at a time."""
+        blocks = x.split(BLOCK)
+        noises = (Noise.of(self.terms.seed, len(part), i * BLOCK) for i, part in enumerate(blocks))
+        return torch.cat([model.translate(part, to, noise).float() for part, noise in zip(blocks, noises, strict=True)])
 
     # -- the page ----------------------------------------------------------------------------------
 
     def intro(self, judgement: Judgement) -> str:
         about = judgement.about
         seen = "never trained on" if self.unseen else "which training saw: name others with --test, or put them into test/"
-        return f"{about['pairs']:,} pairs of {self.held.source}, {seen}; trained on {about['train']['pairs']:,} pairs."
+        what = f"{about['pairs']:,} {'pairs' if self.shape.paired else 'pictures of A'} of {self.held.source}, {seen}"
+        return f"{what}; trained on {about['train']['pairs']:,}. Labels, colours and FID are set against real pictures of B."
 
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
+        whose = "their partners" if self.shape.paired else "other pictures"
         return [
-            "<h2>Before, after, partner</h2>",
-            "<p>From above: pictures of A, what the run made of them, and their partners in B.</p>",
+            "<h2>Before and after</h2>",
+            f"<p>From above: pictures of A, what the run made of them, and {whose} in B.</p>",
             *(self.strips(judgement) for judgement in judgements),
         ]
 
@@ -154,9 +205,15 @@ def pairs_of(run: Run, data: Any, split: str) -> PairData:
         raise InputError(f"{run.folder} was trained on a Python object: name its pairs after the run")
     given = {name: value for name, value in record["loaded"].items() if value is not None}
     found = find_source(named, given | {"split": split}).load(run.shape)
-    if not isinstance(found, PairData) or not found.shape.paired:
-        raise InputError(f"{named} holds no pairs, and {run.folder} is judged by partners")
+    if not isinstance(found, PairData):
+        raise InputError(f"{named} holds no pictures of two sides, and {run.folder} turns one into the other")
     return found
+
+
+def spread(pairs: PairData, side: str, most: int) -> Tensor:
+    """Return up to so many pictures `[n, C, H, W]` of a side, from all over it."""
+    count = len(pairs.a if side == "A" else pairs.b)
+    return pairs.pictures(side, torch.linspace(0, count - 1, min(count, most)).long())
 
 
 def unchanged(a: Tensor, made: Tensor, b: Tensor) -> bool:
@@ -164,18 +221,36 @@ def unchanged(a: Tensor, made: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and bool((made - a).abs().mean() < SAME * (b - a).abs().mean())
 
 
+def still(a: Tensor, made: Tensor) -> bool:
+    """Whether pictures of a domain were left as they are."""
+    return a.shape == made.shape and bool((made - a).abs().mean() < STILL)
+
+
 def verdicts(figures: dict[str, Figure], rows: Rows, same: bool) -> list[str]:
     """Say in words what the figures mean."""
     said = ["the pictures come out as they went in: nothing was learnt yet"] if same else []
-    best = min((row for row in rows if "L1" in rows[row]), key=lambda row: rows[row]["L1"].value)
-    simple, own = rows[best]["L1"], figures["L1"]
+    if "pixel accuracy" in figures:
+        back, real = figures["pixel accuracy"].value, rows[REAL]["pixel accuracy"].value
+        said.append(f"labels are read back rightly from {back:.0%} of its pixels, from {real:.0%} of the real pictures'")
+    if "L1" in figures:
+        said.append(against_the_best(figures["L1"], {name: row["L1"] for name, row in rows.items() if "L1" in row}))
+    if "cycle L1" in figures:
+        plain, rough = figures["cycle L1"].value, figures["cycle L1, 8 bits and noise"].value
+        if rough > HIDES * plain:
+            hides = "the translation hides the picture in detail that nobody sees"
+            said.append(f"the way back goes wrong {rough / plain:.1f} times as far once a little noise is added: {hides}")
+    if "Lab shift" in figures and figures["Lab shift"].low > rows[REAL]["Lab shift"].high + 1:
+        said.append(f"its colours are off by {figures['Lab shift'].value:.1f} in Lab on the mean; 1 is just seen")
+    return said or ["nothing stands out"]
+
+
+def against_the_best(own: Figure, others: dict[str, Figure]) -> str:
+    """Say how a run stands beside the best that needs no network, by L1."""
+    best = min(others, key=lambda name: others[name].value)
+    simple = others[best]
     if simple.value < own.value:
         tied = " (within the interval)" if simple.value >= own.low else ""
         compared = f"{best}, which needs no network, is nearer to the partners{tied}"
     else:
         compared = f"nearer to the partners than {best}, the best that needs no network"
-    if "pixel accuracy" in figures:
-        back, real = figures["pixel accuracy"].value, rows[REAL]["pixel accuracy"].value
-        said.append(f"labels are read back rightly from {back:.0%} of its pixels, from {real:.0%} of the real pictures'")
-    said.append(f"{compared} (L1 of the run {own.value:.3g}, of the other {simple.value:.3g})")
-    return said
+    return f"{compared} (L1 of the run {own.value:.3g}, of the other {simple.value:.3g})"
