@@ -22,7 +22,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, Self
 
 import torch
@@ -32,15 +31,15 @@ from torch import Tensor
 from genloom.core import objectives
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset
-from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
+from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Move, Note, Player, Remember
 from genloom.core.random import Noise
-from genloom.core.schedules import ramp
 from genloom.models.fitting import no_two_sides
 from genloom.models.translation.jitter import jittered
 from genloom.models.translation.looked_at import LookedAt
 from genloom.models.translation.pool import ImagePool
+from genloom.models.translation.training import TranslatorHyper
 from genloom.nn.augment import augment
 from genloom.nn.conv import normal_weights
 from genloom.nn.patches import STRIDED, PatchDiscriminator
@@ -53,7 +52,7 @@ LEAST = 8
 
 
 @dataclass(frozen=True)
-class CycleGANHyper(Hyper):
+class CycleGANHyper(TranslatorHyper):
     """Section 4 and the appendix of the paper."""
 
     cycle: float = hp(10.0, "weight of what comes back different from what it was", low=0)
@@ -67,15 +66,6 @@ class CycleGANHyper(Hyper):
     pool: int = hp(50, "made pictures of before that are kept for either discriminator, 0 for none", low=0, high=10_000)
     augment: bool = hp(False, "augment differentiably what the discriminators see")
     last: float = hp(1.0, "by what the last layer's weights are multiplied at the start", low=0.01, high=1)
-    jitter: float = hp(286 / 256, "pictures are enlarged so much before a part of their size is cut out", low=1, high=2)
-    mirror: bool = hp(True, "mirror half of the pictures left to right")
-    rate: float = hp(2e-4, "learning rate of Adam", low=0)
-    beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
-    hold: int = hp(0, "examples before the rate falls to zero; the paper's are 100 epochs", low=0)
-    fall: int = hp(0, "examples over which it falls, 0 for never; the paper's are 100 epochs", low=0)
-    deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
-    batch: int = hp(1, "examples a batch", low=1)
-    ema: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
     @classmethod
     def modern(cls) -> Self:
@@ -131,17 +121,7 @@ class CycleGAN(LookedAt):
         return data.unpaired() if hasattr(data, "unpaired") else data
 
     def players(self) -> Sequence[Player]:
-        adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
-        return [
-            Player("generator", (self.to_b, self.to_a), adam, self.schedule, ema=self.hyper.ema),
-            Player("discriminator", (self.judge_a, self.judge_b), adam, self.schedule),
-        ]
-
-    def schedule(self, clock: Clock) -> dict[str, float]:
-        """Return the learning rate, which falls to zero where that is asked for."""
-        hyper = self.hyper
-        share = ramp(Clock(max(clock.examples - hyper.hold, 0)), 1.0, 0.0, hyper.fall) if hyper.fall else 1.0
-        return {"lr": hyper.rate * share}
+        return self.hyper.players([self.to_b, self.to_a], [self.judge_a, self.judge_b])
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         a, b = self.changed(next(batches))

@@ -32,14 +32,14 @@ from torch import Tensor
 from genloom.core import objectives
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch
-from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
+from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Move, Note, Player
 from genloom.core.random import Noise
-from genloom.core.schedules import ramp
 from genloom.models.fitting import no_pairs
 from genloom.models.translation.jitter import jittered
 from genloom.models.translation.looked_at import LookedAt
+from genloom.models.translation.training import TranslatorHyper
 from genloom.nn.conv import normal_weights
 from genloom.nn.patches import STRIDED, PatchDiscriminator
 from genloom.nn.unet import UNet
@@ -48,7 +48,7 @@ from genloom.shapes.pairs import PairShape
 
 
 @dataclass(frozen=True)
-class Pix2PixHyper(Hyper):
+class Pix2PixHyper(TranslatorHyper):
     """Sections 3 and 6.1 of the paper."""
 
     generator: Literal["unet", "encoder-decoder"] = hp("unet", "with or without skips between mirrored maps")
@@ -62,15 +62,6 @@ class Pix2PixHyper(Hyper):
     norm: Literal["batch", "instance"] = hp("batch", "of both nets")
     dropout: float = hp(0.5, "share dropped of the generator's innermost maps", low=0, high=0.9)
     test_dropout: bool = hp(True, "drop at test time too")
-    jitter: float = hp(286 / 256, "pictures are enlarged so much before a part of their size is cut out", low=1, high=2)
-    mirror: bool = hp(True, "mirror half of the pairs left to right")
-    rate: float = hp(2e-4, "learning rate of Adam", low=0)
-    beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
-    hold: int = hp(0, "examples before the rate falls to zero", low=0)
-    fall: int = hp(0, "examples over which it falls, 0 for never", low=0)
-    deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
-    batch: int = hp(1, "examples a batch", low=1)
-    ema: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
     @classmethod
     def modern(cls) -> Self:
@@ -123,17 +114,8 @@ class Pix2Pix(LookedAt):
         return shape
 
     def players(self) -> Sequence[Player]:
-        adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
-        found = [Player("generator", (self.generator,), adam, self.schedule, ema=self.hyper.ema)]
-        if self.hyper.adversarial != "none":
-            found.append(Player("discriminator", (self.discriminator,), adam, self.schedule))
-        return found
-
-    def schedule(self, clock: Clock) -> dict[str, float]:
-        """Return the learning rate, which falls to zero where that is asked for."""
-        hyper = self.hyper
-        share = ramp(Clock(max(clock.examples - hyper.hold, 0)), 1.0, 0.0, hyper.fall) if hyper.fall else 1.0
-        return {"lr": hyper.rate * share}
+        judges = [] if self.hyper.adversarial == "none" else [self.discriminator]
+        return self.hyper.players([self.generator], judges)
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(batches)
