@@ -1,45 +1,62 @@
 """Kill a training with SIGKILL at random instants, go on each time, and compare with one never killed.
 
-python -m benchmarks.resume
+python -m benchmarks.resume               # dcgan with labels, on digits
+python -m benchmarks.resume cyclegan      # its pool lies in the checkpoint; on emoji, light and dark
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import random
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from benchmarks.evidence import record
+from benchmarks.pix2pix import emoji_pairs
 from genloom import Run, load
 
-KILLS = 20
-EXAMPLES = 40_000
+CASES = {  # model: evidence, kills, and what `fit` is told
+    "dcgan": ("resume", 20, {"hyper": {"conditional": True}, "examples": 40_000}),
+    "cyclegan": ("resume-cyclegan", 10, {"size": 32, "examples": 4000}),
+}
 TRAIN = (
-    "import sys, genloom; genloom.fit('dcgan', 'digits', sys.argv[1], preset='tiny', hyper={'conditional': True}, "
-    f"examples={EXAMPLES}, save_examples=128, report_examples=64, device='cpu', threads=1)"
+    "import json, sys, genloom; genloom.fit(sys.argv[1], sys.argv[2], sys.argv[3], preset='tiny', save_examples=128, "
+    "report_examples=64, device='cpu', threads=1, **json.loads(sys.argv[4]))"
 )
-
-
-def command(folder: Path) -> list[str]:
-    """Return the command that trains, or goes on, in a folder."""
-    return [sys.executable, "-c", TRAIN, str(folder)]
 
 
 def main() -> None:
     """Kill, resume, compare bit for bit."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", default="dcgan", choices=CASES)
+    model = parser.parse_args().model
+    name, kills, said = CASES[model]
+    with tempfile.TemporaryDirectory() as place:
+        data = "digits" if model == "dcgan" else str(emoji_pairs(Path(place) / "pairs"))
+
+        def command(folder: Path) -> list[str]:
+            return [sys.executable, "-c", TRAIN, model, data, str(folder), json.dumps(said)]
+
+        kill_and_compare(name, kills, command)
+
+
+def kill_and_compare(name: str, kills: int, command: Callable[[Path], list[str]]) -> None:
+    """Kill what a command trains, go on each time, compare with a run never killed, and record."""
     began = time.process_time()
     random.seed(0)
     killed, unreadable = 0, 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "killed"
-        while killed < KILLS:
+        while killed < kills:
             before = newest(folder)
             process = subprocess.Popen(command(folder))
             while newest(folder) == before and process.poll() is None:
@@ -58,9 +75,9 @@ def main() -> None:
             print(f"kill {killed}, at {newest(folder)}", flush=True)
         subprocess.run(command(folder), check=True)
         subprocess.run(command(Path(temporary) / "whole"), check=True)
-        equal = all(same(folder, Path(temporary) / "whole", name) for name in ("model", "ema", "optimizer"))
+        equal = all(same(folder, Path(temporary) / "whole", file) for file in ("model", "ema", "optimizer"))
     record(
-        "resume",
+        name,
         {"kills": killed, "unreadable_checkpoints": unreadable, "equal_bit_for_bit": int(equal)},
         seed=0,
         cpu_seconds=time.process_time() - began,
