@@ -151,3 +151,19 @@ def test_an_empty_side_and_another_kind_of_option(root, tmp_path):
 def test_a_range_takes_pairs(root):
     source = find_source(f"{root}[1:3]")
     assert len(source.load()) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"palette": [1, 2]},
+        {"palette": [0, 0, 300] * 3},
+        {"channels_b": 0},
+        {"channels_b": 10**9},
+        {"paired": "yes"},
+        {"x": 1},
+    ],
+)
+def test_a_damaged_description_is_one_sentence(wrong):
+    with pytest.raises(InputError):
+        Shape.from_json(PairShape().to_json() | wrong)

@@ -64,7 +64,7 @@ def find_source(name: str | Path, given: Mapping[str, Any] | None = None, progre
         owner = next((kind for kind in OPTIONS if foreign[0] in {f.name for f in fields(kind)}), None)
         if owner is None:
             raise InputError(f"there is no option {foreign[0]!r}{nearest(foreign[0], own)}")
-        flags = ", ".join(f"--{f.name.replace('_', '-')}" for f in fields(owner) if f.name != "split")
+        flags = ", ".join(f"--{own.replace('_', '-')}" for own in vars(owner)["__annotations__"] if own != "split")
         raise InputError(f"{name} holds {source.Options.named()}: {flags} are for {owner.named()}")
     return source(str(name), source.Options.of(given or {}), progress)
 

@@ -11,8 +11,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from genloom.errors import InputError
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import GRIDS, ImageShape, enlarged, grid, to_picture, zoom_of
+
+MOST_CHANNELS = 256
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,13 @@ class PairShape(Shape):
     palette: tuple[int, ...] = ()
     palette_b: tuple[int, ...] = ()
     paired: bool = True
+
+    def __post_init__(self) -> None:
+        for channels, palette in ((self.channels, self.palette), (self.channels_b, self.palette_b)):
+            if not 1 <= channels <= MOST_CHANNELS:
+                raise InputError(f"a side has 1 to {MOST_CHANNELS} channels or classes, not {channels}")
+            if palette and (len(palette) != 3 * channels or not all(0 <= value < 256 for value in palette)):
+                raise InputError("a label map has three bytes of colour for each of its classes")
 
     @property
     def dims(self) -> tuple[int, ...]:
