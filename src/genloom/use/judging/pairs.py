@@ -35,6 +35,7 @@ from genloom.use.report.html import image
 BASELINES = ("unchanged", "mean partner", "nearest pair's partner", "ridge on patches")
 REAL = "real pictures"  # of B, which have no L1
 PAIRS = 1000  # that are translated, at most
+HELD, FEWEST = 1 << 28, 20  # bytes of pictures of a side that are held at once, and pictures that are in any case
 BLOCK = 20
 SHOWN = 8
 HIDES = 2.0  # times, by which the way back is worse from what a file would hold, that is worth a word
@@ -211,8 +212,10 @@ def pairs_of(run: Run, data: Any, split: str) -> PairData:
 
 
 def spread(pairs: PairData, side: str, most: int) -> Tensor:
-    """Return up to so many pictures `[n, C, H, W]` of a side, from all over it."""
-    count = len(pairs.a if side == "A" else pairs.b)
+    """Return up to so many pictures `[n, C, H, W]` of a side, from all over it; fewer of large ones."""
+    count, shape = len(pairs.a if side == "A" else pairs.b), pairs.shape
+    each = 4 * max(shape.channels, shape.channels_b) * shape.height * shape.width_px
+    most = min(most, max(HELD // each, FEWEST))
     return pairs.pictures(side, torch.linspace(0, count - 1, min(count, most)).long())
 
 
