@@ -42,13 +42,10 @@ def check_pairs(source: str, options: PairOptions, progress: Progress) -> tuple[
     if len(data) < FEW:
         lines.append(f"{len(data):,} are few: some hundred are a beginning")
     lines += [line for name in MODELS if (line := how_it_fits(name, data))]
-    if sides.paired:
-        said = " ".join(
-            f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in given(options)
-        )
-        lines.append(
-            f"to train: genloom fit pix2pix {shlex.quote(source)} -o runs/mine {said} --minutes 30".replace("  ", " ")
-        )
+    said = [f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in given(options)]
+    model = "pix2pix" if sides.paired else "cyclegan"
+    words = ["genloom fit", model, shlex.quote(source), "-o runs/mine", *said, "--minutes 30"]
+    lines.append(f"to train: {' '.join(words)}")
     return lines, data
 
 
