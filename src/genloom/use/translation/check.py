@@ -42,9 +42,9 @@ def check_pairs(source: str, options: PairOptions, progress: Progress) -> tuple[
     if len(data) < FEW:
         lines.append(f"{len(data):,} are few: some hundred are a beginning")
     lines += [line for name in MODELS if (line := how_it_fits(name, data))]
-    said = [f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in given(options)]
+    again = [f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in given(options)]
     model = "pix2pix" if sides.paired else "cyclegan"
-    words = ["genloom fit", model, shlex.quote(source), "-o runs/mine", *said, "--minutes 30"]
+    words = ["genloom fit", model, shlex.quote(source), "-o runs/mine", *again, "--minutes 30"]
     lines.append(f"to train: {' '.join(words)}")
     return lines, data
 
