@@ -167,3 +167,27 @@ def test_a_range_takes_pairs(root):
 def test_a_damaged_description_is_one_sentence(wrong):
     with pytest.raises(InputError):
         Shape.from_json(PairShape().to_json() | wrong)
+
+
+def test_pairs_do_not_come_apart_where_pictures_break_off_on_either_side(root):
+    for side, i in (("A", 1), ("B", 3)):
+        path = root / side / f"{i}.png"
+        path.write_bytes(path.read_bytes()[:-60])
+    with pytest.raises(InputError, match="pairs came apart"):
+        load_data(root, skip_broken=True)
+
+
+def test_halves_that_are_label_maps_are_two_sides(tmp_path):
+    for i in range(3):
+        image = Image.fromarray(np.repeat(np.array([[0] * 8 + [1] * 8], np.uint8), 8, 0))
+        image.putpalette([0, 0, 0, 255, 255, 255])
+        (tmp_path / "sheets").mkdir(exist_ok=True)
+        image.save(tmp_path / "sheets" / f"{i}.png")
+    data = load_data(tmp_path / "sheets", side_by_side=True)
+    assert data.a.pixels.max() == 0 and data.b.pixels.min() == 1
+
+
+def test_pictures_of_one_name_are_refused(root):
+    picture(root / "A" / "2.jpg")
+    with pytest.raises(InputError, match="name of another"):
+        load_data(root)

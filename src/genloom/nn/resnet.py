@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from genloom.nn.strided import Up
 from genloom.nn.unet import pad_to
 
-MULTIPLE = 4  # two halvings
+MULTIPLE, LEAST = 4, 8  # two halvings, after which reflection needs two pixels
 Doubling = Literal["transposed", "even", "resized"]
 
 
@@ -76,7 +76,7 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[2:]
-        h = self.first(pad_to(x, MULTIPLE))
+        h = self.first(pad_to(x, MULTIPLE if min(size) >= LEAST else LEAST))
         for layer in self.down:
             h = layer(F.relu(F.instance_norm(h)))
         h = F.relu(F.instance_norm(h))

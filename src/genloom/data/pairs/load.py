@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from genloom.data.options import Options as AnyOptions
 from genloom.data.options import PairOptions
 from genloom.data.pairs.dataset import PairData
-from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, is_pair, rows_of, two_folders
+from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, first_rows, is_pair, two_folders
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, read_headers
 from genloom.data.pictures.load import PictureSource, open_entry, reading, split_range
@@ -37,7 +37,7 @@ class PairSource(Source):
         if given.get("to") is not None or given.get("side_by_side") or two_folders(path, "train") is not None:
             return True
         is_table = path.suffix.lower() == ".csv" and kind_of(path) == "file" and path.stat().st_size < SMALL_TABLE
-        return is_table and any(is_pair(row) for row in rows_of(path)[:2])
+        return is_table and any(is_pair(row) for row in first_rows(path))
 
     def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:
         super().__init__(name, options, progress)
@@ -110,10 +110,11 @@ class PairSource(Source):
             self.options = replace(self.options, size=shape.size)
         found = self.shape()
         a, b = (self.side(side).load() for side in (self.sides.a, self.sides.b))
-        if found.paired and len(a) != len(b):
+        if found.paired and (a.notes or b.notes):  # of either side some were left out, and partners would come apart
             raise InputError(
                 f"{self.name}: some pictures broke off while they were decoded, so that pairs came apart: mend them"
             )
+        found = found if shape is None else as_known(found, shape, self.name)
         notes = [*self.sides.notes, *a.notes, *b.notes]
         data = PairData(a, b, found, self.whole, self.options.flip, notes)
         return data.part(self.rows.start, self.rows.stop) if self.rows else data
@@ -134,7 +135,18 @@ class SideSource(PictureSource):
         return open_entry(self.make_entry(), self.whole, replace(self.options, flip=False))
 
 
+def as_known(found: PairShape, shape: PairShape, name: str) -> PairShape:
+    """Return what pairs are in the classes of a run; InputError where a label map has others."""
+    for own, known in ((found.palette, shape.palette), (found.palette_b, shape.palette_b)):
+        if bool(own) != bool(known) or len(own) > len(known):
+            raise InputError(f"{name} has label maps of {len(own) // 3} classes, and the run knows {len(known) // 3}")
+    return replace(
+        found, channels=shape.channels, channels_b=shape.channels_b, palette=shape.palette, palette_b=shape.palette_b
+    )
+
+
 def as_label_maps(pictures: Pictures, headers: list[Header]) -> Pictures:
     """Return pictures as label maps where every one is a PNG with a palette, else as they are."""
-    maps = all(header.mode == "P" for header in headers) and all(name.lower().endswith(".png") for name in pictures.names)
-    return LabelMaps(pictures.names, None, (), pictures.files, "label maps", pictures) if maps else pictures
+    modes = {header.mode for header in headers if not header.error}
+    maps = modes == {"P"} and all(name.lower().endswith(".png") for name in pictures.names)
+    return LabelMaps(pictures.names, None, (), pictures.files, f"label maps {pictures.key}", pictures) if maps else pictures

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +19,7 @@ from genloom.data.options import PairOptions
 from genloom.data.pictures.load import find_pictures
 from genloom.data.pictures.sources import SPLITS, SUFFIXES, Files, Pictures, from_folder, printable
 from genloom.errors import InputError
-from genloom.reading import content_of, kind_of, named
+from genloom.reading import content_of, kind_of, named, opened, parsing
 
 MOST_CLASSES = 64  # of a label map
 NAMED = 3  # pictures that a sentence names
@@ -73,7 +75,10 @@ class LabelMaps(Pictures):
     @cached_property
     def palette(self) -> tuple[int, ...]:
         """The bytes of red, green and blue of each class, of which there are as many as the largest pixel says."""
-        most = max(int(np.asarray(self.open(i)).max()) for i in range(len(self))) + 1
+        most = 1
+        for i, name in enumerate(self.names):
+            with parsing(name, "a picture"):
+                most = max(most, int(np.asarray(self.open(i)).max()) + 1)
         if most > MOST_CLASSES:
             raise InputError(
                 f"a label map has a pixel of class {most - 1}, and {MOST_CLASSES} classes are the most: are these label "
@@ -123,7 +128,13 @@ def two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
             return inside[f"{word}A"], inside[f"{word}B"]
         if word in inside and (found := two_folders(inside[word], split)):
             return found
-    return (inside["A"], inside["B"]) if "A" in inside and "B" in inside else None
+    if "A" in inside and "B" in inside:
+        return inside["A"], inside["B"]
+    other = "test" if split == "train" else "train"  # which is all there is, as with a folder that has no splits
+    return next(
+        ((inside[f"{word}A"], inside[f"{word}B"]) for word in SPLITS[other] if {f"{word}A", f"{word}B"} <= inside.keys()),
+        None,
+    )
 
 
 def matched(a: Pictures, b: Pictures, skip: bool) -> Sides:
@@ -133,6 +144,11 @@ def matched(a: Pictures, b: Pictures, skip: bool) -> Sides:
         InputError: most have the same names, but not all, and the others are not to be left out.
     """
     stems = [{stem(name): i for i, name in reversed(list(enumerate(side.names)))} for side in (a, b)]
+    for side, found, own in zip("AB", (a, b), stems, strict=True):
+        if len(own) < len(found):
+            raise InputError(
+                f"{len(found) - len(own):,} pictures of {side} have the name of another but for the suffix: rename them"
+            )
     both = sorted(stems[0].keys() & stems[1].keys())
     if 2 * len(both) < min(len(stems[0]), len(stems[1])):
         return Sides(a, b, False, [f"{len(a):,} pictures of A and {len(b):,} of B with other names: two domains, no pairs"])
@@ -158,8 +174,12 @@ def stem(name: str) -> str:
 
 def chosen(pictures: Pictures, places: Sequence[int]) -> Pictures:
     """Return some pictures, in this order."""
+    names = [pictures.names[i] for i in places]
+    if isinstance(pictures, Halves):
+        return replace(pictures, names=names, whole=chosen(pictures.whole, places))
     rows: dict[str, Any] = {name: [getattr(pictures, name)[i] for i in places] for name in pictures.by_row}
-    return replace(pictures, names=[pictures.names[i] for i in places], labels=None, classes=(), **rows)
+    which = hashlib.blake2b(json.dumps(names).encode(), digest_size=8).hexdigest()  # a zip's bytes do not tell
+    return replace(pictures, names=names, labels=None, classes=(), key=f"{pictures.key} {which}", **rows)
 
 
 def from_csv(path: Path) -> Sides:
@@ -184,13 +204,24 @@ def from_csv(path: Path) -> Sides:
     return Sides(sides[0], sides[1], True)
 
 
+def first_rows(path: Path) -> list[list[str]]:
+    """Return the first two rows of a table as far as its first thousands of bytes tell; none where they are odd."""
+    try:
+        with opened(path) as file:
+            text = file.read(1 << 14).decode("utf-8-sig", "replace")
+        return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()[:2])]
+    except (csv.Error, InputError):
+        return []
+
+
 def rows_of(path: Path) -> list[list[str]]:
     """Return the rows of a small table as text."""
     try:
         text = content_of(path, "table of pairs").decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError(f"{path} is no text in UTF-8") from None
-    return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
+    with parsing(path, "a table of pairs"):
+        return [[cell.strip() for cell in row] for row in csv.reader(text.splitlines()) if row]
 
 
 def is_pair(row: Sequence[str]) -> bool:

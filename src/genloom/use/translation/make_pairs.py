@@ -128,11 +128,14 @@ def make_pairs(source: str, out: str, make: str, options: PictureOptions, progre
 
 def written_pairs(pictures: Pictures, folder: Path, maker: Maker, options: PictureOptions) -> Iterator[str]:
     """Write the pairs of some pictures, and yield their names."""
-    from PIL import Image
+    from PIL import Image, ImageOps
 
-    for i, name in enumerate(pictures.names):
-        file = "_".join(PurePosixPath(name).with_suffix(".png").parts)
-        with quiet(), parsing(name, "a picture", "; mend it, or take it away"), pictures.open(i) as image:
+    files = ["_".join(PurePosixPath(name).with_suffix(".png").parts) for name in pictures.names]
+    if len(set(files)) < len(files):
+        raise InputError("some pictures have the same name but for the suffix or the folder: rename them")
+    for i, (name, file) in enumerate(zip(pictures.names, files, strict=True)):
+        with quiet(), parsing(name, "a picture", "; mend it, or take it away"), pictures.open(i) as lying:
+            image = ImageOps.exif_transpose(lying)
             size = options.height_and_width or (image.height, image.width)
             whole = Image.fromarray(convert(image, 3, size, not options.squeeze))
         for side, page in (("A", maker(whole, zlib.crc32(name.encode()))), ("B", whole)):

@@ -17,7 +17,7 @@ from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.data.pairs.dataset import as_planes
 from genloom.data.pictures.decode import SEEN_THROUGH, convert
-from genloom.data.pictures.sources import SUFFIXES, open_picture, quiet
+from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
 from genloom.reading import in_words, kind_of, limit, named, opened, parsing
@@ -45,13 +45,19 @@ def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
     path, target = named(source), named(out)
     kind = kind_of(path)
     if kind == "folder":
-        found = sorted(each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file())
+        found = sorted(
+            each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file() and not hidden([each.name])
+        )
         if not found:
             raise InputError(f"no pictures in {source}: none of its files ends in {', '.join(SUFFIXES)}")
         if kind_of(target) == "folder" and target.samefile(path):
             raise InputError(f"{out} is the folder of the pictures themselves: name another, so that none is written over")
         if kind_of(target) not in ("", "folder"):
             raise InputError(f"{out} is a {kind_of(target)}, and the pictures of a folder go into a folder")
+        if len({each.stem for each in found}) < len(found):
+            raise InputError(
+                f"{source} has pictures of the same name but for the suffix, and each becomes a PNG: rename them"
+            )
         yield from ((each, target / f"{each.stem}.png") for each in found)
         return
     if kind != "file":
@@ -102,10 +108,12 @@ def read_input(path: Path, model: Model, to: str, convert_it: bool) -> Tensor:
     """
     shape = model.shape
     assert isinstance(shape, PairShape)
+    from PIL import ImageOps
+
     channels, palette = (shape.channels, shape.palette) if to == "B" else (shape.channels_b, shape.palette_b)
     with opened(path, "picture") as file, quiet():
         with parsing(path, "a picture"):
-            image = open_picture(file)
+            image = ImageOps.exif_transpose(open_picture(file))
             image.load()
         if palette:
             return read_label_map(image, path, channels)
