@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from genloom import load_data
+from genloom.data.options import PairOptions
 from genloom.data.pairs.load import PairSource
 from genloom.data.source import find_source
 from genloom.errors import InputError
@@ -191,3 +192,12 @@ def test_pictures_of_one_name_are_refused(root):
     picture(root / "A" / "2.jpg")
     with pytest.raises(InputError, match="name of another"):
         load_data(root)
+
+
+def test_a_side_is_read_in_the_channels_that_a_run_knows(root):
+    shape = load_data(root).shape
+    for file in (root / "B").iterdir():
+        Image.open(file).convert("L").save(file)
+    assert load_data(root).shape.channels_b == 1
+    known = PairSource(str(root), PairOptions()).load(shape)
+    assert known.shape == shape and known.batch({"x": torch.arange(2)})["b"].shape == (2, 3, 8, 12)

@@ -73,11 +73,13 @@ def test_padding_reflects():
     assert pad_to(torch.ones(1, 1, 1, 1), 4).shape == (1, 1, 4, 4)
 
 
-def test_skips_carry_detail_that_the_encoder_decoder_lacks():
+def test_skips_carry_what_the_innermost_map_does_not_hold():
+    torch.manual_seed(0)
+    x = torch.rand(1, 3, 32, 32)
     for skips in (True, False):
-        net = UNet(3, 3, 4, depth=4, skips=skips)
-        ratio = net.out.in_channels / 4
-        assert ratio == (2 if skips else 1)
+        net = UNet(3, 3, 4, depth=4, skips=skips, norm="instance", dropout=0.0).eval()
+        torch.nn.init.zeros_(net.down[-1].weight)  # nothing comes through the innermost map
+        assert torch.equal(net(x), net(x.flip(3))) == (not skips)
 
 
 ABLATION = [

@@ -16,6 +16,7 @@ from genloom.measures.figure import Figure, mean_figure
 from genloom.measures.similarity import WINDOW, similarity
 
 PATCH, SEEN, RIDGE = 7, 50_000, 1e-3  # side of a patch, patches that are fitted, penalty beside their mean square
+AT_ONCE = 2000  # patches that are held
 MOST = 2000  # pictures that are learnt from
 DARKEST = 1e-10  # mean square below which two pictures are the same: 100 dB
 
@@ -60,12 +61,16 @@ def fit_patches(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     item, top, left = (torch.randint(most, (SEEN,), generator=chosen) for most in (n, height, width))
     padded = F.pad(a, (k // 2,) * 4, "replicate")
     windows = padded.unfold(2, k, 1).unfold(3, k, 1)  # [n, C, H, W, k, k], a view
-    x, y = windows[item, :, top, left].flatten(1).double(), b[item, :, top, left].double()
-    centre_x, centre_y = x.mean(0), y.mean(0)
-    x, y = x - centre_x, y - centre_y
-    products = x.T @ x
-    products += RIDGE * products.diagonal().mean() * torch.eye(len(products), dtype=torch.float64)
-    weights = torch.linalg.solve(products, x.T @ y)  # [C k k, C']
+    joint = torch.zeros(channels * k * k + b.shape[1] + 1, channels * k * k + b.shape[1] + 1, dtype=torch.float64)
+    for i, t, s in zip(item.split(AT_ONCE), top.split(AT_ONCE), left.split(AT_ONCE), strict=True):
+        z = torch.cat([windows[i, :, t, s].flatten(1), b[i, :, t, s], torch.ones(len(i), 1)], 1).double()
+        joint += z.T @ z
+    mean = joint[-1, :-1] / SEEN
+    products = joint[:-1, :-1] - SEEN * torch.outer(mean, mean)  # about the means
+    d = channels * k * k
+    inputs, both, centre_x, centre_y = products[:d, :d], products[:d, d:], mean[:d], mean[d:]
+    inputs = inputs + RIDGE * inputs.diagonal().mean() * torch.eye(d, dtype=torch.float64)
+    weights = torch.linalg.solve(inputs, both)  # [C k k, C']
     return weights.T.reshape(-1, channels, k, k).float(), (centre_y - centre_x @ weights).float()
 
 

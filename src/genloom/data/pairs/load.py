@@ -42,6 +42,7 @@ class PairSource(Source):
     def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:
         super().__init__(name, options, progress)
         self.whole, self.rows = split_range(name)
+        self.known: PairShape | None = None
 
     @cached_property
     def sides(self) -> Sides:
@@ -80,13 +81,19 @@ class PairSource(Source):
                 f"{len(odd):,} of {len(headers[0]):,} pairs have sizes that differ (height x width: {odd[0]}): {remedy}"
             )
 
-    def side(self, pictures: Pictures) -> SideSource:
-        """Return one side as a source of pictures."""
-        return SideSource(self.name, self.options, pictures, self.progress)
+    def side(self, name: str) -> SideSource:
+        """Return side A or B as a source of pictures, in a run's channels where that is known."""
+        pictures, options = self.sides.a if name == "A" else self.sides.b, self.options
+        if isinstance(pictures, LabelMaps):
+            options = replace(options, channels=1)
+        elif self.known is not None:
+            channels = self.known.channels if name == "A" else self.known.channels_b
+            options = PairOptions.of(options.given() | {"channels": channels})
+        return SideSource(self.name, options, pictures, self.progress)
 
     def shape(self) -> PairShape:
         """Return what the pictures of either side are, and whether they are paired."""
-        a, b = (self.side(side).shape() for side in (self.sides.a, self.sides.b))
+        a, b = (self.side(name).shape() for name in "AB")
         if a.size != b.size:
             raise InputError(
                 f"the pictures of A are {a.height}x{a.width_px} (height x width), those of B {b.height}x{b.width_px}: "
@@ -107,9 +114,9 @@ class PairSource(Source):
         """Return the data set, decoded into the cache where it is not there yet."""
         if shape is not None:
             assert isinstance(shape, PairShape)
-            self.options = replace(self.options, size=shape.size)
+            self.options, self.known = replace(self.options, size=shape.size), shape
         found = self.shape()
-        a, b = (self.side(side).load() for side in (self.sides.a, self.sides.b))
+        a, b = (self.side(name).load() for name in "AB")
         if found.paired and (a.notes or b.notes):  # of either side some were left out, and partners would come apart
             raise InputError(
                 f"{self.name}: some pictures broke off while they were decoded, so that pairs came apart: mend them"
@@ -128,8 +135,6 @@ class SideSource(PictureSource):
     def __init__(self, name: str, options: AnyOptions, pictures: Pictures, progress: Progress) -> None:
         super().__init__(name, options, progress)
         self.pictures, self.listing, self.rows = pictures, None, None
-        if isinstance(pictures, LabelMaps):
-            self.options = replace(self.options, channels=1)
 
     def load(self, shape: Shape | None = None) -> ImageData:
         return open_entry(self.make_entry(), self.whole, replace(self.options, flip=False))

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from genloom.bounds import short
 from genloom.data.options import PairOptions
 from genloom.data.pictures.load import find_pictures
 from genloom.data.pictures.sources import SPLITS, SUFFIXES, Files, Pictures, from_folder, printable
@@ -190,9 +191,8 @@ def from_csv(path: Path) -> Sides:
     """
     rows = rows_of(path)
     rows = rows[1:] if rows and not is_pair(rows[0]) else rows
-    for i, row in enumerate(rows):
-        if len(row) != 2 or not all(row):
-            raise InputError(f"{path}: row {i + 1} has {len(row)} cells, and the names of two pictures are wanted")
+    if odd := next((row for row in rows if len(row) != 2 or not all(row)), None):
+        raise InputError(f"{path}: the names of two pictures are wanted in each row, and one is {short(','.join(odd))}")
     sides = []
     for place in (0, 1):
         files = [path.parent / row[place] for row in rows]

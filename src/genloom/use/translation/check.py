@@ -10,6 +10,7 @@ import torch
 
 from genloom.catalogue import MODELS, find_model
 from genloom.core.model import Misfit
+from genloom.core.random import building
 from genloom.data.options import PairOptions
 from genloom.data.pairs.dataset import PairData
 from genloom.data.pairs.load import PairSource
@@ -42,7 +43,10 @@ def check_pairs(source: str, options: PairOptions, progress: Progress) -> tuple[
     if len(data) < FEW:
         lines.append(f"{len(data):,} are few: some hundred are a beginning")
     lines += [line for name in MODELS if (line := how_it_fits(name, data))]
-    again = [f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}") for name, value in given(options)]
+    again = [
+        f"--{name.replace('_', '-')}" + ("" if value is True else f" {shlex.quote(str(value))}")
+        for name, value in given(options)
+    ]
     model = "pix2pix" if sides.paired else "cyclegan"
     words = ["genloom fit", model, shlex.quote(source), "-o runs/mine", *again, "--minutes 30"]
     lines.append(f"to train: {' '.join(words)}")
@@ -63,7 +67,7 @@ def how_it_fits(name: str, data: PairData) -> str:
     shape = model.fits(data.shape, hyper)
     if isinstance(shape, Misfit):
         return f"{name}: {shape.reason}" if shape.remedy else ""
-    with torch.device("meta"):
+    with building("meta"):
         weights = sum(p.numel() for p in model(hyper, shape).parameters())
     return f"fits {name} ({model.Hyper.usual()}): {weights / 1e6:.1f} million weights"
 

@@ -20,6 +20,7 @@ from genloom.data.pictures.decode import SEEN_THROUGH, convert
 from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
+from genloom.nn.unet import UNet
 from genloom.reading import in_words, kind_of, limit, named, opened, parsing
 from genloom.shapes.pairs import PairShape, in_colour
 from genloom.shapes.pictures import MODES, save, to_picture
@@ -90,7 +91,9 @@ def translated(model: Model, x: Tensor, to: str, noise: Noise) -> Tensor:
     """Return one picture `[1, C', H, W]` of one `[1, C, H, W]`; InputError where it does not go into memory whole."""
     assert isinstance(model, Translates)
     width = max((module.out_channels for module in model.modules() if isinstance(module, torch.nn.Conv2d)), default=64)
-    needed = x.shape[2] * x.shape[3] * min(width, 64) * BYTES_A_PIXEL
+    multiple = max((module.multiple for module in model.modules() if isinstance(module, UNet)), default=1)
+    height, across = (-(-side // multiple) * multiple for side in x.shape[2:])  # as it is padded
+    needed = height * across * min(width, 64) * BYTES_A_PIXEL
     if needed > limit():
         height, width = x.shape[2:]
         raise InputError(
@@ -106,10 +109,10 @@ def read_input(path: Path, model: Model, to: str, convert_it: bool) -> Tensor:
     Raises:
         InputError: it cannot be read, or is of another kind and not to be converted.
     """
-    shape = model.shape
-    assert isinstance(shape, PairShape)
     from PIL import ImageOps
 
+    shape = model.shape
+    assert isinstance(shape, PairShape)
     channels, palette = (shape.channels, shape.palette) if to == "B" else (shape.channels_b, shape.palette_b)
     with opened(path, "picture") as file, quiet():
         with parsing(path, "a picture"):
