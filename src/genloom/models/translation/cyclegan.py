@@ -10,10 +10,10 @@ sees made pictures of before too, from a pool of 50 that lies in the checkpoint.
 Data with partners is taken as two domains: B comes in an order of its own.
 
 What differs from the paper: pictures of any size, padded by reflection to multiples of 4; jitter enlarges the stored picture
-bilinearly; the pool is in half precision; bf16 by autocast where the processor is good at it, the discriminators' last layer
-in fp32. `modern` doubles maps by even kernels in place of those of 3, which draw checkerboards, augments what
-the discriminators see (`nn/augment.py`), keeps colours by `identity`, starts the last layer lower, and translates by
-averaged weights.
+bilinearly; the pool is in half precision; an epoch is one of A; bf16 by autocast where the processor is good at it, the
+discriminators' last layer in fp32. `modern` doubles maps by even kernels in place of those of 3, which draw checkerboards,
+augments what the discriminators see (`nn/augment.py`), keeps colours by `identity`, starts the last layer lower, does not let
+the rate fall, and translates by averaged weights.
 """
 
 # B batch, C channels of A, C' of B, H height, W width
@@ -21,7 +21,7 @@ averaged weights.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import torch
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from genloom.core import objectives
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset
+from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Move, Note, Player, Remember
@@ -39,16 +39,15 @@ from genloom.models.fitting import no_two_sides
 from genloom.models.translation.jitter import jittered
 from genloom.models.translation.looked_at import LookedAt
 from genloom.models.translation.pool import ImagePool
-from genloom.models.translation.training import TranslatorHyper
+from genloom.models.translation.training import TranslatorHyper, too_small
 from genloom.nn.augment import augment
 from genloom.nn.conv import normal_weights
-from genloom.nn.patches import STRIDED, PatchDiscriminator
-from genloom.nn.resnet import ResidualGenerator
+from genloom.nn.patches import PatchDiscriminator
+from genloom.nn.resnet import LEAST, ResidualGenerator
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
 
 LARGE = 256  # pixels of the shorter side from which the paper takes nine blocks, else six
-LEAST = 8
 
 
 @dataclass(frozen=True)
@@ -65,17 +64,18 @@ class CycleGANHyper(TranslatorHyper):
     patch: Literal[1, 16, 70, 286] = hp(70, "side in pixels of the squares that the discriminators judge")
     pool: int = hp(50, "made pictures of before that are kept for either discriminator, 0 for none", low=0, high=10_000)
     augment: bool = hp(False, "augment differentiably what the discriminators see")
+    epochs: int = hp(100, "epochs before the rate falls, and over which it does; 0 to take `hold` and `fall`", low=0)
     last: float = hp(1.0, "by what the last layer's weights are multiplied at the start", low=0.01, high=1)
 
     @classmethod
     def modern(cls) -> Self:
         """Maps doubled by even kernels, augmentation, colours kept, averaged weights."""
-        return cls(up="even", augment=True, identity=0.5, last=0.1, ema=2_000.0)
+        return cls(up="even", augment=True, identity=0.5, epochs=0, last=0.1, ema=2_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns small pictures in seconds."""
-        return cls(width=16, blocks=2, up="even", patch=16, identity=0.5, pool=16, batch=8, rate=1e-3, ema=1_000.0)
+        return cls(width=16, blocks=2, up="even", patch=16, identity=0.5, pool=16, epochs=0, batch=8, rate=1e-3, ema=1_000.0)
 
 
 class CycleGAN(LookedAt):
@@ -107,13 +107,19 @@ class CycleGAN(LookedAt):
         if misfit := no_two_sides(shape, "cyclegan"):
             return misfit
         assert isinstance(shape, PairShape)
-        least = max(LEAST, 3 << STRIDED[hyper.patch])  # so that an answer is left
-        if min(shape.size) < least:
-            reason = f"with patches of {hyper.patch} pixels cyclegan needs pictures of {least} or more: say --size {least}"
-            return Misfit(f"{reason} or --hyper.patch 16", remedy=True)
+        if misfit := too_small(shape.size, hyper.patch, LEAST, "cyclegan"):
+            return misfit
         if hyper.identity and shape.channels != shape.channels_b:
             return Misfit("colours are kept only between sides of the same channels: say --hyper.identity 0", remedy=True)
         return shape
+
+    @classmethod
+    def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
+        """Count the epochs of the rate's fall in examples of A."""
+        assert isinstance(hyper, CycleGANHyper)
+        if not hyper.epochs:
+            return hyper
+        return replace(hyper, hold=hyper.epochs * size(data), fall=hyper.epochs * size(data))
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Choose the pictures to look at, and hide which are partners."""

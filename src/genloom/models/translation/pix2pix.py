@@ -39,9 +39,9 @@ from genloom.core.random import Noise
 from genloom.models.fitting import no_pairs
 from genloom.models.translation.jitter import jittered
 from genloom.models.translation.looked_at import LookedAt
-from genloom.models.translation.training import TranslatorHyper
+from genloom.models.translation.training import TranslatorHyper, too_small
 from genloom.nn.conv import normal_weights
-from genloom.nn.patches import STRIDED, PatchDiscriminator
+from genloom.nn.patches import PatchDiscriminator
 from genloom.nn.unet import UNet
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
@@ -104,14 +104,8 @@ class Pix2Pix(LookedAt):
         assert isinstance(shape, PairShape)
         if hyper.adversarial == "none" and hyper.l1 == 0:
             return Misfit("without a discriminator and with --hyper.l1 0 there is nothing to learn from", remedy=True)
-        least = 4 if hyper.adversarial == "none" else max(4, 3 << STRIDED[hyper.patch])  # so that an answer is left
-        if min(shape.size) < least:
-            return Misfit(
-                f"with patches of {hyper.patch} pixels pix2pix needs pictures of {least} or more: say --size {least} or "
-                "--hyper.patch 16",
-                remedy=True,
-            )
-        return shape
+        judged = hyper.adversarial != "none"
+        return too_small(shape.size, hyper.patch if judged else 1, 4, "pix2pix") or shape
 
     def players(self) -> Sequence[Player]:
         judges = [] if self.hyper.adversarial == "none" else [self.discriminator]

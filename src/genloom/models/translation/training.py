@@ -11,8 +11,9 @@ from torch import nn
 
 from genloom.core.clock import Clock
 from genloom.core.hyper import Hyper, hp
-from genloom.core.model import Player
+from genloom.core.model import Misfit, Player
 from genloom.core.schedules import ramp
+from genloom.nn.patches import STRIDED
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,14 @@ class TranslatorHyper(Hyper):
         adam = partial(torch.optim.Adam, lr=self.rate, betas=(self.beta1, 0.999), fused=True)
         found = [Player("generator", tuple(generators), adam, self.schedule, ema=self.ema)]
         return [*found, Player("discriminator", tuple(discriminators), adam, self.schedule)] if discriminators else found
+
+
+def too_small(size: tuple[int, int], patch: int, least: int, name: str) -> Misfit | None:
+    """Return why pictures of this size are too small for a net that needs `least` pixels, or for patches of so many."""
+    least = max(least, 3 << STRIDED[patch])  # so that a discriminator has an answer left
+    if min(size) >= least:
+        return None
+    reason = (
+        f"with patches of {patch} pixels {name} needs pictures of {least} or more: say --size {least} or --hyper.patch 16"
+    )
+    return Misfit(reason, remedy=True)

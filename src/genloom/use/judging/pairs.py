@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import html
-import os
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -29,7 +28,7 @@ from genloom.measures.partners import MOST, fit_baselines, partner_figures
 from genloom.nn.unet import UNet
 from genloom.shapes.pairs import PairShape
 from genloom.train.run import Run
-from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of
+from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
 from genloom.use.report.html import image
 
 BASELINES = ("unchanged", "mean partner", "nearest pair's partner", "ridge on patches")
@@ -199,11 +198,7 @@ def pairs_of(run: Run, data: Any, split: str) -> PairData:
     record = run.record["data"]
     if isinstance(data, PairData):
         return data
-    if data is not None and not isinstance(data, str | os.PathLike):
-        raise InputError(f"pairs are a source to name, not of {type(data).__name__}")
-    named = os.fspath(data) if data is not None else str(record["source"])
-    if named == "python":
-        raise InputError(f"{run.folder} was trained on a Python object: name its pairs after the run")
+    named = source_of(run, data, "pairs")
     given = {name: value for name, value in record["loaded"].items() if value is not None}
     found = find_source(named, given | {"split": split}).load(run.shape)
     if not isinstance(found, PairData):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -149,6 +150,16 @@ class Panel(ABC):
     @abstractmethod
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
         """Return the parts of the page that show this kind of data, as HTML."""
+
+
+def source_of(run: Run, data: Any, what: str) -> str:
+    """Return the name of the source that a run is judged by: what a person named, or what it was trained on."""
+    if data is not None and not isinstance(data, str | os.PathLike):
+        raise InputError(f"{what} are a source to name, not of {type(data).__name__}")
+    name = os.fspath(data) if data is not None else str(run.record["data"]["source"])
+    if name == "python":
+        raise InputError(f"{run.folder} was trained on a Python object: name its {what} after the run")
+    return name
 
 
 def cost_of(run: Run, folder: Path, model: Model, made: int, seconds: float) -> dict[str, float]:

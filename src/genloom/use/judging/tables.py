@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import html
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +24,7 @@ from genloom.measures.fillers import Filler, Mean, Neighbours
 from genloom.measures.holes import column_errors, hole_figures
 from genloom.shapes.columns import Bits, Numbers
 from genloom.train.run import Run
-from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of
+from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
 from genloom.use.report.html import plot
 from genloom.use.report.plot import figure
 
@@ -164,11 +163,7 @@ def table_of(run: Run, data: Any) -> TableData:
     record = run.record["data"]
     if isinstance(data, TableData):
         return data
-    if data is not None and not isinstance(data, str | os.PathLike):
-        raise InputError(f"a table is a file to name, not of {type(data).__name__}")
-    named = os.fspath(data) if data is not None else str(record["source"])
-    if named == "python":
-        raise InputError(f"{run.folder} was trained on a Python object: name its table after the run")
+    named = source_of(run, data, "tables")
     found = find_source(named, record["loaded"]).load()
     if not isinstance(found, TableData):
         raise InputError(f"{named} is no table, and {run.folder} fills in tables")
