@@ -122,8 +122,15 @@ def test_jitter_and_mirrors_are_the_same_on_both_sides():
     torch.manual_seed(0)
     a, b = model.changed(x, 1 - x)
     assert torch.allclose(a, -b, atol=1e-5) and a.shape == x.shape
-    mid = enlarged(x, (round(32 * 286 / 256), round(24 * 286 / 256)), False) * 2 - 1
-    assert not torch.equal(a, x * 2 - 1) and a.min() >= mid.min() - 1e-5 and a.max() <= mid.max() + 1e-5
+    large = enlarged(x, (round(32 * 286 / 256), round(24 * 286 / 256)), False) * 2 - 1
+    windows = large.unfold(2, 32, 1).unfold(3, 24, 1)  # [16, 3, 5, 4, 32, 24]: every part that may be cut out
+    found = set()
+    for i in range(16):
+        for flipped in (False, True):
+            wanted = (a[i].flip(2) if flipped else a[i])[:, None, None]
+            hits = (windows[i] - wanted).abs().amax((0, 3, 4)) < 1e-5
+            found |= {(int(t), int(s), flipped) for t, s in hits.nonzero()}
+    assert len({place[:2] for place in found}) > 4 and {place[2] for place in found} == {False, True}
 
 
 def test_planes_of_classes_stay_zero_or_one():
@@ -197,6 +204,14 @@ def test_a_generator_takes_any_size_and_pads_by_reflection(up):
     for size in ((64, 64), (37, 50), (8, 9)):
         assert net(torch.rand(1, 3, *size)).shape == (1, 2, *size)
     assert net.first.padding_mode == net.blocks[0].first.padding_mode == "reflect"
+
+
+def test_the_paper_counts_its_epochs_by_the_data(trained):
+    hyper = CycleGAN.settle(CycleGANHyper(), genloom.load_data(trained))
+    assert (hyper.hold, hyper.fall) == (4000, 4000)
+    rates = [hyper.schedule(Clock(n))["lr"] for n in (0, 4000, 6000, 8000)]
+    assert rates == pytest.approx([2e-4, 2e-4, 1e-4, 0])
+    assert CycleGAN.settle(CycleGANHyper.modern(), genloom.load_data(trained)).fall == 0
 
 
 def test_partners_are_hidden_from_it(trained):

@@ -87,8 +87,10 @@ class PairSource(Source):
         if isinstance(pictures, LabelMaps):
             options = replace(options, channels=1)
         elif self.known is not None:
-            channels = self.known.channels if name == "A" else self.known.channels_b
-            options = PairOptions.of(options.given() | {"channels": channels})
+            known, palette = (
+                (self.known.channels, self.known.palette) if name == "A" else (self.known.channels_b, self.known.palette_b)
+            )
+            options = options if palette else PairOptions.of(options.given() | {"channels": known})
         return SideSource(self.name, options, pictures, self.progress)
 
     def shape(self) -> PairShape:

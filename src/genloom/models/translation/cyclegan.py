@@ -12,8 +12,8 @@ Data with partners is taken as two domains: B comes in an order of its own.
 What differs from the paper: pictures of any size, padded by reflection to multiples of 4; jitter enlarges the stored picture
 bilinearly; the pool is in half precision; an epoch is one of A; bf16 by autocast where the processor is good at it, the
 discriminators' last layer in fp32. `modern` doubles maps by even kernels in place of those of 3, which draw checkerboards,
-augments what the discriminators see (`nn/augment.py`), keeps colours by `identity`, starts the last layer lower, does not let
-the rate fall, and translates by averaged weights.
+augments what the discriminators see (`nn/augment.py`), keeps colours by `identity`, starts the last layer lower, keeps the
+rate, and translates by averaged weights.
 """
 
 # B batch, C channels of A, C' of B, H height, W width
