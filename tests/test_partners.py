@@ -202,3 +202,11 @@ def test_two_domains_are_judged_without_partners(tmp_path, capsys):
         assert len(list((tmp_path / side).iterdir())) == 24
     assert run(["fit", "pix2pix", str(root), "-o", str(tmp_path / "other")]) == 2
     assert "two domains" in capsys.readouterr().err
+
+
+def test_without_unseen_pairs_the_nearest_one_is_left_out(tmp_path):
+    root = write_pairs(tmp_path / "pairs", n=12, size=16)
+    genloom.fit("pix2pix", root, tmp_path / "run", preset="tiny", examples=16, threads=1)
+    judged = genloom.judge(tmp_path / "run")
+    assert set(judged.baselines) == {"unchanged", "mean partner", "ridge on patches", "real pictures"}
+    assert not judged.about["never_trained_on"]

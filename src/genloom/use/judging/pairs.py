@@ -31,7 +31,8 @@ from genloom.train.run import Run
 from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
 from genloom.use.report.html import image
 
-BASELINES = ("unchanged", "mean partner", "nearest pair's partner", "ridge on patches")
+NEAREST = "nearest pair's partner"
+BASELINES = ("unchanged", "mean partner", NEAREST, "ridge on patches")
 REAL = "real pictures"  # of B, which have no L1
 PAIRS = 1000  # that are translated, at most
 HELD, FEWEST = 1 << 28, 20  # bytes of pictures of a side that are held at once, and pictures that are in any case
@@ -76,6 +77,7 @@ class PairPanel(Panel):
     def row_names(self) -> list[str]:
         """Return the names of the baselines that these pictures have."""
         names = [name for name in BASELINES if self.shape.paired or name == "unchanged"]
+        names = [name for name in names if self.unseen or name != NEAREST]  # which would be the pair itself
         alike = self.a.shape[1] == self.b.shape[1] and bool(self.shape.palette) == bool(self.shape.palette_b)
         return [*(name for name in names if name != "unchanged" or alike), REAL]
 

@@ -41,7 +41,7 @@ def check_pairs(source: str, options: PairOptions, progress: Progress) -> tuple[
     lines += sides.notes
     data = found.load()
     if len(data) < FEW:
-        lines.append(f"{len(data):,} are few: some hundred are a beginning")
+        lines.append(f"{len(data):,} {'pairs' if sides.paired else 'pictures of A'} are few: some hundred are a beginning")
     lines += [line for name in MODELS if (line := how_it_fits(name, data))]
     again = [
         f"--{name.replace('_', '-')}" + ("" if value is True else f" {shlex.quote(str(value))}")
