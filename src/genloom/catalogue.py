@@ -26,6 +26,10 @@ MODELS = {
         "genloom.models.translation.cyclegan:CycleGAN",
         "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks, Zhu et al. 2017",
     ),
+    "srgan": (
+        "genloom.models.resolution.srgan:SRGAN",
+        "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network, Ledig et al. 2017",
+    ),
     "gain": (
         "genloom.models.tables.gain:GAIN",
         "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018",
@@ -44,7 +48,8 @@ ELSEWHERE = {  # names that people ask for, and what there is that does what the
     **dict.fromkeys(("pixelcnn++", "pixelsnail", "made", "transformer", "imagegpt"), "pixelcnn comes nearest"),
     **dict.fromkeys(("bigan", "infogan", "vaegan"), "dcgan comes nearest for pictures, vae for codes"),
     **dict.fromkeys(("pix2pixhd", "spade", "img2img"), "pix2pix comes nearest"),
-    **dict.fromkeys(("srgan", "esrgan"), "pix2pix learns from pairs, of low and high resolution too"),
+    **dict.fromkeys(("srresnet",), "srgan with --hyper.adversary 0 is SRResNet"),
+    **dict.fromkeys(("esrgan", "real-esrgan", "edsr", "swinir"), "srgan comes nearest"),
     **dict.fromkeys(("discogan", "dualgan", "unit", "munit", "cut"), "cyclegan comes nearest"),
     **dict.fromkeys(
         ("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain and `genloom repair` come nearest"

@@ -22,7 +22,8 @@ class Kind:
     panel: str = ""
 
 
-KINDS = {  # what a person names is offered to the sources in this order
+# What a person names is offered to the sources in this order; the first takes it, unless a model reads another kind.
+KINDS = {
     "pairs": Kind(
         "genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource", "genloom.use.judging.pairs:PairPanel"
     ),
@@ -33,6 +34,11 @@ KINDS = {  # what a person names is offered to the sources in this order
         "genloom.shapes.pictures:ImageShape",
         "genloom.data.pictures.load:PictureSource",
         "genloom.use.judging.pictures:PicturePanel",
+    ),
+    "pieces": Kind(
+        "genloom.shapes.pieces:PieceShape",
+        "genloom.data.pieces.load:PieceSource",
+        "genloom.use.judging.resolution:ResolutionPanel",
     ),
     "points": Kind("genloom.shapes.points:PointShape", panel="genloom.use.judging.points:PointPanel"),
 }

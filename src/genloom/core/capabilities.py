@@ -198,6 +198,26 @@ class Translates(ABC):
         """
 
 
+class Upscales(ABC):
+    """Makes pictures larger, with the detail that they lack.
+
+    Attributes:
+        scale: by how much.
+        reach: pixels of the small picture, in each direction, that a pixel of the large one hangs on.
+    """
+
+    scale: int
+    reach: int
+
+    @abstractmethod
+    def strip(self) -> Any:
+        """Return a few small pictures, what it makes of them, and what they were, as one pillow image."""
+
+    @abstractmethod
+    def upscale(self, x: Tensor) -> Tensor:
+        """Return pictures `[n, C, scale * H, scale * W]` of pictures `[n, C, H, W]`, all in [0, 1]; any size will do."""
+
+
 class Imputes(ABC):
     """Fills in the missing cells of rows."""
 

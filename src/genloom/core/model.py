@@ -121,6 +121,8 @@ class Model(nn.Module, ABC):
 
     Hyper: ClassVar[type[AnyHyper]]
     notes: ClassVar[Mapping[str, Note]] = {}  # the figures that rounds note, by name
+    reads: ClassVar[str] = ""  # the kind of data as which it has pictures read, where that is not whole ones of one size
+    late: ClassVar[tuple[str, ...]] = ()  # networks that a run may lack from which another starts
     compilable: ClassVar[bool] = True  # whether torch.compile is of use; where not, a GPU may have `recorded`
 
     def __init__(self, hyper: AnyHyper, shape: Shape) -> None:

@@ -24,7 +24,7 @@ from genloom.reading import found, kind_of, named, opened, parsing, read_json
 
 FORMAT = "2"  # part of every key: raise it when what is written changes
 REMEMBERED = {"shape?": dict, "entry?": str}  # what a listing may hold
-META = {"classes": [str], "broken": [str], "content": str}
+META = {"classes": [str], "broken": [str], "content": str, "sizes?": [[int]]}
 
 
 def cache_folder() -> Path:

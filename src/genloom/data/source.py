@@ -48,17 +48,22 @@ class Source(ABC):
         """Return the data set, in the shape asked for; InputError where that cannot be."""
 
 
-def find_source(name: str | Path, given: Mapping[str, Any] | None = None, progress: Progress = silent) -> Source:
+def find_source(
+    name: str | Path, given: Mapping[str, Any] | None = None, progress: Progress = silent, kind: str = ""
+) -> Source:
     """Return the source that a person named.
 
     Args:
         given: options by name, such as `size`; each belongs to one kind of data.
+        kind: as what pictures are read, where a model has them otherwise than others.
 
     Raises:
         InputError: the options are another kind's.
     """
-    sources: Iterator[type[Source]] = (imported(kind.source) for kind in KINDS.values() if kind.source)
+    sources: Iterator[type[Source]] = (imported(each.source) for each in KINDS.values() if each.source)
     source = next(each for each in sources if each.finds(str(name), given or {}))
+    if kind and issubclass(other := imported(KINDS[kind].source), source):
+        source = other
     own = {f.name for f in fields(source.Options)}
     if foreign := [option for option in given or {} if option not in own]:
         owner = next((kind for kind in OPTIONS if foreign[0] in {f.name for f in fields(kind)}), None)

@@ -6,6 +6,7 @@ from genloom.core.model import Misfit
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
+from genloom.shapes.pieces import PieceShape
 
 
 def no_pictures(shape: Shape, name: str) -> Misfit | None:
@@ -14,6 +15,13 @@ def no_pictures(shape: Shape, name: str) -> Misfit | None:
         return None
     other = "; `genloom repair` and gain fill in tables" if shape.kind == "table" else ""
     return Misfit(f"{name} makes pictures, this data is {shape.describe()}{other}")
+
+
+def no_pieces(shape: Shape, name: str) -> Misfit | None:
+    """Return why a model that learns from pieces of pictures cannot take this, or None where it can."""
+    if isinstance(shape, PieceShape):
+        return None
+    return Misfit(f"{name} learns from pieces of pictures in one folder, and this data is {shape.describe()}")
 
 
 def no_pairs(shape: Shape, name: str) -> Misfit | None:

@@ -232,7 +232,8 @@ def buffers_of(module: nn.Module) -> dict[str, Tensor]:
 def refuse_other_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool = False) -> None:
     """Raise InputError where the names or sizes of tensors are another model's; arguments as for `read_weights`."""
     own = module.state_dict()
-    new = {name for name in own.keys() - tensors.keys() if growing and not own[name].any()}
+    late = tuple(getattr(module, "late", ()))
+    new = {name for name in own.keys() - tensors.keys() if growing and (name.startswith(late) or not own[name].any())}
     wrong = sorted((own.keys() ^ tensors.keys()) - new)
     wrong = wrong or [name for name in tensors if own[name].shape != tensors[name].shape]
     if wrong:
@@ -243,7 +244,8 @@ def read_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool 
     """Copy tensors into a module; InputError where names or sizes are another model's.
 
     Args:
-        growing: allow weights that the file lacks where they are zero: what begins as nothing leaves the model as it was.
+        growing: allow weights that the file lacks where they are zero, since what begins as nothing leaves the model as it
+            was, and those of a network that joins `late`.
     """
     refuse_other_weights(module, tensors, path, growing)
     own = module.state_dict()

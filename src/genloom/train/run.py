@@ -22,7 +22,7 @@ from torch import Tensor
 
 from genloom.bounds import short
 from genloom.catalogue import find_model
-from genloom.core.capabilities import Samples, Translates
+from genloom.core.capabilities import Samples, Translates, Upscales
 from genloom.core.hyper import Hyper
 from genloom.core.model import Model
 from genloom.core.random import Noise, building
@@ -298,7 +298,7 @@ class Run:
 
     def write_grid(self, model: Model, examples: int) -> Path | None:
         """Draw the fixed samples of this run as one picture; None where the model draws none or its kind has no pictures."""
-        picture = model.strip() if isinstance(model, Translates) else None
+        picture = model.strip() if isinstance(model, Translates | Upscales) else None
         if isinstance(model, Samples):
             picture = model.shape.preview(fixed_samples(model, GRID))
         if picture is None:

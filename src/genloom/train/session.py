@@ -195,7 +195,7 @@ def open_data(
             raise InputError(f"{', '.join(request.source)} are for sources: load the data so that it has them")
         return request.data if hasattr(request.data, "lengths") else Given(request.data)
     said = {**(origin.source_options() if origin else {}), **request.source}
-    source = find_source(os.fspath(request.data), said, progress)
+    source = find_source(os.fspath(request.data), said, progress, model_class.reads)
     with first_alone():
         natural = source.shape()
         shape = settle_shape(request.model, model_class, natural, hyper, source)
