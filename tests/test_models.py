@@ -10,7 +10,7 @@ import genloom
 from games import record
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
-from genloom.core.capabilities import Encodes, Imputes, Latent, Samples, Translates
+from genloom.core.capabilities import Encodes, Imputes, Latent, Samples, Translates, Upscales
 from genloom.core.clock import Clock
 from genloom.core.dataset import take
 from genloom.core.hyper import Hyper, hp
@@ -23,6 +23,7 @@ from genloom.nn.dense import Maxout
 from genloom.shapes.columns import Column
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
+from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
 from genloom.tensors import read_tensors
@@ -44,7 +45,13 @@ ROWS = TableShape(
 MNIST = ImageShape(classes=tuple("0123456789"), channels=1, height=28, width_px=28)
 
 
-SHAPES = (DIGITS, ROWS, PointShape(columns=1), PairShape(height=8, width_px=8))
+SHAPES = (
+    DIGITS,
+    ROWS,
+    PointShape(columns=1),
+    PairShape(height=8, width_px=8),
+    PieceShape(channels=3, height=32, width_px=32),
+)
 
 
 def build(name, preset="tiny"):
@@ -143,6 +150,8 @@ def test_saved_weights_give_the_same_samples(name):
     elif isinstance(a, Imputes):
         rows = take(Random(a.shape), torch.arange(5))
         x, y = (m.impute(rows["x"], rows["mask"]) for m in (a, b))
+    elif isinstance(a, Upscales):
+        x, y = (m.upscale(take(Random(a.shape), torch.arange(5))["x"]) for m in (a, b))
     elif isinstance(a, Translates):
         rows = take(Random(a.shape), torch.arange(5))
         x, y = (m.translate(rows["x"], noise=Noise.of(0, 5)) for m in (a, b))

@@ -163,7 +163,7 @@ def effort(session: Session) -> str:
 
 def next_commands(session: Session) -> Iterator[str]:
     """Yield what to type next, by what the model can do."""
-    from genloom.core.capabilities import Encodes, Imputes, Samples, Translates
+    from genloom.core.capabilities import Encodes, Imputes, Samples, Translates, Upscales
 
     kind, out = session.model_class, session.request.out
     if issubclass(kind, Samples):
@@ -175,6 +175,9 @@ def next_commands(session: Session) -> Iterator[str]:
     elif issubclass(kind, Translates):
         yield f"genloom translate {out} YOUR_PICTURES -o translated/ --strip"
         yield f"genloom judge {out}"
+    elif issubclass(kind, Upscales):
+        yield f"genloom upscale {out} YOUR_PICTURES -o larger/ --strip"
+        yield f"genloom judge {out} --test OTHER_PICTURES"
     yield f"genloom show {out} -o show.png"
 
 

@@ -1,7 +1,9 @@
-"""`genloom translate` and `genloom prepare`."""
+"""`genloom translate`, `genloom upscale` and `genloom prepare`."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -9,15 +11,23 @@ from cyclopts import Parameter
 from genloom.bounds import whole
 from genloom.cli.console import Checkpoint, Data, Device, Out, RunFolder, Threads, console, progress_on, threads_of
 
+Pictures = Annotated[str, Parameter(help="a picture, or a folder of them")]
+Convert = Annotated[bool, Parameter(help="convert pictures of other colours, or transparent ones")]
+Strip = Annotated[bool, Parameter(help="write before and after side by side")]
+Tile = Annotated[int | None, Parameter(help="side in pixels of the parts in which large pictures are made")]
+Overlap = Annotated[int | None, Parameter(help="pixels that a part looks at beyond its edge")]
+
 
 def translate(
     run: RunFolder,
-    pictures: Annotated[str, Parameter(help="a picture, or a folder of them")],
+    pictures: Pictures,
     *,
     out: Out,
     to: Annotated[Literal["A", "B"], Parameter(help="the side to make")] = "B",
-    convert: Annotated[bool, Parameter(help="convert pictures of other colours, or transparent ones")] = False,
-    strip: Annotated[bool, Parameter(help="write before and after side by side")] = False,
+    convert: Convert = False,
+    strip: Strip = False,
+    tile: Tile = None,
+    overlap: Overlap = None,
     seed: int = 0,
     checkpoint: Checkpoint = "last",
     device: Device = "cpu",
@@ -25,14 +35,45 @@ def translate(
 ) -> None:
     """Turn pictures into those of the other side, each of its own size."""
     from genloom.api import load
-    from genloom.use.translation.translate import files_of, refuse_others, translate_files
+    from genloom.use.translation.translate import Wishes, refuse_others, translate_files
 
     model = load(run, checkpoint, device)
     refuse_others(model, to)
-    count = len(list(files_of(pictures, out)))
     with threads_of(threads):
-        files = translate_files(model, pictures, out, to, whole("seed", seed), convert, strip)
-        written = list(progress_on(console)(files, count, "translating"))
+        wishes = Wishes(convert, strip, tile, overlap)
+        write_all(translate_files(model, pictures, out, to, whole("seed", seed), wishes), pictures, out, "translating")
+
+
+def upscale(
+    run: RunFolder,
+    pictures: Pictures,
+    *,
+    out: Out,
+    convert: Convert = False,
+    strip: Annotated[bool, Parameter(help="write what a bicubic filter makes and the result side by side")] = False,
+    tile: Tile = None,
+    overlap: Overlap = None,
+    checkpoint: Checkpoint = "last",
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Make pictures larger, with detail, as srgan learnt it."""
+    from genloom.api import load
+    from genloom.use.translation.translate import Wishes
+    from genloom.use.translation.upscale import refuse_others, upscale_files
+
+    model = load(run, checkpoint, device)
+    refuse_others(model)
+    with threads_of(threads):
+        write_all(upscale_files(model, pictures, out, Wishes(convert, strip, tile, overlap)), pictures, out, "enlarging")
+
+
+def write_all(files: Iterator[Path], pictures: str, out: str, what: str) -> None:
+    """Let files be written, show how far that is, and say where they lie."""
+    from genloom.use.translation.files import files_of
+
+    count = len(list(files_of(pictures, out)))
+    written = list(progress_on(console)(files, count, what))
     where = written[0] if count == 1 else written[0].parent
     console.print(f"{count:,} picture{'' if count == 1 else 's'} in {where}", soft_wrap=True)
 

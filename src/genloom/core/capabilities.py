@@ -181,20 +181,23 @@ class Translates(ABC):
 
     Attributes:
         sides: what it can make.
+        margin: pixels beyond a tile that are looked at, at least.
     """
 
     sides: ClassVar[tuple[str, ...]]
+    margin: ClassVar[int]
 
     @abstractmethod
     def strip(self) -> Any:
         """Return a few pictures that it was trained on, what it makes of them, and their partners, as one pillow image."""
 
     @abstractmethod
-    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None) -> Tensor:
+    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         """Return pictures of side `to`, `[n, C', H, W]`, of pictures `[n, C, H, W]` of the other, all in [0, 1].
 
         Any size will do. What a picture becomes does not hang on the pictures beside it, and of a model that has no
-        randomness of its own `noise` changes nothing; None takes some that nobody has seen.
+        randomness of its own `noise` changes nothing; None takes some that nobody has seen. `tile`, a side and a margin in
+        multiples of 4, makes a single picture by parts, in less memory: the same one.
         """
 
 

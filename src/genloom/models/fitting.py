@@ -11,7 +11,7 @@ from genloom.shapes.pieces import PieceShape
 
 def no_pictures(shape: Shape, name: str) -> Misfit | None:
     """Return why a model of pictures cannot take this, or None where these are pictures."""
-    if isinstance(shape, ImageShape):
+    if isinstance(shape, ImageShape) and not isinstance(shape, PieceShape):
         return None
     other = "; `genloom repair` and gain fill in tables" if shape.kind == "table" else ""
     return Misfit(f"{name} makes pictures, this data is {shape.describe()}{other}")

@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.nn.dense import full_precision
 from genloom.nn.strided import Up
+from genloom.nn.tiles import by_tiles, chained, normalise, own_moments
 from genloom.nn.unet import pad_to
 
 MULTIPLE, LEAST = 4, 8  # two halvings, after which reflection needs two pixels
+MARGIN = 16  # pixels beyond a tile that the layers before the blocks, and those behind them, look at
 Doubling = Literal["transposed", "even", "resized"]
 
 
@@ -76,7 +80,7 @@ class ResidualGenerator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         size = x.shape[2:]
-        h = self.first(pad_to(x, MULTIPLE if min(size) >= LEAST else LEAST))
+        h = self.first(padded(x))
         for layer in self.down:
             h = layer(F.relu(F.instance_norm(h)))
         h = F.relu(F.instance_norm(h))
@@ -84,4 +88,32 @@ class ResidualGenerator(nn.Module):
             h = block(h)
         for layer in self.up:
             h = F.relu(F.instance_norm(layer(h)))
-        return torch.tanh(self.out(h).float())[:, :, : size[0], : size[1]]
+        return torch.tanh(self.last(h))[:, :, : size[0], : size[1]]
+
+    def last(self, h: Tensor) -> Tensor:
+        """Return the last layer's output: in use computed in fp32, since eight bits of a pixel are too few."""
+        with nullcontext() if self.training else full_precision(h):
+            out: Tensor = self.out(h if self.training else h.float())
+        return out.float()
+
+    def in_tiles(self, x: Tensor, tile: int, margin: int) -> Tensor:
+        """Return the same for one picture `[1, C, H, W]`, its largest maps never held whole; both in multiples of 4 pixels.
+
+        Instance norms take the moments of the whole picture, so that no part differs from the others in brightness.
+        """
+        size, x = x.shape[2:], padded(x)
+        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), x, tile, margin)
+        small, edge = tile // 4, margin // 4
+        F.relu(normalise(h, own_moments(h)), inplace=True)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            t = by_tiles(block.first, h, small, edge)
+            t = by_tiles(block.second, F.relu(normalise(t, own_moments(t)), inplace=True), small, edge)
+            h += normalise(t, own_moments(t))
+        out = chained([*self.up, self.last], (2, 4, 4), h, small, edge)
+        return torch.tanh_(out)[:, :, : size[0], : size[1]]
+
+
+def padded(x: Tensor) -> Tensor:
+    """Pad pictures by reflection to what two halvings and a convolution of 7 need."""
+    return pad_to(x, MULTIPLE if min(x.shape[2:]) >= LEAST else LEAST)

@@ -116,9 +116,11 @@ class SRResNet(nn.Module):
                     block.second.weight *= 0.1
             if self.residual:
                 self.out.weight *= 0.1
-            for conv, square in [*((step.conv, 4) for step in self.steps), (self.out, self.shuffle**2)]:
-                if icnr:
-                    alike(conv.weight, square)  # type: ignore[arg-type]
+            for step in self.steps if icnr else []:
+                assert isinstance(step, Step)
+                alike(step.conv.weight, 4)
+            if icnr:
+                alike(self.out.weight, self.shuffle**2)
 
     @property
     def reach(self) -> int:

@@ -9,13 +9,16 @@ down to a map of about one cell, doubled again, and, in the U-Net, each map laid
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.nn.dense import full_precision
 from genloom.nn.strided import Down, Up
+from genloom.nn.tiles import by_tiles, normalise, own_moments
 
 WIDEST = 8  # times the narrowest map's channels
 DROPPED = 5  # maps from the outermost on that are never dropped out
@@ -88,11 +91,43 @@ class UNet(nn.Module):
             kept.append(h)
         kept.pop()
         for i, (up, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
-            h = norm(up(F.relu(h)))
+            h = norm(up(F.relu(h, inplace=True)))
             h = self.drop(h, masks) if i < self.dropped else h
             h = torch.cat([h, kept.pop()], 1) if self.skips else h
-        out = self.out(F.relu(h)).float()[:, :, : size[0], : size[1]]
+        out = self.last(h)[:, :, : size[0], : size[1]]
         return torch.tanh(out) if self.squash else out
+
+    def last(self, *h: Tensor) -> Tensor:
+        """Return the last layer's output of maps side by side: in use computed in fp32, since eight bits are too few."""
+        beside = F.relu(torch.cat(h, 1) if len(h) > 1 else h[0], inplace=True)
+        with nullcontext() if self.training else full_precision(beside):
+            out: Tensor = self.out(beside if self.training else beside.float())
+        return out.float()
+
+    def in_tiles(self, x: Tensor, tile: int, margin: int, masks: Masks | None = None) -> Tensor:
+        """Return the same for one picture `[1, C, H, W]` in less memory: the last layer, which sees most, goes by tiles."""
+        size = x.shape[2:]
+        h, kept = pad_to(x, self.multiple), []
+        for i, down in enumerate(self.down):
+            h = down(F.leaky_relu(h, 0.2) if i else h)
+            if 0 < i < len(self.down) - 1:
+                h = self.normalised(self.down_norms[i - 1], h)
+            kept.append(h)
+        kept.pop()
+        beside: list[Tensor] = []
+        for i, (up, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
+            h = up(F.relu(torch.cat([h, *beside], 1) if beside else h, inplace=True))
+            h = self.normalised(norm, h)
+            h = self.drop(h, masks) if i < self.dropped else h
+            beside = [kept.pop()] if self.skips else []
+        out = by_tiles(self.last, [h, *beside], tile // 2, max(margin // 2, 2), 2)[:, :, : size[0], : size[1]]
+        return torch.tanh_(out) if self.squash else out
+
+    def normalised(self, norm: nn.Module, h: Tensor) -> Tensor:
+        """Normalise one picture's map in place, by its own moments."""
+        if h.shape[2] * h.shape[3] == 1:
+            return norm(h)
+        return normalise(h, own_moments(h), norm.weight, norm.bias)  # type: ignore[arg-type]
 
     def drop(self, h: Tensor, masks: Masks | None) -> Tensor:
         """Drop values out, by torch's generator in training, by masks afterwards."""

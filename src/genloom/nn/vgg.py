@@ -1,12 +1,14 @@
 """The convolutions of VGG19, for perceptual losses: Simonyan and Zisserman 2015 (arXiv 1409.1556), configuration E.
 
-Its weights are ImageNet's and come from a person's own file: torchvision's state dict of `vgg19` as safetensors, which
-`safetensors.torch.save_file(torchvision.models.vgg19(weights="DEFAULT").state_dict(), "vgg19.safetensors")` writes.
+Its weights are ImageNet's and come from a person's own file: the state dict of torchvision's `vgg19`, as `save_file` of
+safetensors writes it.
 """
 
 # B batch, C channels, H height, W width
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -53,16 +55,23 @@ def read_vgg19(file: str, block: int, convolutions: int) -> VGG19:
     Raises:
         InputError: there is none, it cannot be read, or it holds other weights.
     """
-    path = named(file)
-    if kind_of(path) != "file":
-        raise InputError(f"no file of VGG19's weights at {file or 'any place'}: name one, a .safetensors, by --hyper.vgg FILE")
     net = VGG19(block, convolutions)
-    wanted, found = net.state_dict(), read_tensors(path)
+    wanted, found = net.state_dict(), read_tensors(file_of_weights(file))
     for name, value in wanted.items():
         if name not in found or found[name].shape != value.shape:
             raise InputError(f"{file} holds no weights of VGG19: {name} is missing, or of another size")
     net.load_state_dict({name: found[name].float() for name in wanted})
     return net.eval().requires_grad_(False)
+
+
+def file_of_weights(file: str) -> Path:
+    """Return a file by its name; InputError where there is none."""
+    if not file or kind_of(named(file)) != "file":
+        raise InputError(
+            f"VGG19's weights are not {f'at {file}' if file else 'known'}: name their .safetensors by --hyper.vgg FILE, or "
+            "say --hyper.content discriminator, which needs none"
+        )
+    return named(file)
 
 
 def features_loss(net: nn.Module, made: Tensor, real: Tensor) -> Tensor:

@@ -60,9 +60,9 @@ class PieceData:
         (height, width), start = self.sizes[i], self.starts[i]
         return self.pixels[start : start + height * width].view(height, width, -1)
 
-    def pictures(self) -> list[Tensor]:
-        """Return every picture whole, `[1, C, H, W]` in [0, 1], on the CPU."""
-        return [as_floats(self.whole(i)[None]).cpu() for i in range(len(self.sizes))]
+    def picture(self, i: int) -> Tensor:
+        """Return picture i whole, `[1, C, H, W]` in [0, 1], on the CPU."""
+        return as_floats(self.whole(i)[None]).cpu()
 
     def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return pieces `x [n, C, H, W]` in [0, 1], stored channels last."""
@@ -83,9 +83,7 @@ class PieceData:
             raise InputError(f"{self.source}[{start}:{stop}] is empty: the data has {len(self.sizes)} pictures")
         pixels = self.pixels[self.starts[start] : self.starts[start + len(sizes)]]
         name = f"[{start}:{'' if stop is None else stop}]"
-        return replace(
-            self, pixels=pixels, sizes=sizes, source=self.source + name, fingerprint=self.fingerprint + name
-        )
+        return replace(self, pixels=pixels, sizes=sizes, source=self.source + name, fingerprint=self.fingerprint + name)
 
     def to(self, device: torch.device) -> PieceData:
         """Return the pictures on a GPU that has room for them; elsewhere they stay."""

@@ -61,7 +61,7 @@ class PieceSource(PictureSource):
         """The sizes of all pictures, none of one that cannot be read."""
         return [(0, 0) if header.error else header.size for header in self.headers]
 
-    def load(self, shape: Shape | None = None) -> PieceData:
+    def load(self, shape: Shape | None = None) -> PieceData:  # type: ignore[override]
         """Return the data set, decoded into the cache where it is not there yet."""
         shape = shape or self.shape()
         assert isinstance(shape, PieceShape)

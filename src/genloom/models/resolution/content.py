@@ -4,16 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
-from genloom.nn.vgg import features_loss, read_vgg19
+from genloom.nn.efficientnet_lite import EfficientNetLite, packaged, pretrained
+from genloom.nn.vgg import features_loss, file_of_weights, read_vgg19
 
-Plain = Literal["mse", "l1", "vgg22", "vgg54", "lite"]
 Content = Literal["mse", "l1", "vgg22", "vgg54", "lite", "discriminator"]
 Loss = Callable[[Tensor, Tensor], Tensor]  # of made and real pictures `[B, C, H, W]` in [0, 1], to a scalar
 VGG = {"vgg22": (2, 2), "vgg54": (5, 4)}  # block, and convolutions of it
@@ -34,6 +33,15 @@ def loss_of(kind: Content, vgg: str) -> Loss:
     if kind == "lite":
         return Compared(stages_loss, pretrained("lite0"))
     return lambda made, real: 4 * F.mse_loss(made, real)
+
+
+def refuse_lacking(kinds: Iterable[Content], vgg: str) -> None:
+    """Raise InputError where the weights of a loss are not there: better before training than after it began."""
+    for kind in kinds:
+        if kind in VGG:
+            file_of_weights(vgg)
+        if kind == "lite":
+            packaged("lite0")
 
 
 class Compared:

@@ -38,9 +38,9 @@ from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Phase, Player, Remember
 from genloom.models.fitting import no_pieces
-from genloom.models.resolution.content import Content, Loss, Plain, loss_of, maps_loss, total_variation
+from genloom.models.resolution.content import Content, Loss, loss_of, maps_loss, refuse_lacking, total_variation
 from genloom.nn.imresize import grown, shrunk
-from genloom.nn.srresnet import HALVED, Discriminator, Enlarging, Rectifier, SRResNet
+from genloom.nn.srresnet import HALVED, Discriminator, SRResNet
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import grid, to_picture
 
@@ -54,18 +54,18 @@ class SRGANHyper(AnyHyper):
 
     scale: Literal[2, 4, 8] = hp(4, "by how much pictures become larger")
     pretrain: int = hp(16_000_000, "examples of SRResNet's own training, which goes first", low=0)
-    pretrain_content: Plain = hp("mse", "the loss of that: mse, l1, vgg22, vgg54 or lite")
+    pretrain_content: Literal["mse", "l1", "vgg22", "vgg54", "lite"] = hp("mse", "the loss of that")
     adversary: float = hp(1e-3, "weight of fooling the discriminator; 0 for SRResNet alone", low=0)
     adversarial: int = hp(3_200_000, "examples of the training against the discriminator, 0 until the budget ends", low=0)
-    content: Content = hp("vgg54", "what is to stay the same in it: vgg22, vgg54, mse, l1, lite or discriminator")
+    content: Literal["mse", "l1", "vgg22", "vgg54", "lite", "discriminator"] = hp("vgg54", "what is to stay the same in it")
     pixels: float = hp(0.0, "weight of the mean absolute difference beside that", low=0)
     variation: float = hp(0.0, "weight of total variation in pre-training; 2e-8 for the paper's SRResNet-VGG22", low=0)
     vgg: str = hp("", "file of VGG19's weights, a .safetensors")
     width: int = hp(64, "channels of the generator's maps", low=4, high=1024)
     blocks: int = hp(16, "residual blocks", low=1, high=256)
     norm: Literal["batch", "none"] = hp("batch", "of the generator")
-    slopes: Rectifier = hp("prelu", "learnt for negative numbers, or none")
-    enlarging: Enlarging = hp("stepwise", "by doublings, or all at once by the last convolution")
+    slopes: Literal["prelu", "relu"] = hp("prelu", "learnt for negative numbers, or none")
+    enlarging: Literal["stepwise", "direct"] = hp("stepwise", "by doublings, or all at once by the last convolution")
     residual: bool = hp(False, "make what a bicubic enlargement lacks")
     icnr: bool = hp(False, "start without a checkerboard")
     judge_width: int = hp(64, "channels of the discriminator's largest map", low=4, high=1024)
@@ -73,7 +73,9 @@ class SRGANHyper(AnyHyper):
     turn: bool = hp(False, "turn and mirror pieces")
     rate: float = hp(1e-4, "learning rate of Adam in pre-training", low=0)
     fall: bool = hp(False, "let it fall to a hundredth by half a cosine over the pre-training")
-    adversarial_rate: float = hp(1e-4, "learning rate against the discriminator; a tenth from half of `adversarial` on", low=0)
+    adversarial_rate: float = hp(
+        1e-4, "learning rate against the discriminator; a tenth from half of `adversarial` on", low=0
+    )
     batch: int = hp(16, "examples a batch", low=1)
     ema: float | None = hp(None, "half-life in examples of averaged weights, none for the weights themselves", low=1)
 
@@ -90,6 +92,11 @@ class SRGANHyper(AnyHyper):
     def tiny(cls) -> Self:
         """Learns small pieces in seconds."""
         return replace(cls.modern(), width=16, blocks=2, pretrain=2_000, judge_width=8, rate=2e-3, ema=500.0)
+
+    def contents(self) -> set[Content]:
+        """Return the content losses of the phases that there are."""
+        first: set[Content] = {self.pretrain_content} if self.pretrain or not self.adversary else set()
+        return first | ({self.content} if self.adversary else set())
 
     def phase_rate(self, clock: Clock, adversarial: bool) -> dict[str, float]:
         """Return the generator's learning rate."""
@@ -146,11 +153,16 @@ class SRGAN(Model, Upscales):
             return Misfit(f"srgan needs pieces of {2 * whole} pixels or more: say --size {2 * whole}", remedy=True)
         return replace(shape, height=height, width_px=width)  # type: ignore[call-arg]
 
+    @classmethod
+    def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
+        """Look whether the weights of the content losses are there."""
+        assert isinstance(hyper, SRGANHyper)
+        refuse_lacking(hyper.contents(), hyper.vgg)
+        return hyper
+
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Read what judges the content, and choose the pieces to look at."""
-        hyper = self.hyper
-        kinds = {*([hyper.pretrain_content] if hyper.pretrain else []), *([hyper.content] if hyper.adversary else [])}
-        self.losses = {kind: loss_of(kind, hyper.vgg) for kind in kinds if kind != "discriminator"}
+        self.losses = {kind: loss_of(kind, self.hyper.vgg) for kind in self.hyper.contents() if kind != "discriminator"}
         index = torch.linspace(0, size(data) - 1, min(SHOWN, size(data))).long()
         self.shown = take(data, index, torch.Generator().manual_seed(0))
         return data

@@ -43,7 +43,7 @@ from genloom.models.translation.training import TranslatorHyper, too_small
 from genloom.nn.augment import augment
 from genloom.nn.conv import normal_weights
 from genloom.nn.patches import PatchDiscriminator
-from genloom.nn.resnet import LEAST, ResidualGenerator
+from genloom.nn.resnet import LEAST, MARGIN, ResidualGenerator
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
 
@@ -83,7 +83,7 @@ class CycleGAN(LookedAt):
 
     Hyper = CycleGANHyper
     hyper: CycleGANHyper
-    sides = ("A", "B")
+    sides, margin = ("A", "B"), MARGIN
     notes = objectives.ACCURACY | {"cycle": Note("error", "generator"), "changed": Note("distance", "generator")}
 
     def __init__(self, hyper: CycleGANHyper, shape: Shape) -> None:
@@ -162,9 +162,11 @@ class CycleGAN(LookedAt):
         return a, b
 
     @torch.no_grad()
-    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None) -> Tensor:
+    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         net = self.to_b if to == "B" else self.to_a
-        return net(x.to(self.device) * 2 - 1).cpu() / 2 + 0.5
+        x = x.to(self.device) * 2 - 1
+        made = net.in_tiles(x, *tile) if tile else net(x)
+        return made.cpu() / 2 + 0.5
 
 
 def least_squares(logits: Tensor, target: float) -> Tensor:

@@ -81,7 +81,7 @@ class Pix2Pix(LookedAt):
 
     Hyper = Pix2PixHyper
     hyper: Pix2PixHyper
-    sides = ("B",)
+    sides, margin = ("B",), 4
     notes = objectives.ACCURACY | {"l1": Note("error", "generator")}
 
     def __init__(self, hyper: Pix2PixHyper, shape: Shape) -> None:
@@ -138,12 +138,14 @@ class Pix2Pix(LookedAt):
         return a, b
 
     @torch.no_grad()
-    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None) -> Tensor:
+    def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         masks = None
         if self.hyper.test_dropout:
             own = Noise.fresh(len(x)) if noise is None else noise
             masks = partial(dropout_numbers, own, self.device)
-        return self.generator(x.to(self.device) * 2 - 1, masks).cpu() / 2 + 0.5
+        x = x.to(self.device) * 2 - 1
+        made = self.generator.in_tiles(x, *tile, masks) if tile else self.generator(x, masks)
+        return made.cpu() / 2 + 0.5
 
 
 def dropout_numbers(noise: Noise, device: torch.device, size: tuple[int, ...]) -> Tensor:

@@ -19,6 +19,9 @@ td, th { padding: .25rem .8rem .25rem 0; text-align: left; vertical-align: top; 
 th { border-bottom: 1px solid #999; font-weight: 600; } tr:nth-child(even) td { background: #f6f6f3; }
 td.figure { font-variant-numeric: tabular-nums; white-space: nowrap; } small, .quiet { color: #767676; }
 img { max-width: 100%; image-rendering: pixelated; } .pictures { display: flex; flex-wrap: wrap; gap: 2rem; }
+.slider { position: relative; --at: 50%; } .slider img { display: block; }
+.slider img + img { position: absolute; top: 0; left: 0; clip-path: inset(0 0 0 var(--at)); }
+.slider input { display: block; width: 100%; margin: .3rem 0; }
 p.verdict { background: #fdf3d8; padding: .5rem .8rem; margin: .4rem 0; }
 """
 
@@ -43,10 +46,21 @@ def plot(page: Any) -> str:
 
 def image(picture: Any) -> str:
     """Return a pillow image as an image of the page, enlarged where it is small."""
-    zoom = max(1, round(420 / picture.width))
     data = io.BytesIO()
     picture.save(data, format="png")
-    return embedded(data.getvalue(), f' width="{picture.width * zoom}"')
+    return embedded(data.getvalue(), f' width="{shown_width(picture)}"')
+
+
+def slider(before: Any, after: Any) -> str:
+    """Return two pillow images of one size on top of each other, with a slider between them."""
+    move = "this.parentNode.style.setProperty('--at', this.value + '%')"
+    handle = f'<input type="range" value="50" aria-label="before and after" oninput="{move}">'
+    return f'<div class="slider" style="width: {shown_width(before)}px">{image(before)}{image(after)}{handle}</div>'
+
+
+def shown_width(picture: Any) -> int:
+    """Return how wide a picture is on the page: enlarged where it is small."""
+    return picture.width * max(1, round(420 / picture.width))
 
 
 def embedded(data: bytes, attributes: str) -> str:

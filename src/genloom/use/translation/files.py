@@ -1,0 +1,169 @@
+"""Pictures of a person's own, and the files that they become: found, read as a model takes them, made by parts."""
+
+# C channels, H height, W width
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genloom.core.precision import has_bf16_units
+from genloom.data.pairs.dataset import as_planes
+from genloom.data.pictures.decode import SEEN_THROUGH, convert
+from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
+from genloom.errors import InputError
+from genloom.files import check_writable, replaced
+from genloom.reading import kind_of, named, opened, parsing
+from genloom.shapes.pictures import MODES, save, to_picture
+
+LARGE = 1 << 20  # pixels from which a picture is made by parts
+TILE, MULTIPLE = 512, 4  # side of a part where nobody names one, and what it is a multiple of
+GAP = 4  # light pixels between the pictures of a strip
+
+
+def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
+    """Yield the pictures that a person named, each with the file it becomes.
+
+    Raises:
+        InputError: there are none, or `out` is what they lie in.
+    """
+    path, target = named(source), named(out)
+    kind = kind_of(path)
+    if kind == "folder":
+        found = sorted(
+            each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file() and not hidden([each.name])
+        )
+        if not found:
+            raise InputError(f"no pictures in {source}: none of its files ends in {', '.join(SUFFIXES)}")
+        if kind_of(target) == "folder" and target.samefile(path):
+            raise InputError(f"{out} is the folder of the pictures themselves: name another, so that none is written over")
+        if kind_of(target) not in ("", "folder"):
+            raise InputError(f"{out} is a {kind_of(target)}, and the pictures of a folder go into a folder")
+        if len({each.stem for each in found}) < len(found):
+            raise InputError(
+                f"{source} has pictures of the same name but for the suffix, and each becomes a PNG: rename them"
+            )
+        yield from ((each, target / f"{each.stem}.png") for each in found)
+        return
+    if kind != "file":
+        raise InputError(f"no picture at {source}: " + (f"that is a {kind}" if kind else "no such file or folder"))
+    if kind_of(target) == "folder" or out.endswith("/"):
+        target = target / f"{path.stem}.png"
+    if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise InputError(f"a picture is written as .png, .jpg or .webp, not as {out}")
+    if target.exists() and target.samefile(path):
+        raise InputError(f"{out} is the picture itself: name another file, so that it is not written over")
+    yield path, target
+
+
+def turn_files(source: str, out: str, turn: Callable[[Path, int], Any]) -> Iterator[Path]:
+    """Turn each picture that a person named into another, and yield each file as it is written.
+
+    Args:
+        turn: from a file, and its place among them, to a pillow image; raises InputError for one that it cannot take.
+
+    Raises:
+        InputError: of a folder, once all others are written, where some could not be turned; or as `files_of`.
+    """
+    pairs, left_out = list(files_of(source, out)), []
+    check_writable(*(target for _, target in pairs))
+    for i, (path, target) in enumerate(pairs):
+        try:
+            picture = turn(path, i)
+        except InputError as error:
+            if len(pairs) == 1:
+                raise
+            left_out.append(str(error))
+            continue
+        with replaced(target) as part:
+            save(picture, part)
+        yield target
+    if left_out:
+        others = f"; the others are in {out}" if len(left_out) < len(pairs) else ""
+        raise InputError(f"{len(left_out):,} of {len(pairs):,} pictures were left out ({left_out[0]}){others}")
+
+
+def parts(tile: int | None, overlap: int | None, pixels: int, least: int) -> tuple[int, int] | None:
+    """Return side and margin of the parts in which a picture of so many pixels is made; None for whole.
+
+    Args:
+        tile, overlap: as a person said them, or None for the usual ones.
+        least: margin that the network needs.
+
+    Raises:
+        InputError: seams would show, or parts are too small to be worth it.
+    """
+    if overlap is not None and overlap < least:
+        raise InputError(
+            f"--overlap {overlap} is less than the {least} pixels that the network sees around each: seams would show"
+        )
+    if tile is not None and tile < 2 * least:
+        raise InputError(
+            f"--tile {tile} is too small for a network that sees {least} pixels around each: say {2 * least} or more"
+        )
+    if tile is None and overlap is None and pixels <= LARGE:
+        return None
+    side, margin = (round_up(n, MULTIPLE) for n in (tile or TILE, overlap or least))
+    return side, margin
+
+
+def round_up(n: int, multiple: int) -> int:
+    """Return the next multiple of a number."""
+    return -(-n // multiple) * multiple
+
+
+def quickly(device: torch.device) -> AbstractContextManager[Any]:
+    """Compute in bf16 where the device has units for it."""
+    return torch.autocast(device.type, torch.bfloat16) if has_bf16_units(device) else nullcontext()
+
+
+def read_picture(path: Path, channels: int, convert_it: bool, label_map: bool = False) -> Tensor:
+    """Return a picture file as a model takes it `[1, C, H, W]`: of so many channels, or a label map of so many classes.
+
+    Raises:
+        InputError: it cannot be read, or is of another kind and not to be converted.
+    """
+    from PIL import ImageOps
+
+    with opened(path, "picture") as file, quiet():
+        with parsing(path, "a picture"):
+            image = ImageOps.exif_transpose(open_picture(file))
+            image.load()
+        if label_map:
+            return read_label_map(image, path, channels)
+        refuse_other_colours(image, path, channels, convert_it)
+        with parsing(path, "a picture"):
+            pixels = convert(image, channels, (image.height, image.width), crop=False)
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+
+
+def refuse_other_colours(image: Any, path: Path, channels: int, convert_it: bool) -> None:
+    """Raise InputError for a picture of other channels than the model's, unless it is to be converted."""
+    transparent = image.mode in SEEN_THROUGH or "transparency" in image.info
+    own = {1: ("1", "L"), 3: ("RGB", "P", "CMYK", "YCbCr")}.get(channels, (MODES.get(channels, ""),))
+    if convert_it or (image.mode in own and not transparent):
+        return
+    what = "a picture with transparency" if transparent else f"of mode {image.mode}"
+    words = {1: "grey", 3: "colour"}.get(channels, f"{channels}-channel")
+    raise InputError(f"{path} is {what}, and the model takes {words} pictures: say --convert to have it converted")
+
+
+def read_label_map(image: Any, path: Path, classes: int) -> Tensor:
+    """Return a label map as planes `[1, K, H, W]`; InputError where it is none, or has other classes."""
+    if image.mode not in ("P", "L"):
+        raise InputError(f"{path} is of mode {image.mode}, and the model takes label maps: PNGs with a palette of classes")
+    values = torch.from_numpy(np.array(image))
+    if int(values.max()) >= classes:
+        raise InputError(f"{path} has a pixel of class {int(values.max())}, and the model knows 0 to {classes - 1}")
+    return as_planes(values[None, ..., None], classes)
+
+
+def side_by_side(before: Tensor, after: Tensor) -> Any:
+    """Return two pictures `[3, H, W]` beside each other as one pillow image."""
+    return to_picture(torch.cat([before, torch.full((3, before.shape[1], GAP), 0.85), after], 2))
