@@ -6,6 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
@@ -19,7 +20,8 @@ from genloom.models.translation.jitter import enlarged
 from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper
 from genloom.models.translation.pool import ImagePool
 from genloom.nn.patches import PatchDiscriminator
-from genloom.nn.resnet import ResidualGenerator
+from genloom.nn.resnet import MARGIN, ResidualGenerator
+from genloom.nn.tiles import normalise, own_moments
 from genloom.nn.unet import UNet, pad_to
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
@@ -231,7 +233,7 @@ def test_the_pool_lies_in_the_checkpoint_and_a_broken_training_goes_on_alike(tra
 
 
 def test_sides_of_other_channels_cannot_keep_their_colours():
-    misfit = CycleGAN.fits(PairShape(channels=1), CycleGANHyper.modern())
+    misfit = CycleGAN.fits(PairShape(channels=1), dataclasses.replace(CycleGANHyper.modern(), identity=0.5))
     assert isinstance(misfit, Misfit) and "--hyper.identity 0" in misfit.reason
     assert not isinstance(CycleGAN.fits(PairShape(channels=1, paired=False), CycleGANHyper()), Misfit)
 
@@ -321,3 +323,59 @@ def test_the_same_seed_trains_the_same_weights_after_a_break(trained, tmp_path):
     genloom.fit("pix2pix", trained, tmp_path / "broken", examples=240, **options)
     whole, broken = (genloom.load(tmp_path / name).state_dict() for name in ("whole", "broken"))
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+@pytest.mark.parametrize("up", ["transposed", "even", "resized"])
+@pytest.mark.parametrize("skip", [False, True])
+def test_a_residual_generator_by_parts_makes_the_same_picture(up, skip):
+    net = drawn_at_random(ResidualGenerator(3, 3, 16, 2, up, skip))
+    for size in ((150, 203), (64, 64), (97, 300)):
+        x = torch.rand(1, 3, *size) * 2 - 1
+        with torch.no_grad():
+            whole = net(x)
+            assert (net.in_tiles(x, 32, MARGIN) - whole).abs().max() < 2 / 255 / 100
+            assert net.skip or whole.std() > 0.1
+
+
+def test_a_margin_that_is_too_narrow_shows():
+    net, x = drawn_at_random(ResidualGenerator(3, 3, 16, 2)), torch.rand(1, 3, 96, 96) * 2 - 1
+    with torch.no_grad():
+        assert (net.in_tiles(x, 32, 4) - net(x)).abs().max() > 2 / 255
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance"])
+@pytest.mark.parametrize("skips", [False, True])
+def test_a_unet_by_parts_makes_the_same_picture(norm, skips):
+    net = drawn_at_random(UNet(3, 3, 16, 5, skips, norm))
+    for size in ((150, 203), (64, 64), (97, 300)):
+        x = torch.rand(1, 3, *size) * 2 - 1
+        with torch.no_grad():
+            whole = net(x)
+            assert (net.in_tiles(x, 32, 4) - whole).abs().max() < 2 / 255 / 100 and whole.std() > 0.1
+
+
+def drawn_at_random(net):
+    """A net in use, whose weights are large enough for its output to vary."""
+    torch.manual_seed(0)
+    for weight in net.parameters():
+        if weight.dim() > 1:
+            torch.nn.init.normal_(weight, 0, 0.05)
+    return net.eval()
+
+
+def test_moments_of_parts_are_those_of_the_whole():
+    x = torch.randn(1, 5, 37, 53) * 3 + 2
+    mean, variance = own_moments(x)
+    assert torch.allclose(mean, x.mean((0, 2, 3)), atol=1e-5)
+    assert torch.allclose(variance, x.var((0, 2, 3), unbiased=False), rtol=1e-5)
+    assert torch.allclose(normalise(x.clone(), own_moments(x)), F.instance_norm(x), atol=1e-5)
+
+
+def test_a_change_is_added_to_the_picture_and_bounded_in_use_alone():
+    net, x = ResidualGenerator(3, 3, 8, 1, skip=True), torch.rand(2, 3, 16, 16) * 2 - 1
+    with torch.no_grad():
+        net.out.weight.zero_()
+        net.out.bias.fill_(0.5)
+        assert torch.allclose(net(x), x + 0.5) and torch.allclose(net.eval()(x), (x + 0.5).clamp(-1, 1))
+    assert CycleGAN(CycleGANHyper.tiny().with_values({"skip": True}), SMALL).to_b.skip
+    assert not CycleGAN(CycleGANHyper.modern(), PairShape(channels=1, channels_b=3, height=64, width_px=64)).to_b.skip

@@ -68,10 +68,14 @@ class ResidualGenerator(nn.Module):
     Args:
         up: `transposed` convolutions of 3, as the paper, which cover pixels unevenly and so draw checkerboards; `even` ones
             of 4, which do not; or `resized` maps, which cost most.
+        skip: make the change of a picture, which is added to it, and in training not bounded.
     """
 
-    def __init__(self, inputs: int, outputs: int, width: int, blocks: int, up: Doubling = "transposed") -> None:
+    def __init__(
+        self, inputs: int, outputs: int, width: int, blocks: int, up: Doubling = "transposed", skip: bool = False
+    ) -> None:
         super().__init__()
+        self.skip = skip
         self.first = Reflected(inputs, width, 7)
         self.down = nn.ModuleList(nn.Conv2d(width * k, width * k * 2, 3, stride=2, padding=1) for k in (1, 2))
         self.blocks = nn.ModuleList(Block(width * 4) for _ in range(blocks))
@@ -88,7 +92,13 @@ class ResidualGenerator(nn.Module):
             h = block(h)
         for layer in self.up:
             h = F.relu(F.instance_norm(layer(h)))
-        return torch.tanh(self.last(h))[:, :, : size[0], : size[1]]
+        return self.ended(x, self.last(h)[:, :, : size[0], : size[1]])
+
+    def ended(self, x: Tensor, out: Tensor) -> Tensor:
+        """Return the picture that a picture and the last layer's output make."""
+        if not self.skip:
+            return torch.tanh(out)
+        return x + out if self.training else (x + out).clamp(-1, 1)
 
     def last(self, h: Tensor) -> Tensor:
         """Return the last layer's output: in use computed in fp32, since eight bits of a pixel are too few."""
@@ -101,8 +111,8 @@ class ResidualGenerator(nn.Module):
 
         Instance norms take the moments of the whole picture, so that no part differs from the others in brightness.
         """
-        size, x = x.shape[2:], padded(x)
-        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), x, tile, margin)
+        size = x.shape[2:]
+        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), padded(x), tile, margin)
         small, edge = tile // 4, margin // 4
         F.relu(normalise(h, own_moments(h)), inplace=True)
         for block in self.blocks:
@@ -111,7 +121,7 @@ class ResidualGenerator(nn.Module):
             t = by_tiles(block.second, F.relu(normalise(t, own_moments(t)), inplace=True), small, edge)
             h += normalise(t, own_moments(t))
         out = chained([*self.up, self.last], (2, 4, 4), h, small, edge)
-        return torch.tanh_(out)[:, :, : size[0], : size[1]]
+        return self.ended(x, out[:, :, : size[0], : size[1]])
 
 
 def padded(x: Tensor) -> Tensor:
