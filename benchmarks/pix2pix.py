@@ -124,7 +124,8 @@ def emoji(runs: Path, examples: int) -> None:
 def cyclegan(runs: Path, examples: int) -> None:
     """Train light to dark and back with the partners hidden, and set it against pix2pix trained on the pairs.
 
-    The whole training has its rate fall to zero over its second half; the ablations are shorter, `modern` at that length among them.
+    The whole training has its rate fall to zero over its second half;
+    the ablations are shorter, `modern` at that length among them.
     """
     data, figures, spent = runs / "pairs", {}, 0.0
     if not data.exists():

@@ -30,6 +30,7 @@ from genloom.nn.vgg import VGG19, read_vgg19
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
+from genloom.use.judging.compare import compare
 
 SETS = Path(os.environ.get("GENLOOM_DATA", "../shared/data")) / "super_resolution"
 
@@ -42,6 +43,11 @@ def photographs(folder, sizes, seed=0):
         small = Image.fromarray(random.integers(0, 256, (max(2, height // 8), max(2, width // 8), 3), np.uint8))
         small.resize((width, height), Image.Resampling.BICUBIC).save(folder / f"{i:02d}.png")
     return folder
+
+
+def pixels_of(path):
+    with Image.open(path) as image:
+        return np.array(image, int)
 
 
 # -- resizing --------------------------------------------------------------------------------------
@@ -76,8 +82,7 @@ def test_each_row_of_taps_sums_to_one():
 def test_bicubic_of_set5_is_as_published(scale, published):
     data = PieceSource(str(SETS / "Set5"), PictureOptions()).load(PieceShape((), 3, 1, 1))
     real = [data.picture(i)[:, :, : h // scale * scale, : w // scale * scale] for i, (h, w) in enumerate(data.sizes)]
-    made = [rounded(grown(rounded(shrunk(x, scale)), scale)) for x in real]
-    figures = resolution_figures(made, real, scale)
+    figures = resolution_figures(((rounded(grown(rounded(shrunk(x, scale)), scale)), x) for x in real), scale)
     assert figures["PSNR-Y"].value == pytest.approx(published, abs=0.03)
     if scale == 4:
         assert figures["SSIM-Y"].value == pytest.approx(0.8104, abs=0.002)
@@ -256,7 +261,7 @@ def test_turning_gives_all_eight_ways_and_keeps_colours_together():
 
 def test_fits_pieces_alone_and_in_sixteens():
     hyper = SRGANHyper.modern()
-    with pytest.raises(InputError, match="discriminator, which needs none"):
+    with pytest.raises(InputError, match="such as --hyper.content discriminator"):
         SRGAN.settle(SRGANHyper.paper(), None)
     assert SRGAN.fits(PieceShape((), 3, 100, 90), hyper) == PieceShape((), 3, 96, 80)
     assert isinstance(SRGAN.fits(ImageShape((), 3, 96, 96), hyper), Misfit)
@@ -271,7 +276,7 @@ def test_fits_pieces_alone_and_in_sixteens():
 def test_pieces_come_from_everywhere_and_none_from_small_pictures(tmp_path):
     folder = photographs(tmp_path / "p", [(40, 60), (64, 48), (20, 90)])
     data = genloom.data.find_source(str(folder), {"size": 32}, kind="pieces").load()
-    assert len(data) == 1 + 2 + 0 and data.notes == ["left out 1 pictures smaller than the pieces of 32x32"]
+    assert len(data) == 1 + 2 + 0 and data.notes == ["1 of 3 pictures are smaller than 32x32 and left out"]
     batch = data.batch({"x": torch.tensor([0, 1, 2, 0])}, torch.Generator().manual_seed(1))["x"]
     assert batch.shape == (4, 3, 32, 32)
     whole = [data.picture(i) for i in range(2)]
@@ -290,7 +295,7 @@ def test_the_pictures_of_the_cache_are_those_of_the_files(tmp_path):
         assert torch.equal(
             (data.picture(i)[0] * 255).round().byte(), torch.from_numpy(np.array(Image.open(name))).permute(2, 0, 1)
         )
-    assert data.part(1, None).sizes == ((64, 48),)
+    assert data.part(1, None).sizes == [(64, 48)]
     assert torch.equal(data.part(1, None).picture(0), data.picture(1))
 
 
@@ -301,14 +306,32 @@ def test_broken_pictures_are_named_or_left_out(tmp_path):
     with pytest.raises(InputError, match=r"01\.png"):
         genloom.data.find_source(str(folder), {"size": 32}, kind="pieces").load()
     data = genloom.data.find_source(str(folder), {"size": 32, "skip_broken": True}, kind="pieces").load()
-    assert data.sizes == ((40, 40), (48, 40)) and len(data.notes) == 1
+    assert data.sizes == [(40, 40), (48, 40)] and len(data.notes) == 1
     assert torch.equal(
         (data.picture(1)[0] * 255).round().byte(), torch.from_numpy(np.array(Image.open(folder / "02.png"))).permute(2, 0, 1)
     )
 
 
+def test_few_small_pictures_do_not_decide_and_a_range_decides_alone(tmp_path):
+    folder = photographs(tmp_path / "s{x}", [(20, 20), *[(200, 150)] * 4, (50, 50)])
+    source = genloom.data.find_source(str(folder), {}, kind="pieces")
+    assert source.shape().size == (96, 96)
+    assert genloom.data.find_source(f"{folder}[5:]", {}, kind="pieces").shape().size == (50, 50)
+    (folder / "00.png").write_bytes(b"nothing")
+    assert genloom.data.find_source(f"{folder}[1:5]", {}, kind="pieces").shape().size == (96, 96)
+
+
+def test_equal_pixels_in_other_shapes_are_other_data(tmp_path):
+    for name, size in (("a", (40, 60)), ("b", (60, 40))):
+        (tmp_path / name).mkdir()
+        for i in range(2):
+            Image.new("RGB", size, "red").save(tmp_path / name / f"{i}.png")
+    a, b = (genloom.data.find_source(str(tmp_path / name), {}, kind="pieces").load() for name in "ab")
+    assert a.fingerprint != b.fingerprint
+
+
 def test_too_small_for_pieces_is_said(tmp_path):
-    folder = photographs(tmp_path / "p", [(20, 20), (24, 30)])
+    folder = photographs(tmp_path / "p{0}", [(20, 20), (24, 30)])
     with pytest.raises(InputError, match="no picture of 64x64 or more"):
         genloom.data.find_source(str(folder), {"size": 64}, kind="pieces").load()
 
@@ -356,7 +379,14 @@ def test_srgan_may_start_from_srresnet(run, tmp_path):
     genloom.fit("srgan", folder, first, preset="tiny", hyper=hyper, examples=32, size=32, batch=8, threads=1)
     more = {"pretrain": 0, "adversary": 0.02}
     genloom.fit("srgan", folder, second, start=str(first), hyper=more, examples=8, batch=8, threads=1)
-    assert genloom.load(second).discriminator is not None
+    before, after = genloom.load(first), genloom.load(second)
+    assert after.discriminator is not None
+    # One step at the second's rate is all that lies between them; nets of two seeds differ by a hundred times as much.
+    pairs = zip(before.generator.parameters(), after.generator.parameters(), strict=True)
+    assert max((a - b).abs().max().item() for a, b in pairs) < 1e-3
+    back = tmp_path / "back"
+    genloom.fit("srgan", folder, back, start=str(second), hyper=hyper, examples=8, batch=8, threads=1)
+    assert not hasattr(genloom.load(back), "discriminator")
 
 
 def test_the_judge_sets_a_run_beside_what_needs_no_network(run, tmp_path):
@@ -365,7 +395,53 @@ def test_the_judge_sets_a_run_beside_what_needs_no_network(run, tmp_path):
     assert set(found.baselines) == {"nearest pixel", "bicubic", "ridge on patches"}
     assert found.measures["PSNR-Y"].protocol == "2 pictures, x4, border of 4 cut"
     assert found.baselines["bicubic"]["PSNR-Y"].value > found.baselines["nearest pixel"]["PSNR-Y"].value
-    assert found.about["never_trained_on"] and not genloom.judge(run).about["never_trained_on"]
+    assert found.about["never_trained_on"] is True
+    folder = run.parent / "p"
+    assert genloom.judge(run).about["never_trained_on"] is False
+    assert genloom.judge(run, test=f"{folder}[:1]").about["never_trained_on"] is False
+
+
+def test_detail_is_not_ruined_by_a_flat_picture():
+    torch.manual_seed(0)
+    flat, rich = torch.full((1, 3, 40, 40), 0.5), torch.rand(1, 3, 40, 40)
+    noisy = (flat + (torch.rand_like(flat) - 0.5) / 100).clamp(0, 1)
+    assert resolution_figures([(noisy, flat), (rich, rich)], 4)["detail"].value == pytest.approx(1.0, abs=0.01)
+    assert resolution_figures([(rich * 0.5, rich)], 4)["detail"].value == pytest.approx(0.25, abs=1e-4)
+
+
+def test_runs_of_other_channels_are_not_compared(run, tmp_path):
+    folder, grey = run.parent / "p", tmp_path / "grey"
+    hyper = {"width": 8, "blocks": 1, "pretrain": 8}
+    genloom.fit("srgan", folder, grey, preset="tiny", hyper=hyper, examples=8, size=32, batch=8, threads=1, channels=1)
+    with pytest.raises(InputError, match="as many channels"):
+        compare([run, grey])
+    assert genloom.judge(grey).measures.keys() == {"PSNR-Y", "SSIM-Y", "shrunk again, L1", "detail"}
+
+
+def test_pictures_with_transparency_are_enlarged_by_a_run_of_four_channels(run, command, tmp_path):
+    folder = tmp_path / "clear"
+    folder.mkdir()
+    for i in range(2):
+        Image.new("RGBA", (48, 48), (200, 30 * i, 0, 128)).save(folder / f"{i}.png")
+    hyper = {"width": 8, "blocks": 1, "pretrain": 8}
+    genloom.fit("srgan", folder, tmp_path / "r", preset="tiny", hyper=hyper, examples=8, size=32, batch=2, channels=4)
+    assert command("upscale", tmp_path / "r", folder / "0.png", "-o", tmp_path / "big.png")[0] == 0
+    with Image.open(tmp_path / "big.png") as image:
+        assert image.mode == "RGBA" and image.size == (192, 192)
+    seen = SRGAN.fits(PieceShape((), 4, 32, 32), SRGANHyper.tiny().with_values({"content": "lite"}))
+    assert isinstance(seen, Misfit) and "--channels 3" in seen.reason
+    status, error = command("upscale", run, folder / "0.png", "-o", tmp_path / "no.png")
+    assert status == 2 and "with transparency" in error
+
+
+def test_a_run_that_was_broken_off_goes_on_to_the_same_weights(run, tmp_path):
+    folder, hyper = run.parent / "p", {"width": 8, "blocks": 1, "pretrain": 24}
+    said = {"preset": "tiny", "hyper": hyper, "size": 32, "batch": 8, "threads": 1}
+    genloom.fit("srgan", folder, tmp_path / "whole", examples=48, **said)
+    for examples in (16, 24, 40, 48):
+        genloom.fit("srgan", folder, tmp_path / "parts", examples=examples, **said)
+    whole, parts = (genloom.load(tmp_path / name).state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_the_page_has_a_slider_and_asks_for_nothing_outside(run, command):
@@ -379,7 +455,7 @@ def test_upscale_writes_four_times_the_size_whole_or_by_parts(run, command, tmp_
     picture = run.parent / "p" / "00.png"
     for name, said in (("a.png", ()), ("b.png", ("--tile", "24"))):
         assert command("upscale", run, picture, "-o", tmp_path / name, *said)[0] == 0
-    a, b = (np.array(Image.open(tmp_path / name), int) for name in ("a.png", "b.png"))
+    a, b = (pixels_of(tmp_path / name) for name in ("a.png", "b.png"))
     assert a.shape == (256, 320, 3) and abs(a - b).max() <= 1
     assert command("upscale", run, run.parent / "p", "-o", tmp_path / "all", "--strip")[0] == 0
     assert len(list((tmp_path / "all").iterdir())) == 3
@@ -392,10 +468,12 @@ def test_upscale_writes_four_times_the_size_whole_or_by_parts(run, command, tmp_
         (("--overlap", "1"), "seams would show"),
     ],
 )
-def test_parts_that_would_show_seams_are_refused(run, command, tmp_path, said, words):
-    status, error = command("upscale", run, run.parent / "p" / "00.png", "-o", tmp_path / "x.png", *said)
-    assert status == 2 and words in error and error.count("\n") == 1
-    assert not (tmp_path / "x.png").exists()
+@pytest.mark.parametrize("what", ["p/00.png", "p"])
+def test_parts_that_would_show_seams_are_refused(run, command, tmp_path, said, words, what):
+    out = tmp_path / ("x.png" if "." in what else "x")
+    status, error = command("upscale", run, run.parent / what, "-o", out, *said)
+    assert status == 2 and words in error and error.count("\n") == 1 and "left out" not in error
+    assert not out.exists()
 
 
 def test_one_broken_picture_of_a_folder_costs_itself_alone(run, command, tmp_path):

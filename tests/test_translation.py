@@ -19,6 +19,8 @@ from genloom.models.translation.cyclegan import CycleGAN, CycleGANHyper
 from genloom.models.translation.jitter import enlarged
 from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper
 from genloom.models.translation.pool import ImagePool
+from genloom.nn import tiles
+from genloom.nn.conv import instance_norm
 from genloom.nn.patches import PatchDiscriminator
 from genloom.nn.resnet import MARGIN, ResidualGenerator
 from genloom.nn.tiles import normalise, own_moments
@@ -363,12 +365,24 @@ def drawn_at_random(net):
     return net.eval()
 
 
-def test_moments_of_parts_are_those_of_the_whole():
+def test_moments_of_parts_are_those_of_the_whole(monkeypatch):
+    monkeypatch.setattr(tiles, "BAND", 500)  # so that there are many
     x = torch.randn(1, 5, 37, 53) * 3 + 2
     mean, variance = own_moments(x)
     assert torch.allclose(mean, x.mean((0, 2, 3)), atol=1e-5)
     assert torch.allclose(variance, x.var((0, 2, 3), unbiased=False), rtol=1e-5)
     assert torch.allclose(normalise(x.clone(), own_moments(x)), F.instance_norm(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_instance_norm_is_torchs_in_either_layout(n):
+    x = torch.randn(n, 4, 6, 5, requires_grad=True)
+    weights = torch.randn(n, 4, 6, 5)
+    (wanted,) = torch.autograd.grad((F.instance_norm(x) * weights).sum(), x)
+    for each in (x, x.contiguous(memory_format=torch.channels_last)):
+        made = instance_norm(each)
+        (gradient,) = torch.autograd.grad((made * weights).sum(), x)
+        assert torch.allclose(made, F.instance_norm(x), atol=1e-6) and torch.allclose(gradient, wanted, atol=1e-6)
 
 
 def test_a_change_is_added_to_the_picture_and_bounded_in_use_alone():

@@ -202,15 +202,17 @@ class Translates(ABC):
 
 
 class Upscales(ABC):
-    """Makes pictures larger, with the detail that they lack.
+    """Makes pictures larger, with the detail that they lack."""
 
-    Attributes:
-        scale: by how much.
-        reach: pixels of the small picture, in each direction, that a pixel of the large one hangs on.
-    """
+    @property
+    @abstractmethod
+    def scale(self) -> int:
+        """By how much."""
 
-    scale: int
-    reach: int
+    @property
+    @abstractmethod
+    def reach(self) -> int:
+        """Pixels of the small picture, in each direction, that a pixel of the large one hangs on."""
 
     @abstractmethod
     def strip(self) -> Any:

@@ -24,7 +24,7 @@ from genloom.reading import found, kind_of, named, opened, parsing, read_json
 
 FORMAT = "2"  # part of every key: raise it when what is written changes
 REMEMBERED = {"shape?": dict, "entry?": str}  # what a listing may hold
-META = {"classes": [str], "broken": [str], "content": str, "sizes?": [[int]]}
+META = {"classes": [str], "broken": [str], "content": str, "places?": [[int]]}
 
 
 def cache_folder() -> Path:
@@ -171,5 +171,6 @@ class Entry:
         if labels is not None:
             np.save(folder / "y.npy", labels.astype(np.int64))
         arrays = [path for path in (folder / "x.npy", folder / "y.npy") if path.exists()]
-        notes["content"] = content_key(arrays, [path.name for path in arrays], notes["classes"])
+        extra = [notes["classes"], notes["places"]] if "places" in notes else notes["classes"]
+        notes["content"] = content_key(arrays, [path.name for path in arrays], extra)
         (folder / "meta.json").write_text(json.dumps(notes))

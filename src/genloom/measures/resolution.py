@@ -8,13 +8,14 @@ the scale cut away. The same picture has some two decibels less by `PSNR-RGB`: f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genloom.measures.figure import Figure, mean_figure
+from genloom.measures.figure import Figure, around, mean_figure
 from genloom.measures.similarity import WINDOW, similarity
 from genloom.nn.imresize import shrunk
 
@@ -47,31 +48,41 @@ def detail(x: Tensor) -> float:
     return float(F.conv2d(luminance(x), kernel).square().mean())
 
 
-def resolution_figures(made: Sequence[Tensor], real: Sequence[Tensor], scale: int) -> dict[str, Figure]:
-    """Return every figure of enlarged pictures, each `[1, C, H, W]` in [0, 1] as a file holds it, and what they were.
+def detail_figure(made: Sequence[float], real: Sequence[float], protocol: str) -> Figure:
+    """Return the fine detail of all enlarged pictures beside that of the real ones, as a ratio of sums."""
+    a, b = torch.tensor(made, dtype=torch.float64), torch.tensor(real, dtype=torch.float64).clamp_min(DARKEST)
+    ratio = float(a.sum() / b.sum())
+    spread = float((a - ratio * b).std() / b.mean()) if len(a) > 1 else float("nan")
+    return around(ratio, spread / math.sqrt(len(a)), len(a), protocol, "nearer")
 
-    `detail` is the share of the fine detail of the real picture: below 1 is blurred. `shrunk again, L1` is how far a
-    picture is, shrunk, from the small one that it was made of: colours that drifted show there.
+
+def resolution_figures(pairs: Iterable[tuple[Tensor, Tensor]], scale: int) -> dict[str, Figure]:
+    """Return every figure of enlarged pictures, each beside what it was: `[1, C, H, W]` in [0, 1], as files hold them.
+
+    Pictures have at least `least(scale)` pixels a side. `detail` is the share of the real pictures' fine detail: below 1 is
+    blurred. `shrunk again, L1` is how far a picture is, shrunk, from the small one that it was made of: colours that drifted
+    show there.
     """
-    protocol = f"{len(real)} pictures, x{scale}, border of {scale} cut"
-    colour = real[0].shape[1] > 1
     values: dict[str, list[float]] = {}
-
-    def note(name: str, value: float) -> None:
-        values.setdefault(name, []).append(value)
-
-    for a, b in zip(made, real, strict=True):
-        a, b, small_a, small_b = cropped(a, scale), cropped(b, scale), shrunk(a, scale), shrunk(b, scale)
-        for name, x, y in ([("RGB", a, b)] if colour else []) + [("Y", luminance(a), luminance(b))]:
-            note(f"PSNR-{name}", decibels(x, y))
-            if min(x.shape[2:]) >= WINDOW:
-                note(f"SSIM-{name}", float(similarity(x, y, 1)))
-        note("detail", detail(a) / max(detail(b), DARKEST))
-        note("shrunk again, L1", float((small_a - small_b).abs().mean()))
-    better = {"detail": "nearer", "shrunk again, L1": "lower"}
-    order = [f"{what}-{name}" for name in ("Y", "RGB") for what in ("PSNR", "SSIM")]
-    names = [name for name in (*order, "detail", "shrunk again, L1") if name in values]
-    return {
-        name: mean_figure(torch.tensor(values[name]), protocol, better.get(name, "higher"))  # type: ignore[arg-type]
-        for name in names
+    details: tuple[list[float], list[float]] = ([], [])
+    for a, b in pairs:
+        a, b = cropped(a, scale), cropped(b, scale)
+        planes = [("Y", luminance(a), luminance(b))] + ([("RGB", a, b)] if a.shape[1] > 1 else [])
+        found = {f"PSNR-{name}": decibels(x, y) for name, x, y in planes}
+        found |= {f"SSIM-{name}": float(similarity(x, y, 1)) for name, x, y in planes}
+        found["shrunk again, L1"] = float((shrunk(a, scale) - shrunk(b, scale)).abs().mean())
+        for name, value in found.items():
+            values.setdefault(name, []).append(value)
+        for each, x in zip(details, (a, b), strict=True):
+            each.append(detail(x))
+    protocol = f"{len(details[0])} pictures, x{scale}, border of {scale} cut"
+    figures = {
+        name: mean_figure(torch.tensor(each), protocol, "lower" if "L1" in name else "higher")
+        for name, each in values.items()
     }
+    return figures | {"detail": detail_figure(*details, protocol)}
+
+
+def least(scale: int) -> int:
+    """Return how many pixels a side a picture needs to be measured."""
+    return max(WINDOW + 2 * scale, 4 * scale)

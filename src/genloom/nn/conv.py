@@ -23,6 +23,27 @@ def normal_weights(module: nn.Module, deviation: float = 0.02) -> None:
             nn.init.zeros_(part.bias)
 
 
+def instance_norm(x: Tensor) -> Tensor:
+    """Normalise each channel of each picture `[B, C, H, W]` by its own mean and variance.
+
+    As torch does it, which would bring maps that are stored channels last into its usual layout, at several times the cost.
+    """
+    if not x.is_contiguous(memory_format=torch.channels_last) or x.is_contiguous():
+        return F.instance_norm(x)
+    parts = [F.batch_norm(each, None, None, training=True) for each in x.split(1)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+class InstanceNorm(nn.Module):
+    """Normalise each channel of each picture by its own mean and variance, without weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return instance_norm(x)
+
+
 def largest_singular_value(matrix: Tensor, u: Tensor, follow: bool) -> Tensor:
     """Return the largest singular value of a matrix, by one step of power iteration from `u`, which follows where asked.
 

@@ -3,6 +3,8 @@
 Keys 1981 with a = -1/2; where a picture gets smaller the kernel is widened by as much, so that nothing folds back
 (antialiasing), and beyond its edge a picture is mirrored, the edge itself repeated. Other bicubic filters (a = -3/4, none
 of the widening, other edges) differ by decibels where it counts.
+
+Lines are resized by a matrix: large pictures go by parts, of which one sees `REACH` pixels beyond its edge.
 """
 
 # n pictures, C channels, H height, W width
@@ -14,6 +16,8 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+
+REACH = 3  # pixels around it that a pixel of an enlarged picture hangs on
 
 
 def shrunk(x: Tensor, factor: int) -> Tensor:
@@ -40,7 +44,8 @@ def cubic(x: Tensor) -> Tensor:
     return torch.where(x <= 1, near, torch.where(x <= 2, far, torch.zeros_like(x)))
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def taps(old: int, new: int, scale: float) -> Tensor:
     """Return the matrix `[new, old]` that resizes lines of `old` numbers to `new`."""
     stretch = min(scale, 1.0)

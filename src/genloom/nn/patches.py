@@ -12,6 +12,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.nn.conv import InstanceNorm
 from genloom.nn.dense import full_precision
 
 STRIDED = {1: 0, 16: 1, 70: 3, 286: 5}  # strided convolutions by the side of the square
@@ -31,7 +32,7 @@ class PatchDiscriminator(nn.Module):
         strided = STRIDED[patch]
         maps = [width * min(2**i, WIDEST) for i in range(strided + 1)] if strided else [width, 2 * width]
         kernel, padding = (4, 1) if strided else (1, 0)
-        made = nn.BatchNorm2d if norm == "batch" else nn.InstanceNorm2d
+        made = nn.BatchNorm2d if norm == "batch" else InstanceNorm
         bias = norm == "instance"  # which, without weights of its own, brings none
         self.convs = nn.ModuleList(
             nn.Conv2d(a, b, kernel, 2 if i < strided else 1, padding, bias=bias or i == 0)

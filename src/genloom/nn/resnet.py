@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.nn.conv import instance_norm
 from genloom.nn.dense import full_precision
 from genloom.nn.strided import Up
 from genloom.nn.tiles import by_tiles, chained, normalise, own_moments
@@ -36,7 +37,7 @@ class Block(nn.Module):
         self.first, self.second = Reflected(channels, channels, 3), Reflected(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + F.instance_norm(self.second(F.relu(F.instance_norm(self.first(x)))))
+        return x + instance_norm(self.second(F.relu(instance_norm(self.first(x)))))
 
 
 class Resized(nn.Module):
@@ -86,12 +87,12 @@ class ResidualGenerator(nn.Module):
         size = x.shape[2:]
         h = self.first(padded(x))
         for layer in self.down:
-            h = layer(F.relu(F.instance_norm(h)))
-        h = F.relu(F.instance_norm(h))
+            h = layer(F.relu(instance_norm(h)))
+        h = F.relu(instance_norm(h))
         for block in self.blocks:
             h = block(h)
         for layer in self.up:
-            h = F.relu(F.instance_norm(layer(h)))
+            h = F.relu(instance_norm(layer(h)))
         return self.ended(x, self.last(h)[:, :, : size[0], : size[1]])
 
     def ended(self, x: Tensor, out: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def file_of_weights(file: str) -> Path:
     if not file or kind_of(named(file)) != "file":
         raise InputError(
             f"VGG19's weights are not {f'at {file}' if file else 'known'}: name their .safetensors by --hyper.vgg FILE, or "
-            "say --hyper.content discriminator, which needs none"
+            "take another content loss, such as --hyper.content discriminator"
         )
     return named(file)
 

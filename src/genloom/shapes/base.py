@@ -37,6 +37,7 @@ class Shape(ABC):
         suffixes: of the files that samples can be written as; `/` stands for a folder with a file each.
         form: of the fields as JSON, as `read_json` takes it.
         drawn: whether examples are pictures themselves, `[C, H, W]` in [0, 1].
+        brought: what is done to them where a model takes another size.
     """
 
     kind: ClassVar[str]
@@ -44,6 +45,7 @@ class Shape(ABC):
     suffixes: ClassVar[tuple[str, ...]] = (".npy",)
     form: ClassVar[Any] = {"classes?": [str]}
     drawn: ClassVar[bool] = False
+    brought: ClassVar[str] = "resized"
     classes: tuple[str, ...] = ()
 
     @property

@@ -138,7 +138,12 @@ def enlarged(x: Tensor, zoom: int) -> Tensor:
 
 def to_picture(x: Tensor) -> Any:
     """Turn `[C, H, W]` in [0, 1] into a pillow image; needs pillow."""
+    return as_picture(to_bytes(x))
+
+
+def as_picture(x: Tensor) -> Any:
+    """Turn bytes `[C, H, W]` into a pillow image."""
     from PIL import Image
 
-    pixels = to_bytes(x).permute(1, 2, 0).numpy()
+    pixels = x.permute(1, 2, 0).numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -14,6 +14,7 @@ class PieceShape(ImageShape):
 
     kind: ClassVar[str] = "pieces"
     named: ClassVar[str] = "pieces"
+    brought: ClassVar[str] = "cut smaller,"
 
     def describe(self) -> str:
         return f"pieces, {super().describe()}"

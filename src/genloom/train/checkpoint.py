@@ -234,8 +234,9 @@ def refuse_other_weights(module: nn.Module, tensors: Tensors, path: Path, growin
     own = module.state_dict()
     late = tuple(getattr(module, "late", ()))
     new = {name for name in own.keys() - tensors.keys() if growing and (name.startswith(late) or not own[name].any())}
-    wrong = sorted((own.keys() ^ tensors.keys()) - new)
-    wrong = wrong or [name for name in tensors if own[name].shape != tensors[name].shape]
+    old = {name for name in tensors.keys() - own.keys() if growing and name.startswith(late)}
+    wrong = sorted((own.keys() ^ tensors.keys()) - new - old)
+    wrong = wrong or [name for name in tensors.keys() - old if own[name].shape != tensors[name].shape]
     if wrong:
         raise InputError(f"{path} belongs to another model or other hyper-parameters: {wrong[0]!r} does not fit")
 
@@ -245,13 +246,14 @@ def read_weights(module: nn.Module, tensors: Tensors, path: Path, growing: bool 
 
     Args:
         growing: allow weights that the file lacks where they are zero, since what begins as nothing leaves the model as it
-            was, and those of a network that joins `late`.
+            was, and those of a network that joins `late`, which may be left behind too.
     """
     refuse_other_weights(module, tensors, path, growing)
     own = module.state_dict()
     with torch.no_grad():
         for name, value in tensors.items():
-            own[name].copy_(value)
+            if name in own:
+                own[name].copy_(value)
 
 
 def optimizer_tensors(name: str, optimizer: Optimizer) -> dict[str, Tensor]:

@@ -204,7 +204,7 @@ def open_data(
             return data
         data = source.load(shape)
         data.notes.append(  # type: ignore[attr-defined]
-            f"resized from {by(natural)} to {by(shape)}, which {request.model} takes"
+            f"{shape.brought} from {by(natural)} to {by(shape)}, which {request.model} takes"
         )
         return data
 

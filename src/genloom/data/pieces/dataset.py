@@ -25,28 +25,28 @@ class PieceData:
     A picture counts as often as pieces lie in it side by side, so that an epoch sees every part of them about once.
 
     Attributes:
-        sizes: height and width of each picture.
+        places: of each picture its first pixel, its height and its width.
         flip: mirror half of the pieces left to right.
     """
 
     pixels: Tensor
-    sizes: tuple[tuple[int, int], ...]
+    places: tuple[tuple[int, int, int], ...]
     shape: PieceShape
     source: str
     fingerprint: str
     flip: bool = False
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each picture."""
+        return [(height, width) for _, height, width in self.places]
+
     @cached_property
     def ends(self) -> Tensor:
         """How many pieces there are in the first picture, the first two, ..."""
         height, width = self.shape.size
         return torch.tensor(list(accumulate((h // height) * (w // width) for h, w in self.sizes)))
-
-    @cached_property
-    def starts(self) -> list[int]:
-        """The place of the first pixel of each picture."""
-        return list(accumulate((h * w for h, w in self.sizes), initial=0))
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -57,7 +57,7 @@ class PieceData:
 
     def whole(self, i: int) -> Tensor:
         """Return picture i as bytes `[H, W, C]`."""
-        (height, width), start = self.sizes[i], self.starts[i]
+        start, height, width = self.places[i]
         return self.pixels[start : start + height * width].view(height, width, -1)
 
     def picture(self, i: int) -> Tensor:
@@ -78,12 +78,11 @@ class PieceData:
 
     def part(self, start: int, stop: int | None) -> PieceData:
         """Return the pictures `start ... stop - 1` as a data set of their own; InputError where there are none."""
-        sizes = self.sizes[start:stop]
-        if not sizes:
-            raise InputError(f"{self.source}[{start}:{stop}] is empty: the data has {len(self.sizes)} pictures")
-        pixels = self.pixels[self.starts[start] : self.starts[start + len(sizes)]]
+        places = self.places[start:stop]
+        if not places:
+            raise InputError(f"{self.source}[{start}:{stop}] is empty: the data has {len(self.places)} pictures")
         name = f"[{start}:{'' if stop is None else stop}]"
-        return replace(self, pixels=pixels, sizes=sizes, source=self.source + name, fingerprint=self.fingerprint + name)
+        return replace(self, places=places, source=self.source + name, fingerprint=self.fingerprint + name)
 
     def to(self, device: torch.device) -> PieceData:
         """Return the pictures on a GPU that has room for them; elsewhere they stay."""

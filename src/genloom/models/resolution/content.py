@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.nn.efficientnet_lite import EfficientNetLite, packaged, pretrained
-from genloom.nn.vgg import features_loss, file_of_weights, read_vgg19
+from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
+from genloom.nn.vgg import features_loss, read_vgg19
 
 Content = Literal["mse", "l1", "vgg22", "vgg54", "lite", "discriminator"]
 Loss = Callable[[Tensor, Tensor], Tensor]  # of made and real pictures `[B, C, H, W]` in [0, 1], to a scalar
@@ -35,15 +36,6 @@ def loss_of(kind: Content, vgg: str) -> Loss:
     return lambda made, real: 4 * F.mse_loss(made, real)
 
 
-def refuse_lacking(kinds: Iterable[Content], vgg: str) -> None:
-    """Raise InputError where the weights of a loss are not there: better before training than after it began."""
-    for kind in kinds:
-        if kind in VGG:
-            file_of_weights(vgg)
-        if kind == "lite":
-            packaged("lite0")
-
-
 class Compared:
     """Compares by a frozen network, which is no part of the model: it is not trained, and not saved."""
 
@@ -60,22 +52,14 @@ def stages_loss(net: nn.Module, made: Tensor, real: Tensor) -> Tensor:
     assert isinstance(net, EfficientNetLite)
     made, real = (x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x for x in (made, real))
     pairs = zip(net.stages(made)[STAGES], net.stages(real)[STAGES], strict=True)
-    return sum_of([F.mse_loss(a.float(), b.float()) / b.float().square().mean() for a, b in pairs])
+    return torch.stack([F.mse_loss(a.float(), b.float()) / b.float().square().mean() for a, b in pairs]).sum()
 
 
 def maps_loss(made: Sequence[Tensor], real: Sequence[Tensor]) -> Tensor:
     """Return the mean absolute difference of a discriminator's maps, summed over them."""
-    return sum_of([F.l1_loss(a.float(), b.detach().float()) for a, b in zip(made, real, strict=True)])
+    return torch.stack([F.l1_loss(a.float(), b.detach().float()) for a, b in zip(made, real, strict=True)]).sum()
 
 
 def total_variation(x: Tensor) -> Tensor:
     """Return the mean absolute difference of neighbouring pixels of `[B, C, H, W]`, down and across."""
     return x.diff(dim=2).abs().mean() + x.diff(dim=3).abs().mean()
-
-
-def sum_of(losses: Sequence[Tensor]) -> Tensor:
-    """Return the sum of scalars."""
-    total = losses[0]
-    for each in losses[1:]:
-        total = total + each
-    return total

@@ -9,11 +9,13 @@ picture in features (`content`) and a discriminator cannot tell what it made fro
 It learns from pieces cut out of pictures of any size, and enlarges pictures of any size.
 
 What differs from the paper: pieces come from all over the data, so that two of a batch may be of one picture; shrunk pieces
-are rounded to 8 bits as files are, each mirrored at its own edge; losses on logits; the rectifiers' slopes are learnt for
-each channel; bf16 by autocast where the processor is good at it, the discriminator's last layer in fp32. VGG19's weights are
-a person's own file. `modern` leaves batch norm out of the generator and has it make what a bicubic enlargement lacks, all
-pixels of a square at once (a third of the work), descends the absolute error at a higher rate that falls, turns and mirrors
-pieces, uses averaged weights, and takes the discriminator's own maps for content, which need no other network.
+are rounded to 8 bits as files are, each mirrored at its own edge; losses on logits, the adversary's a mean over the batch,
+and of features over all their numbers; total variation of absolute differences; He's first weights; Adam starts afresh with
+the second phase; the rectifiers' slopes are learnt for each channel; bf16 by autocast where the processor is good at it, the
+discriminator's last layer in fp32. VGG19's weights are a person's own file. `modern` leaves batch norm and slopes out of the
+generator and has it make what a bicubic enlargement lacks, all pixels of a square at once (a third of the work), descends
+the absolute error at a higher rate that falls, turns and mirrors pieces, uses averaged weights, and takes the
+discriminator's own maps for content, which need no other network.
 """
 
 # B batch, C channels, H height, W width, s scale
@@ -38,13 +40,14 @@ from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Phase, Player, Remember
 from genloom.models.fitting import no_pieces
-from genloom.models.resolution.content import Content, Loss, loss_of, maps_loss, refuse_lacking, total_variation
+from genloom.models.resolution.content import Content, Loss, loss_of, maps_loss, total_variation
 from genloom.nn.imresize import grown, shrunk
 from genloom.nn.srresnet import HALVED, Discriminator, SRResNet
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import grid, to_picture
 
 SHOWN = 6
+NETWORKS = {"vgg22", "vgg54", "lite"}  # content losses that take a network for photographs
 FLOOR = 0.01  # share of the rate that is left where it has fallen
 
 
@@ -53,7 +56,9 @@ class SRGANHyper(AnyHyper):
     """Sections 2 and 3.2 of the paper; its updates are of 16 examples."""
 
     scale: Literal[2, 4, 8] = hp(4, "by how much pictures become larger")
-    pretrain: int = hp(16_000_000, "examples of SRResNet's own training, which goes first", low=0)
+    pretrain: int = hp(
+        16_000_000, "examples of SRResNet's own training, which goes first; without `adversary` all of it", low=0
+    )
     pretrain_content: Literal["mse", "l1", "vgg22", "vgg54", "lite"] = hp("mse", "the loss of that")
     adversary: float = hp(1e-3, "weight of fooling the discriminator; 0 for SRResNet alone", low=0)
     adversarial: int = hp(3_200_000, "examples of the training against the discriminator, 0 until the budget ends", low=0)
@@ -135,11 +140,11 @@ class SRGAN(Model, Upscales):
         self.shown: Batch | None = None
 
     @property
-    def scale(self) -> int:  # type: ignore[override]
+    def scale(self) -> int:
         return self.hyper.scale
 
     @property
-    def reach(self) -> int:  # type: ignore[override]
+    def reach(self) -> int:
         return self.generator.reach
 
     @classmethod
@@ -148,6 +153,8 @@ class SRGAN(Model, Upscales):
         if misfit := no_pieces(shape, "srgan"):
             return misfit
         whole = max(HALVED if hyper.adversary else 1, hyper.scale)
+        if shape.dims[0] not in (1, 3) and hyper.contents() & NETWORKS:
+            return Misfit("networks that judge content see grey or colour pictures: say --channels 3", remedy=True)
         height, width = (side // whole * whole for side in shape.dims[1:])
         if min(height, width) < 2 * whole:
             return Misfit(f"srgan needs pieces of {2 * whole} pixels or more: say --size {2 * whole}", remedy=True)
@@ -155,9 +162,10 @@ class SRGAN(Model, Upscales):
 
     @classmethod
     def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
-        """Look whether the weights of the content losses are there."""
+        """Read the weights of the content losses once: better now than after the run began."""
         assert isinstance(hyper, SRGANHyper)
-        refuse_lacking(hyper.contents(), hyper.vgg)
+        for kind in hyper.contents():
+            loss_of(kind, hyper.vgg)
         return hyper
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:

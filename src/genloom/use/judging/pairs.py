@@ -26,10 +26,12 @@ from genloom.measures.frechet import fid
 from genloom.measures.labels_back import fit_reader, label_figures, read_labels
 from genloom.measures.partners import MOST, fit_baselines, partner_figures
 from genloom.nn.unet import UNet
-from genloom.shapes.pairs import PairShape
+from genloom.shapes.pairs import PairShape, in_colour
+from genloom.shapes.pictures import to_picture
 from genloom.train.run import Run
 from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
-from genloom.use.report.html import image
+from genloom.use.report.html import image, slider
+from genloom.use.translation.files import quickly
 
 NEAREST = "nearest pair's partner"
 BASELINES = ("unchanged", "mean partner", NEAREST, "ridge on patches")
@@ -37,7 +39,7 @@ REAL = "real pictures"  # of B, which have no L1
 PAIRS = 1000  # that are translated, at most
 HELD, FEWEST = 1 << 28, 20  # bytes of pictures of a side that are held at once, and pictures that are in any case
 BLOCK = 20
-SHOWN = 8
+SHOWN, DRAGGED = 8, 4  # pictures in the strip, and with a slider between before and after
 HIDES = 2.0  # times, by which the way back is worse from what a file would hold, that is worth a word
 STILL = 0.02  # mean change of pictures without partners, below which they were left as they are
 SAME = 0.1  # of the way to its partner, below which a picture was left as it is
@@ -170,7 +172,9 @@ class PairPanel(Panel):
         """Return what a model makes of pictures `[n, C, H, W]`, some at a time."""
         blocks = x.split(BLOCK)
         noises = (Noise.of(self.terms.seed, len(part), i * BLOCK) for i, part in enumerate(blocks))
-        return torch.cat([model.translate(part, to, noise).float() for part, noise in zip(blocks, noises, strict=True)])
+        with torch.inference_mode(), quickly(model.device):  # as `genloom translate` does it
+            made = [model.translate(part, to, noise).float() for part, noise in zip(blocks, noises, strict=True)]
+        return torch.cat(made)
 
     # -- the page ----------------------------------------------------------------------------------
 
@@ -184,7 +188,7 @@ class PairPanel(Panel):
         whose = "their partners" if self.shape.paired else "other pictures"
         return [
             "<h2>Before and after</h2>",
-            f"<p>From above: pictures of A, what the run made of them, and {whose} in B.</p>",
+            f"<p>From above: pictures of A, what the run made of them, and {whose} in B; drag to compare.</p>",
             *(self.strips(judgement) for judgement in judgements),
         ]
 
@@ -192,7 +196,9 @@ class PairPanel(Panel):
         """Return the first pictures, what a run made of them, and their partners."""
         rows = [("A", self.a), ("B", judgement.seen), ("B", self.b)]
         strip = self.shape.strip([(side, x[:SHOWN]) for side, x in rows])
-        return f"<p>{html.escape(judgement.name)}</p>{image(strip)}"
+        pairs = [in_colour(self.shape.drawable(x[:DRAGGED], side)) for side, x in rows[:2]]
+        sliders = "".join(slider(to_picture(a), to_picture(b)) for a, b in zip(*pairs, strict=True))
+        return f'<p>{html.escape(judgement.name)}</p>{image(strip)}<div class="pictures">{sliders}</div>'
 
 
 def pairs_of(run: Run, data: Any, split: str) -> PairData:

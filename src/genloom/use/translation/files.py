@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -19,7 +20,7 @@ from genloom.data.pictures.decode import SEEN_THROUGH, convert
 from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
-from genloom.reading import kind_of, named, opened, parsing
+from genloom.reading import GB, in_words, kind_of, limit, named, opened, parsing
 from genloom.shapes.pictures import MODES, save, to_picture
 
 LARGE = 1 << 20  # pixels from which a picture is made by parts
@@ -89,8 +90,8 @@ def turn_files(source: str, out: str, turn: Callable[[Path, int], Any]) -> Itera
         raise InputError(f"{len(left_out):,} of {len(pairs):,} pictures were left out ({left_out[0]}){others}")
 
 
-def parts(tile: int | None, overlap: int | None, pixels: int, least: int) -> tuple[int, int] | None:
-    """Return side and margin of the parts in which a picture of so many pixels is made; None for whole.
+def parts(tile: int | None, overlap: int | None, least: int, usual: int = TILE) -> tuple[int, int]:
+    """Return side and margin of the parts in which large pictures are made.
 
     Args:
         tile, overlap: as a person said them, or None for the usual ones.
@@ -107,15 +108,23 @@ def parts(tile: int | None, overlap: int | None, pixels: int, least: int) -> tup
         raise InputError(
             f"--tile {tile} is too small for a network that sees {least} pixels around each: say {2 * least} or more"
         )
-    if tile is None and overlap is None and pixels <= LARGE:
-        return None
-    side, margin = (round_up(n, MULTIPLE) for n in (tile or TILE, overlap or least))
+    side, margin = (round_up(n, MULTIPLE) for n in (tile or usual, overlap or least))
     return side, margin
 
 
 def round_up(n: int, multiple: int) -> int:
     """Return the next multiple of a number."""
     return -(-n // multiple) * multiple
+
+
+def refuse_much(needed: int, x: Tensor) -> None:
+    """Raise InputError where a picture `[1, C, H, W]` would take more bytes on its way than the limit."""
+    if needed > limit():
+        height, width = x.shape[2:]
+        raise InputError(
+            f"a picture of {width:,}x{height:,} takes about {in_words(needed)}, of {in_words(limit())} allowed: make it "
+            f"smaller, or say --limit {math.ceil(needed / GB)}"
+        )
 
 
 def quickly(device: torch.device) -> AbstractContextManager[Any]:
@@ -145,7 +154,7 @@ def read_picture(path: Path, channels: int, convert_it: bool, label_map: bool = 
 
 def refuse_other_colours(image: Any, path: Path, channels: int, convert_it: bool) -> None:
     """Raise InputError for a picture of other channels than the model's, unless it is to be converted."""
-    transparent = image.mode in SEEN_THROUGH or "transparency" in image.info
+    transparent = channels != 4 and (image.mode in SEEN_THROUGH or "transparency" in image.info)
     own = {1: ("1", "L"), 3: ("RGB", "P", "CMYK", "YCbCr")}.get(channels, (MODES.get(channels, ""),))
     if convert_it or (image.mode in own and not transparent):
         return

@@ -17,10 +17,9 @@ from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.nn.unet import UNet
-from genloom.reading import in_words, limit
 from genloom.shapes.pairs import PairShape, in_colour
 from genloom.shapes.pictures import to_picture
-from genloom.use.translation.files import parts, quickly, read_picture, side_by_side, turn_files
+from genloom.use.translation.files import LARGE, parts, quickly, read_picture, refuse_much, side_by_side, turn_files
 
 BYTES_A_PIXEL = 6  # that a channel of the largest map takes, in bf16, a few maps being held at once
 
@@ -55,6 +54,8 @@ def translate_files(
     """Translate pictures and yield each file as it is written; raises InputError as its parts do."""
     refuse_others(model, to)
     said = wishes or Wishes()
+    assert isinstance(model, Translates)
+    parts(said.tile, said.overlap, model.margin)  # which may be wrong whatever the picture
 
     def turn(path: Path, i: int) -> Any:
         x = read_input(model, path, to, said.convert)
@@ -67,17 +68,12 @@ def translate_files(
 def translated(model: Model, x: Tensor, to: str, noise: Noise, wishes: Wishes) -> Tensor:
     """Return one picture `[1, C', H, W]` of one `[1, C, H, W]`, large ones by parts; InputError for one too large."""
     assert isinstance(model, Translates)
-    tile = parts(wishes.tile, wishes.overlap, x.shape[2] * x.shape[3], model.margin)
+    asked = wishes.tile is not None or wishes.overlap is not None or x.shape[2] * x.shape[3] > LARGE
+    tile = parts(wishes.tile, wishes.overlap, model.margin) if asked else None
     width = max((module.out_channels for module in model.modules() if isinstance(module, torch.nn.Conv2d)), default=64)
     multiple = max((module.multiple for module in model.modules() if isinstance(module, UNet)), default=1)
     height, across = (-(-side // multiple) * multiple for side in x.shape[2:])  # as it is padded
-    needed = height * across * min(width, 64) * BYTES_A_PIXEL
-    if needed > limit():
-        height, width = x.shape[2:]
-        raise InputError(
-            f"a picture of {width:,}x{height:,} takes about {in_words(needed)} at once, of {in_words(limit())} allowed: "
-            f"make it smaller, or say --limit {needed / 1e9:.0f}"
-        )
+    refuse_much(height * across * min(width, 64) * BYTES_A_PIXEL, x)
     with torch.inference_mode(), quickly(model.device):
         return model.translate(x, to, noise, tile).float()
 
