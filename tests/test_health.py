@@ -3,9 +3,10 @@
 import torch
 
 import genloom
-from games import Duel, Points, record
+from games import Duel, Points, record, write_pairs
 from genloom.models.adversarial.gan import GAN
 from genloom.models.likelihood.autoencoder import Autoencoder
+from genloom.models.translation.cyclegan import CycleGAN, CycleGANHyper
 from genloom.train.health import plateaued
 from genloom.train.loop import Loop, play
 from genloom.train.plan import Plan
@@ -146,3 +147,19 @@ def test_a_costly_light_judge_leaves_checkpoints_unscored(tmp_path):
     loop.ledger.score_cost = 1e6  # its last look took so many seconds
     assert loop.take_score(loop.model) is None
     loop.feed.close()
+
+
+def test_a_translator_that_leaves_pictures_as_they_are(tmp_path):
+    folder = write_pairs(tmp_path / "p", n=16, size=16)
+    hyper = CycleGANHyper.tiny().with_values(
+        {"skip": True, "width": 4, "blocks": 1, "batch": 2, "rate": 0.0, "identity": 0.0}
+    )
+    data = genloom.load_data(folder)
+    model = CycleGAN(hyper, data.shape)
+    with torch.no_grad():
+        for net in (model.to_a, model.to_b):
+            net.out.weight.zero_()
+    found, _ = verdicts(model, data, tmp_path / "a", examples=800, batch=2, report_examples=60)
+    assert "unchanged" in found and "--hyper.cycle" in found["unchanged"].text and found["unchanged"].since >= 400
+    moving = CycleGAN(hyper, data.shape)  # changes pictures from the start
+    assert "unchanged" not in verdicts(moving, data, tmp_path / "b", examples=800, batch=2, report_examples=60)[0]

@@ -5,13 +5,14 @@ import pytest
 import torch
 from PIL import Image
 
-from genloom import load_data
-from genloom.data.options import PairOptions
+from genloom import Request, load_data, prepare
+from genloom.data.options import PairOptions, PictureOptions
 from genloom.data.pairs.load import PairSource
-from genloom.data.source import find_source
+from genloom.data.source import find_source, silent
 from genloom.errors import InputError
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
+from genloom.use.translation.make_pairs import make_pairs
 
 
 def picture(path, size=(8, 12), colour=None, seed=0):
@@ -201,3 +202,43 @@ def test_a_side_is_read_in_the_channels_that_a_run_knows(root):
     assert load_data(root).shape.channels_b == 1
     known = PairSource(str(root), PairOptions()).load(shape)
     assert known.shape == shape and known.batch({"x": torch.arange(2)})["b"].shape == (2, 3, 8, 12)
+
+
+def test_letters_of_the_alphabet_are_classes_and_a_side_alone_is_named(tmp_path):
+    for letter in "ABC":
+        write_pictures(tmp_path / "letters" / letter)
+    assert find_source(str(tmp_path / "letters")).shape().classes == ("A", "B", "C")
+    write_pictures(tmp_path / "half" / "A")
+    with pytest.raises(InputError, match="has a folder A and no B"):
+        find_source(str(tmp_path / "half")).shape()
+
+
+def write_pictures(folder, n=2):
+    folder.mkdir(parents=True)
+    for i in range(n):
+        Image.new("RGB", (16, 16), (100 * i, 0, 0)).save(folder / f"{i}.png")
+
+
+def test_a_model_of_pairs_given_pictures_says_so_before_their_size(tmp_path):
+    write_pictures(tmp_path / "p")
+    Image.new("RGB", (20, 30)).save(tmp_path / "p" / "other.png")
+    with pytest.raises(InputError, match="pix2pix learns from pictures of two sides"):
+        prepare(Request("pix2pix", tmp_path / "p", tmp_path / "run"))
+    for side in "AB":
+        write_pictures(tmp_path / "ab" / side)
+    with pytest.raises(InputError, match="srgan learns from pictures in one folder"):
+        prepare(Request("srgan", tmp_path / "ab", tmp_path / "run"))
+
+
+def test_prepared_pairs_are_all_there_or_none(tmp_path):
+    write_pictures(tmp_path / "p", 3)
+    (tmp_path / "p" / "1.png").write_bytes(b"nothing")
+    out = tmp_path / "deep" / "pairs"
+    with pytest.raises(InputError, match="--skip-broken"):
+        make_pairs(str(tmp_path / "p"), str(out), "grey", PictureOptions(), silent)
+    assert list((tmp_path / "deep").iterdir()) == []
+    found = make_pairs(str(tmp_path / "p"), str(out), "grey", PictureOptions(skip_broken=True), silent)
+    assert found == ["0.png", "", "2.png"]
+    written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
+    assert written == ["A/0.png", "A/2.png", "B/0.png", "B/2.png"]
+    assert [path.name for path in out.parent.iterdir()] == ["pairs"]

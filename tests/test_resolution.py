@@ -480,7 +480,7 @@ def test_one_broken_picture_of_a_folder_costs_itself_alone(run, command, tmp_pat
     folder = photographs(tmp_path / "q", [(16, 16), (16, 20), (20, 16)])
     (folder / "01.png").write_bytes(b"nothing")
     status, error = command("upscale", run, folder, "-o", tmp_path / "out")
-    assert status == 2 and "1 of 3 pictures were left out" in error and "01.png" in error
+    assert status == 2 and "1 of 3 pictures were left out: 01.png cannot be read as a picture (not a picture)" in error
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["00.png", "02.png"]
 
 
@@ -488,3 +488,13 @@ def test_a_model_that_enlarges_nothing_says_so(command, tmp_path):
     genloom.fit("gan", "digits", tmp_path / "gan", preset="tiny", examples=64, threads=1)
     status, error = command("upscale", tmp_path / "gan", tmp_path / "x.png", "-o", tmp_path / "y.png")
     assert status == 2 and "makes no picture larger" in error
+
+
+def test_reasons_are_told_once_each_with_their_number(run, command, tmp_path):
+    folder = photographs(tmp_path / "q", [(16, 16), (16, 20), (20, 16)])
+    for name in ("00", "02"):
+        Image.new("L", (16, 16)).save(folder / f"{name}.png")
+    status, error = command("upscale", run, folder, "-o", tmp_path / "out")
+    assert status == 2 and "00.png and 1 more is of mode L" in error
+    status, error = command("upscale", run, folder, "-o", tmp_path / "out.png")
+    assert status == 2 and "is a folder" in error and not (tmp_path / "out.png").exists()

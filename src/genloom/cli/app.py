@@ -51,7 +51,10 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
     "complete": ("genloom.cli.likelihood:complete", "Fill in the unknown part of a picture, several times."),
     "prepare": ("genloom.cli.translation:prepare", "Make pairs to learn from out of any pictures."),
     "upscale": ("genloom.cli.translation:upscale", "Make pictures larger, with detail, as srgan learnt it."),
-    "translate": ("genloom.cli.translation:translate", "Turn pictures into those of the other side, as pix2pix learnt it."),
+    "translate": (
+        "genloom.cli.translation:translate",
+        "Turn pictures into those of the other side, as pix2pix or cyclegan learnt it.",
+    ),
     "repair": ("genloom.cli.tables:repair", "Fill the holes of a table with values like its usual ones."),
     "models": ("genloom.cli.looking:models", "List the models, or the hyper-parameters of one."),
     "lesson": ("genloom.cli.looking:lesson", "Draw a small game while it is learnt."),

@@ -86,11 +86,15 @@ def prepare(
     out: Out,
     size: Annotated[str | None, Parameter(help="crop and resize to, as for fit")] = None,
     squeeze: Annotated[bool, Parameter(help="resize without cutting the middle out")] = False,
+    skip_broken: Annotated[bool, Parameter(help="leave out pictures that cannot be read")] = False,
 ) -> None:
     """Make pairs to learn from out of any pictures: colouring, inpainting, sharpening, drawing to picture."""
     from genloom.data.options import PictureOptions
     from genloom.use.translation.make_pairs import make_pairs
 
-    options = PictureOptions(size=size, squeeze=squeeze)
-    count = make_pairs(pictures, out, make, options, progress_on(console))
-    console.print(f"{count:,} pairs in {out}; look at them with: genloom check {out}", soft_wrap=True)
+    options = PictureOptions(size=size, squeeze=squeeze, skip_broken=skip_broken)
+    files = make_pairs(pictures, out, make, options, progress_on(console))
+    broken = f", {files.count('')} pictures left out, which cannot be read" if "" in files else ""
+    console.print(
+        f"{len(files) - files.count(''):,} pairs in {out}{broken}; look at them with: genloom check {out}", soft_wrap=True
+    )

@@ -21,7 +21,7 @@ from genloom.core.hyper import Hyper as AnyHyper
 from genloom.shapes.base import Shape
 
 Remember = Callable[[str, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
-NoteKind = Literal["loss", "nats", "error", "accuracy", "distance"]
+NoteKind = Literal["loss", "nats", "error", "accuracy", "distance", "change"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Note:
 
     Attributes:
         kind: loss; nats, of a likelihood; error, of what is made again or filled in; accuracy, the share that a critic
-            calls rightly; distance, of samples to examples.
+            calls rightly; distance, of samples to examples; change, of what a translator makes to what it was given.
         player: whose it is, or None.
         shown: whether the live line shows it.
     """
@@ -121,7 +121,7 @@ class Model(nn.Module, ABC):
 
     Hyper: ClassVar[type[AnyHyper]]
     notes: ClassVar[Mapping[str, Note]] = {}  # the figures that rounds note, by name
-    reads: ClassVar[str] = ""  # the kind of data as which it has pictures read, where that is not whole ones of one size
+    reads: ClassVar[str] = ""  # the kind of data that it needs, where that is not pictures of one size or a table
     late: ClassVar[tuple[str, ...]] = ()  # networks that a run may lack from which another starts
     compilable: ClassVar[bool] = True  # whether torch.compile is of use; where not, a GPU may have `recorded`
 

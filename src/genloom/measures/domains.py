@@ -9,6 +9,7 @@ A cycle that comes back well proves little where the translation hides the pictu
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -42,7 +43,8 @@ def lab_shift(made: Tensor, real: Tensor) -> Figure:
 
     sizes = (len(a), len(b))
     error = half_error(distance, sizes) if min(sizes) > 3 else float("nan")
-    return around(distance(*(torch.arange(n) for n in sizes)), error, len(a), f"mean colours, {len(b)} real")
+    found = around(distance(*(torch.arange(n) for n in sizes)), error, len(a), f"mean colours, {len(b)} real")
+    return replace(found, low=max(found.low, 0.0))  # a distance
 
 
 def cycle_figures(x: Tensor, made: Tensor, back: Callable[[Tensor], Tensor]) -> dict[str, Figure]:

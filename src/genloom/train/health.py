@@ -22,6 +22,7 @@ from genloom.train.run import fixed_samples
 COMPARED = 64  # fakes and reals
 LEAST_DIVERSITY = 0.25
 ROUNDS_TO_PART = 1000  # a generator that starts with equal samples is given so many rounds
+STILL, ROUNDS_TO_MOVE = 0.02, 200  # mean change below which a picture was left as it is, and rounds before that is said
 PATIENCE = 4  # reports in a row before a verdict is spoken
 
 
@@ -64,6 +65,11 @@ RULES = {
         "a gradient is exactly zero, from a saturated output or dead units: nothing more is "
         "learnt; start again with a smaller learning rate",
     ),
+    "unchanged": Rule(
+        "unchanged",
+        "pictures come out as they went in: the cycle holds them where they are; lower --hyper.cycle, say --hyper.identity 0, "
+        "or use --preset modern",
+    ),
     "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
 }
 
@@ -82,6 +88,7 @@ class Referee:
         for name, note in model.notes.items():
             if note.kind == "accuracy" and note.player is not None:
                 self.accuracies.setdefault(note.player, []).append(name)
+        self.changes = [name for name, note in model.notes.items() if note.kind == "change"]
         if self.samples and size(data) > 1:
             index = torch.randperm(size(data), generator=generator("health"))[:COMPARED]
             self.spread = mean_distance(take(data, index)["x"])
@@ -130,6 +137,7 @@ class Referee:
                 min(figures.get(name, 0.0) for name in names) > 0.995 for names in self.accuracies.values()
             ),
             "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
+            "unchanged": clock.rounds >= ROUNDS_TO_MOVE and any(figures.get(name, 1.0) < STILL for name in self.changes),
             "plateau": plateaued(self.scores),
             "no-gradient": playing and any(value == 0 for name, value in figures.items() if name.startswith("grad_")),
             "stalled": playing and any(value == 0 for value in moved.values()),

@@ -24,6 +24,7 @@ from genloom.core.random import building, training
 from genloom.data.given import Given
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError
+from genloom.kinds import KINDS, imported
 from genloom.measures.light import light_judge
 from genloom.reading import in_words
 from genloom.shapes.base import Shape
@@ -196,6 +197,7 @@ def open_data(
         return request.data if hasattr(request.data, "lengths") else Given(request.data)
     said = {**(origin.source_options() if origin else {}), **request.source}
     source = find_source(os.fspath(request.data), said, progress, model_class.reads)
+    refuse_other_kind(request.model, model_class, source)
     with first_alone():
         natural = source.shape()
         shape = settle_shape(request.model, model_class, natural, hyper, source)
@@ -207,6 +209,14 @@ def open_data(
             f"{shape.brought} from {by(natural)} to {by(shape)}, which {request.model} takes"
         )
         return data
+
+
+def refuse_other_kind(name: str, model_class: type[Model], source: Source) -> None:
+    """Raise InputError for data of another kind than a model reads, before anything else that may be wrong with it."""
+    if not model_class.reads or isinstance(source, imported(KINDS[model_class.reads].source)):
+        return
+    wanted = {"pairs": "pictures of two sides, in folders A and B or named by --to", "pieces": "pictures in one folder"}
+    raise InputError(f"{name} learns from {wanted[model_class.reads]}, and {source.name} holds {source.Options.named()}")
 
 
 def settle_shape(name: str, model_class: type[Model], shape: Shape, hyper: Hyper, source: Source | None = None) -> Shape:

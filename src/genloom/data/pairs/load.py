@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from genloom.data.options import Options as AnyOptions
 from genloom.data.options import PairOptions
 from genloom.data.pairs.dataset import PairData
-from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, first_rows, is_pair, two_folders
+from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, first_rows, half_alone, is_pair, two_folders
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, read_headers
 from genloom.data.pictures.load import PictureSource, open_entry, reading, split_range
@@ -35,6 +35,8 @@ class PairSource(Source):
         whole = split_range(name)[0]
         path = named(whole)
         if given.get("to") is not None or given.get("side_by_side") or two_folders(path, "train") is not None:
+            return True
+        if half_alone(path):
             return True
         is_table = path.suffix.lower() == ".csv" and kind_of(path) == "file" and path.stat().st_size < SMALL_TABLE
         return is_table and any(is_pair(row) for row in first_rows(path))

@@ -109,7 +109,9 @@ def find_sides(name: str, options: PairOptions) -> Sides:
         return matched(find_pictures(name, split), find_pictures(options.to, split), options.skip_broken)
     folders = two_folders(named(name), split)
     if folders is None:
-        raise InputError(f"{name} has no folders A and B: name a second folder with --to, or say --side-by-side")
+        alone = half_alone(named(name))
+        lacks = f"a folder {alone} and no {'B' if alone == 'A' else 'A'}" if alone else "no folders A and B"
+        raise InputError(f"{name} has {lacks}: add it, name a second folder with --to, or say --side-by-side")
     return matched(from_folder(folders[0], split), from_folder(folders[1], split), options.skip_broken)
 
 
@@ -129,13 +131,24 @@ def two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
             return inside[f"{word}A"], inside[f"{word}B"]
         if word in inside and (found := two_folders(inside[word], split)):
             return found
-    if "A" in inside and "B" in inside:
+    if "A" in inside and "B" in inside and "C" not in inside:  # letters of the alphabet are classes
         return inside["A"], inside["B"]
     other = "test" if split == "train" else "train"  # which is all there is, as with a folder that has no splits
     return next(
         ((inside[f"{word}A"], inside[f"{word}B"]) for word in SPLITS[other] if {f"{word}A", f"{word}B"} <= inside.keys()),
         None,
     )
+
+
+def half_alone(root: Path) -> str:
+    """Return "A" or "B" where a folder holds that one of the two, and no other, else ""."""
+    if kind_of(root) != "folder":
+        return ""
+    try:
+        inside = [child.name for child in root.iterdir() if child.is_dir()]
+    except OSError:
+        return ""
+    return inside[0] if inside in (["A"], ["B"]) else ""
 
 
 def matched(a: Pictures, b: Pictures, skip: bool) -> Sides:
@@ -159,10 +172,10 @@ def matched(a: Pictures, b: Pictures, skip: bool) -> Sides:
     if alone and not skip:
         side, names = alone[0]
         other = "B" if side == "A" else "A"
-        shown = ", ".join(sorted(names)[:NAMED])
+        shown = ", ".join(sorted(names)[:NAMED]) + (", ..." if len(names) > NAMED else "")
         raise InputError(
-            f"{len(names):,} pictures of {side} have no partner of that name in {other} ({shown}, ...): "
-            "add it, or say --skip-broken to leave them out"
+            f"{len(names):,} pictures of {side} have no partner of that name in {other} ({shown}): add "
+            "what is missing, or say --skip-broken to leave them out"
         )
     notes = [f"left out {len(names):,} pictures of {side} without a partner" for side, names in alone]
     return Sides(chosen(a, [stems[0][each] for each in both]), chosen(b, [stems[1][each] for each in both]), True, notes)

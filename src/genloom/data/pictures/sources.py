@@ -110,9 +110,14 @@ class Members(Pictures):
 
 def open_picture(file: str | Path | BinaryIO) -> Any:
     """Return a file as a pillow image, not yet decoded; raises what pillow raises, and OSError for too many pixels."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    image = Image.open(file, formats=FORMATS)
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except Image.DecompressionBombError:
+        raise OSError(f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: make it smaller") from None
+    except UnidentifiedImageError:
+        raise OSError("not a picture") from None
     if image.width * image.height * PIXEL > limit():
         image.close()
         raise OSError(f"it has {image.width:,}x{image.height:,} pixels, and {limit() // PIXEL:,} are allowed: see --limit")

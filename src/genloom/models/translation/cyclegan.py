@@ -86,7 +86,8 @@ class CycleGAN(LookedAt):
     Hyper = CycleGANHyper
     hyper: CycleGANHyper
     sides, margin = ("A", "B"), MARGIN
-    notes = objectives.ACCURACY | {"cycle": Note("error", "generator"), "changed": Note("distance", "generator")}
+    reads = "pairs"
+    notes = objectives.ACCURACY | {"cycle": Note("error", "generator"), "changed": Note("change", "generator")}
 
     def __init__(self, hyper: CycleGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)

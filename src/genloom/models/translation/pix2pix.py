@@ -82,6 +82,7 @@ class Pix2Pix(LookedAt):
     Hyper = Pix2PixHyper
     hyper: Pix2PixHyper
     sides, margin = ("B",), 4
+    reads = "pairs"
     notes = objectives.ACCURACY | {"l1": Note("error", "generator")}
 
     def __init__(self, hyper: Pix2PixHyper, shape: Shape) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from genloom.core.capabilities import Translates
 from genloom.core.random import Noise
 from genloom.data.pairs.dataset import PairData
+from genloom.data.pairs.load import PairSource
 from genloom.data.source import find_source
 from genloom.errors import InputError
 from genloom.measures.domains import cycle_figures, lab_shift
@@ -208,10 +209,15 @@ def pairs_of(run: Run, data: Any, split: str) -> PairData:
         return data
     named = source_of(run, data, "pairs")
     given = {name: value for name, value in record["loaded"].items() if value is not None}
-    found = find_source(named, given | {"split": split}).load(run.shape)
-    if not isinstance(found, PairData):
-        raise InputError(f"{named} holds no pictures of two sides, and {run.folder} turns one into the other")
-    return found
+    try:
+        found = find_source(named, given | {"split": split})
+    except InputError:  # its options are none of a source of another kind
+        found = None
+    if not isinstance(found, PairSource):
+        raise InputError(
+            f"{named} holds no pictures of two sides, in folders A and B, and {run.folder} turns one into the other"
+        )
+    return found.load(run.shape)
 
 
 def spread(pairs: PairData, side: str, most: int) -> Tensor:

@@ -34,6 +34,7 @@ from genloom.use.translation.files import quickly
 BICUBIC, NEAREST, RIDGE = "bicubic", "nearest pixel", "ridge on patches"
 MOST, FITTED = 100, 96  # pictures that are enlarged, or learnt from, and the side of what is learnt from each
 TILE = 256  # of the small pictures, that are enlarged at once
+TOO_MUCH = 1.15  # of the real pictures' detail, from which it cannot be theirs
 SHOWN, SEEN, LARGEST = 4, 160, 480  # pictures on the page, and the sides of the parts of each, in a row and to drag
 Make = Callable[[Tensor], Tensor]  # from a small picture to a large one
 
@@ -206,7 +207,12 @@ def verdicts(figures: dict[str, Figure], rows: Rows) -> list[str]:
     else:
         said.append(f"nearer to the pictures than {best} by {own - simple[best]:.2f} dB, the best that needs no network")
     sharp, blurred = figures["detail"].value, rows[BICUBIC]["detail"].value
-    said.append(f"it has {sharp:.0%} of the real pictures' fine detail, bicubic {blurred:.0%}")
+    if sharp > TOO_MUCH:
+        said.append(
+            f"it has {sharp:.0%} of the real pictures' fine detail, more than there is: a pattern or noise, look at them"
+        )
+    else:
+        said.append(f"it has {sharp:.0%} of the real pictures' fine detail, bicubic {blurred:.0%}")
     if figures["shrunk again, L1"].value > 2 * rows[BICUBIC]["shrunk again, L1"].value:
         said.append("shrunk again, its pictures are not what they were made of: brightness or colours drift")
     return said

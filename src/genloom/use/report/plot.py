@@ -23,6 +23,7 @@ PANELS = (  # title, the kinds of notes drawn in it, limits
     ("error of what is made again or filled in", ("error",), None),
     ("share called rightly by the discriminator", ("accuracy",), (0, 1)),
     ("diversity of samples against real examples", ("distance",), (0, 1.3)),
+    ("mean change of pictures by the translator", ("change",), None),
     ("light judge, on the averaged weights (EMA) where there are any", ("score",), None),
 )
 
@@ -68,7 +69,7 @@ def run_figure(run: Run, grids: int) -> Any:
             ax.plot(*zip(*points, strict=True), label=name, linewidth=1, marker="o" if len(points) == 1 else None)
         ax.set(title=title, xlabel="examples seen", ylim=limits)
         ax.legend(frameon=False, loc="best")
-        if any(kinds.get(name) == "distance" for name in found):
+        if any(kinds.get(name) in ("distance", "change") for name in found):
             mark_verdicts(ax, history)
     for ax in axes.flat[len(panels) : 2 * rows]:
         ax.set_axis_off()

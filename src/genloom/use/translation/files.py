@@ -21,10 +21,11 @@ from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
 from genloom.reading import GB, in_words, kind_of, limit, named, opened, parsing
-from genloom.shapes.pictures import MODES, save, to_picture
+from genloom.shapes.pictures import GRIDS, MODES, save, to_picture
 
 LARGE = 1 << 20  # pixels from which a picture is made by parts
 TILE, MULTIPLE = 512, 4  # side of a part where nobody names one, and what it is a multiple of
+NAMED = 3  # reasons that are told, at most
 GAP = 4  # light pixels between the pictures of a strip
 
 
@@ -41,7 +42,12 @@ def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
             each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file() and not hidden([each.name])
         )
         if not found:
-            raise InputError(f"no pictures in {source}: none of its files ends in {', '.join(SUFFIXES)}")
+            deeper = " (name its sub-folders one by one)" if any(each.is_dir() for each in path.iterdir()) else ""
+            raise InputError(f"no pictures in {source}: none of its files ends in {', '.join(SUFFIXES)}{deeper}")
+        if target.suffix.lower() in GRIDS:
+            raise InputError(
+                f"{source} is a folder, and so its pictures go into one: a name without {target.suffix} is wanted"
+            )
         if kind_of(target) == "folder" and target.samefile(path):
             raise InputError(f"{out} is the folder of the pictures themselves: name another, so that none is written over")
         if kind_of(target) not in ("", "folder"):
@@ -56,10 +62,10 @@ def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
         raise InputError(f"no picture at {source}: " + (f"that is a {kind}" if kind else "no such file or folder"))
     if kind_of(target) == "folder" or out.endswith("/"):
         target = target / f"{path.stem}.png"
-    if target.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+    if target.suffix.lower() not in GRIDS:
         raise InputError(f"a picture is written as .png, .jpg or .webp, not as {out}")
     if target.exists() and target.samefile(path):
-        raise InputError(f"{out} is the picture itself: name another file, so that it is not written over")
+        raise InputError(f"{target} is the picture itself: name another file, so that it is not written over")
     yield path, target
 
 
@@ -72,7 +78,7 @@ def turn_files(source: str, out: str, turn: Callable[[Path, int], Any]) -> Itera
     Raises:
         InputError: of a folder, once all others are written, where some could not be turned; or as `files_of`.
     """
-    pairs, left_out = list(files_of(source, out)), []
+    pairs, left_out = list(files_of(source, out)), dict[Path, str]()
     check_writable(*(target for _, target in pairs))
     for i, (path, target) in enumerate(pairs):
         try:
@@ -80,14 +86,24 @@ def turn_files(source: str, out: str, turn: Callable[[Path, int], Any]) -> Itera
         except InputError as error:
             if len(pairs) == 1:
                 raise
-            left_out.append(str(error))
+            left_out[path] = str(error)
             continue
         with replaced(target) as part:
             save(picture, part)
         yield target
     if left_out:
         others = f"; the others are in {out}" if len(left_out) < len(pairs) else ""
-        raise InputError(f"{len(left_out):,} of {len(pairs):,} pictures were left out ({left_out[0]}){others}")
+        raise InputError(f"{len(left_out):,} of {len(pairs):,} pictures were left out: {reasons(left_out)}{others}")
+
+
+def reasons(left_out: dict[Path, str]) -> str:
+    """Return each reason once, with how many pictures it holds for."""
+    alike: dict[str, list[str]] = {}
+    for path, said in left_out.items():
+        alike.setdefault(said.replace(str(path), "").strip(), []).append(path.name)
+    shown = [(why, names) for why, names in sorted(alike.items(), key=lambda item: -len(item[1]))][:NAMED]
+    more = f"; and {len(alike) - NAMED} reasons more" if len(alike) > NAMED else ""
+    return "; ".join(f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} {why}" for why, names in shown) + more
 
 
 def parts(tile: int | None, overlap: int | None, least: int, usual: int = TILE) -> tuple[int, int]:

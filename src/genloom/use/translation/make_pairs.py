@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +21,7 @@ from genloom.data.pictures.load import find_pictures
 from genloom.data.pictures.sources import Pictures, quiet
 from genloom.data.source import Progress
 from genloom.errors import InputError, nearest
-from genloom.files import check_writable, replaced
+from genloom.files import check_writable, replaced, umask
 from genloom.reading import kind_of, named, parsing
 
 SHARPER, INK = 1.6, 12.0  # of a line drawing: ratio of its two blurs, and how dark a difference between them is drawn
@@ -106,14 +109,17 @@ def maker_of(name: str) -> Maker:
     return lambda image, number: small(image, number, times)
 
 
-def make_pairs(source: str, out: str, make: str, options: PictureOptions, progress: Progress) -> int:
+def make_pairs(source: str, out: str, make: str, options: PictureOptions, progress: Progress) -> list[str]:
     """Write pairs of all pictures of a source into folders A and B, within `train` and `test` where it has them.
 
+    The folder is there once all of them are written, or not at all.
+
     Returns:
-        How many pairs were written.
+        The files that were written, "" for each picture that was left out.
 
     Raises:
-        InputError: there are no pictures, one cannot be read, or `out` is there already or cannot be written.
+        InputError: there are no pictures, one cannot be read and is not to be skipped, or `out` is there already or cannot
+            be written.
     """
     maker, root = maker_of(make), named(out)
     if kind_of(root) not in ("", "folder") or (kind_of(root) == "folder" and any(root.iterdir())):
@@ -122,22 +128,49 @@ def make_pairs(source: str, out: str, make: str, options: PictureOptions, progre
     train, test = (find_pictures(source, split) for split in ("train", "test"))
     splits = [("", train)] if list(train.places) == list(test.places) else [("train", train), ("test", test)]
     total = sum(len(pictures) for _, pictures in splits)
-    written = (one for name, pictures in splits for one in written_pairs(pictures, root / name, maker, options))
-    return len(list(progress(written, total, "making pairs")))
+    with made_whole(root) as part:
+        written = (one for name, pictures in splits for one in written_pairs(pictures, part / name, maker, options))
+        found = list(progress(written, total, "making pairs"))
+        if not any(found):
+            raise InputError(f"none of the {total:,} pictures of {source} can be read")
+    return found
+
+
+@contextmanager
+def made_whole(root: Path) -> Iterator[Path]:
+    """Give a folder beside `root` to write into, which takes its place if all goes well, and else is gone."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=root.parent))
+    try:
+        yield part
+        part.chmod(0o777 & ~umask())
+        if root.exists():  # and empty
+            root.rmdir()
+        part.rename(root)
+    except OSError as error:
+        raise InputError(f"cannot write {root}: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def written_pairs(pictures: Pictures, folder: Path, maker: Maker, options: PictureOptions) -> Iterator[str]:
-    """Write the pairs of some pictures, and yield their names."""
+    """Write the pairs of some pictures, and yield their names, "" for one that cannot be read and is to be skipped."""
     from PIL import Image, ImageOps
 
     files = ["_".join(PurePosixPath(name).with_suffix(".png").parts) for name in pictures.names]
     if len(set(files)) < len(files):
         raise InputError("some pictures have the same name but for the suffix or the folder: rename them")
     for i, (name, file) in enumerate(zip(pictures.names, files, strict=True)):
-        with quiet(), parsing(name, "a picture", "; mend it, or take it away"), pictures.open(i) as lying:
-            image = ImageOps.exif_transpose(lying)
-            size = options.height_and_width or (image.height, image.width)
-            whole = Image.fromarray(convert(image, 3, size, not options.squeeze))
+        try:
+            with quiet(), parsing(name, "a picture", "; mend it, or say --skip-broken"), pictures.open(i) as lying:
+                image = ImageOps.exif_transpose(lying)
+                size = options.height_and_width or (image.height, image.width)
+                whole = Image.fromarray(convert(image, 3, size, not options.squeeze))
+        except InputError:
+            if not options.skip_broken:
+                raise
+            yield ""
+            continue
         for side, page in (("A", maker(whole, zlib.crc32(name.encode()))), ("B", whole)):
             with replaced(folder / side / file) as part:
                 page.save(part)

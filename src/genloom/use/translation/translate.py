@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genloom.core.capabilities import Translates
+from genloom.core.capabilities import Translates, Upscales
 from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.errors import InputError
@@ -21,7 +21,7 @@ from genloom.shapes.pairs import PairShape, in_colour
 from genloom.shapes.pictures import to_picture
 from genloom.use.translation.files import LARGE, parts, quickly, read_picture, refuse_much, side_by_side, turn_files
 
-BYTES_A_PIXEL = 6  # that a channel of the largest map takes, in bf16, a few maps being held at once
+BYTES_A_PIXEL = 2  # that a channel of the largest map takes, in bf16, of which half or a quarter is held, a few times over
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Wishes:
 
 def refuse_others(model: Model, to: str) -> None:
     """Raise InputError for a model that translates nothing, or not to this side."""
+    if isinstance(model, Upscales):
+        raise InputError("this model makes pictures larger: `genloom upscale` does that")
     if not isinstance(model, Translates):
         raise InputError(f"{type(model).__name__} turns no picture into another: `genloom models` says what each can do")
     if to not in model.sides:
