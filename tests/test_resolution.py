@@ -30,6 +30,7 @@ from genloom.nn.vgg import VGG19, read_vgg19
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
+from genloom.use.check import check
 from genloom.use.judging.compare import compare
 
 SETS = Path(os.environ.get("GENLOOM_DATA", "../shared/data")) / "super_resolution"
@@ -498,3 +499,10 @@ def test_reasons_are_told_once_each_with_their_number(run, command, tmp_path):
     assert status == 2 and "00.png and 1 more is of mode L" in error
     status, error = command("upscale", run, folder, "-o", tmp_path / "out.png")
     assert status == 2 and "is a folder" in error and not (tmp_path / "out.png").exists()
+
+
+def test_check_says_what_can_be_learnt_from_pieces(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = photographs(tmp_path / "p", [(100, 120), (96, 96), (40, 200)])
+    assert any("fits srgan" in line and "2 of them" in line for line in check(str(folder), PictureOptions()).fits)
+    assert not any("srgan" in line for line in check(str(photographs(tmp_path / "q", [(40, 40)])), PictureOptions()).fits)

@@ -23,6 +23,7 @@ from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, natural_channels, read_headers
 from genloom.data.pictures.load import find_pictures, load_pictures, split_range
 from genloom.data.pictures.sources import Members, Pictures
+from genloom.data.pieces.load import USUAL
 from genloom.data.source import Progress, silent
 from genloom.errors import InputError
 from genloom.files import replaced
@@ -81,6 +82,7 @@ def check(source: str, options: PictureOptions, progress: Progress = silent) -> 
     findings.broken += [line for line in late if line.split(":")[0] not in known]
     findings.megabytes = findings.data.pixels.nbytes / 1e6
     findings.fits = [line for name in MODELS if (line := how_it_fits(name, findings.data))]
+    findings.fits += pieces_to_learn_from(source, findings.sizes)
     findings.advice = advice(source, pictures, findings, options)
     return findings
 
@@ -209,6 +211,18 @@ def how_it_fits(name: str, data: ImageData) -> str:
         f"fits {name} ({preset}):{resized} {weights / 1e6:.1f} million weights, {weights * 16 / 1e6:,.0f} MB with "
         f"optimizer, roughly {speed / work_per_example(built):,.0f} examples/s"
     )
+
+
+def pieces_to_learn_from(source: str, sizes: Counter[tuple[int, int]]) -> list[str]:
+    """Say how many pictures are large enough to learn to enlarge others from; nothing where none is."""
+    large = sum(count for size, count in sizes.items() if min(size) >= USUAL)
+    if not large:
+        return []
+    whose = "all of them" if large == sizes.total() else f"{large:,} of them"
+    said = f"genloom fit srgan {shlex.quote(source)} -o runs/larger"
+    return [
+        f"fits srgan, which learns to enlarge pictures: from pieces of {USUAL}x{USUAL} of {whose}, whatever their size: {said}"
+    ]
 
 
 def work_per_example(model: Model) -> float:

@@ -25,6 +25,7 @@ from genloom.shapes.pictures import GRIDS, MODES, save, to_picture
 
 LARGE = 1 << 20  # pixels from which a picture is made by parts
 TILE, MULTIPLE = 512, 4  # side of a part where nobody names one, and what it is a multiple of
+WORK = 3  # times what one file may take in memory, that may be taken on the way to another
 NAMED = 3  # reasons that are told, at most
 GAP = 4  # light pixels between the pictures of a strip
 
@@ -134,12 +135,12 @@ def round_up(n: int, multiple: int) -> int:
 
 
 def refuse_much(needed: int, x: Tensor) -> None:
-    """Raise InputError where a picture `[1, C, H, W]` would take more bytes on its way than the limit."""
-    if needed > limit():
+    """Raise InputError where a picture `[1, C, H, W]` would take more bytes on its way than is allowed."""
+    if needed > WORK * limit():
         height, width = x.shape[2:]
         raise InputError(
-            f"a picture of {width:,}x{height:,} takes about {in_words(needed)}, of {in_words(limit())} allowed: make it "
-            f"smaller, or say --limit {math.ceil(needed / GB)}"
+            f"a picture of {width:,}x{height:,} takes about {in_words(needed)}, of {in_words(WORK * limit())} allowed: make it "
+            f"smaller, or say --limit {math.ceil(needed / (WORK * GB))}"
         )
 
 
