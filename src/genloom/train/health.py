@@ -67,8 +67,8 @@ RULES = {
     ),
     "unchanged": Rule(
         "unchanged",
-        "pictures come out as they went in: the cycle holds them where they are; lower --hyper.cycle, say --hyper.identity 0, "
-        "or use --preset modern",
+        "pictures come out as they went in: the cycle holds them where they are; lower --hyper.cycle, say "
+        "--hyper.identity 0, or use --preset modern",
     ),
     "stalled": Rule("stalled", "learning has stalled: weights no longer move; check the learning rate of {players}"),
 }

@@ -220,9 +220,7 @@ def pieces_to_learn_from(source: str, sizes: Counter[tuple[int, int]]) -> list[s
         return []
     whose = "all of them" if large == sizes.total() else f"{large:,} of them"
     said = f"genloom fit srgan {shlex.quote(source)} -o runs/larger"
-    return [
-        f"fits srgan, which learns to enlarge pictures: from pieces of {USUAL}x{USUAL} of {whose}, whatever their size: {said}"
-    ]
+    return [f"fits srgan, which learns to enlarge pictures, from pieces of {USUAL}x{USUAL} of {whose}: {said}"]
 
 
 def work_per_example(model: Model) -> float:

@@ -139,8 +139,8 @@ def refuse_much(needed: int, x: Tensor) -> None:
     if needed > WORK * limit():
         height, width = x.shape[2:]
         raise InputError(
-            f"a picture of {width:,}x{height:,} takes about {in_words(needed)}, of {in_words(WORK * limit())} allowed: make it "
-            f"smaller, or say --limit {math.ceil(needed / (WORK * GB))}"
+            f"a picture of {width:,}x{height:,} takes about {in_words(needed)}, of {in_words(WORK * limit())} allowed: make "
+            f"it smaller, or say --limit {math.ceil(needed / (WORK * GB))}"
         )
 
 
