@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from genloom.nn.conv import instance_norm
 from genloom.nn.dense import full_precision
 from genloom.nn.strided import Up
-from genloom.nn.tiles import by_tiles, chained, normalise, own_moments
+from genloom.nn.tiles import by_tiles, chained, lighter, normalise, own_moments
 from genloom.nn.unet import pad_to
 
 MULTIPLE, LEAST = 4, 8  # two halvings, after which reflection needs two pixels
@@ -113,7 +113,7 @@ class ResidualGenerator(nn.Module):
         Instance norms take the moments of the whole picture, so that no part differs from the others in brightness.
         """
         size = x.shape[2:]
-        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), padded(x), tile, margin)
+        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), padded(lighter(x)), tile, margin)
         small, edge = tile // 4, margin // 4
         F.relu(normalise(h, own_moments(h)), inplace=True)
         for block in self.blocks:

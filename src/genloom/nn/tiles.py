@@ -74,6 +74,12 @@ def by_tiles(
     return made
 
 
+def lighter(x: Tensor) -> Tensor:
+    """Return a picture in the precision in which a convolution under autocast would see it."""
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+
+
 Moments = tuple[Tensor, Tensor]  # mean and variance of each channel `[C]` of one picture
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from genloom.nn.dense import full_precision
 from genloom.nn.strided import Down, Up
-from genloom.nn.tiles import by_tiles, normalise, own_moments
+from genloom.nn.tiles import by_tiles, lighter, normalise, own_moments
 
 WIDEST = 8  # times the narrowest map's channels
 DROPPED = 5  # maps from the outermost on that are never dropped out
@@ -105,23 +106,32 @@ class UNet(nn.Module):
         return out.float()
 
     def in_tiles(self, x: Tensor, tile: int, margin: int, masks: Masks | None = None) -> Tensor:
-        """Return the same for one picture `[1, C, H, W]` in less memory: the last layer, which sees most, goes by tiles."""
-        size = x.shape[2:]
-        h, kept = pad_to(x, self.multiple), []
+        """Return the same for one picture `[1, C, H, W]` in less memory: layers go by parts.
+
+        What is held are the maps that skips need, and a layer's result; the largest skip is made again from the picture.
+        """
+        size, edge = x.shape[2:], max(margin // 2, 4)
+        x = pad_to(lighter(x), self.multiple)
+        h, kept = x, []
         for i, down in enumerate(self.down):
-            h = down(F.leaky_relu(h, 0.2) if i else h)
+            h = by_tiles(partial(lowered, down, bool(i)), h, tile, margin, 0.5)
             if 0 < i < len(self.down) - 1:
                 h = self.normalised(self.down_norms[i - 1], h)
-            kept.append(h)
-        kept.pop()
-        beside: list[Tensor] = []
+            kept += [h] if i else []
+        beside = [kept.pop()]
+        del h
         for i, (up, norm) in enumerate(zip(self.up, self.up_norms, strict=True)):
-            h = up(F.relu(torch.cat([h, *beside], 1) if beside else h, inplace=True))
-            h = self.normalised(norm, h)
-            h = self.drop(h, masks) if i < self.dropped else h
-            beside = [kept.pop()] if self.skips else []
-        out = by_tiles(self.last, [h, *beside], tile // 2, max(margin // 2, 2), 2)[:, :, : size[0], : size[1]]
+            made = self.normalised(norm, by_tiles(partial(raised, up), beside, tile // 2, edge, 2))
+            made = self.drop(made, masks) if i < self.dropped else made
+            beside = [made, *([kept.pop()] if self.skips and kept else [])]
+            del made
+        beside += [F.pixel_unshuffle(x, 2)] if self.skips else []  # of the size of the other map
+        out = by_tiles(self.last_of, beside, tile // 2, edge, 2)[:, :, : size[0], : size[1]]
         return torch.tanh_(out) if self.squash else out
+
+    def last_of(self, h: Tensor, folded: Tensor | None = None) -> Tensor:
+        """Return the last layer's output of the other map and the picture, of which the largest skip is made."""
+        return self.last(h) if folded is None else self.last(h, self.down[0](F.pixel_shuffle(folded, 2)))
 
     def normalised(self, norm: nn.Module, h: Tensor) -> Tensor:
         """Normalise one picture's map in place, by its own moments."""
@@ -134,6 +144,16 @@ class UNet(nn.Module):
         if self.training or masks is None:
             return F.dropout(h, self.dropout, self.training)
         return h * (masks(tuple(h.shape[1:])) >= self.dropout) / (1 - self.dropout)
+
+
+def lowered(down: nn.Module, inner: bool, h: Tensor) -> Tensor:
+    """Halve a map."""
+    return down(F.leaky_relu(h, 0.2) if inner else h)
+
+
+def raised(up: nn.Module, *h: Tensor) -> Tensor:
+    """Double maps side by side."""
+    return up(F.relu(torch.cat(h, 1), inplace=True))
 
 
 def pad_to(x: Tensor, multiple: int) -> Tensor:

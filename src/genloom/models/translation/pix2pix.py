@@ -144,9 +144,10 @@ class Pix2Pix(LookedAt):
         if self.hyper.test_dropout:
             own = Noise.fresh(len(x)) if noise is None else noise
             masks = partial(dropout_numbers, own, self.device)
-        x = x.to(self.device) * 2 - 1
-        made = self.generator.in_tiles(x, *tile, masks) if tile else self.generator(x, masks)
-        return made.cpu() / 2 + 0.5
+        net = self.generator
+        if tile:  # which lets go of what it is given
+            return net.in_tiles(x.to(self.device) * 2 - 1, *tile, masks).cpu().div_(2).add_(0.5)
+        return net(x.to(self.device) * 2 - 1, masks).cpu() / 2 + 0.5
 
 
 def dropout_numbers(noise: Noise, device: torch.device, size: tuple[int, ...]) -> Tensor:
