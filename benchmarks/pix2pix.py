@@ -37,7 +37,7 @@ CAMVID_HYPER = {"width": 32, "batch": 4, "test_dropout": False, "ema": 1000.0}
 EMOJI_HYPER = {"width": 32, "batch": 4}
 CYCLE_HYPER = {"width": 24, "batch": 2}
 CYCLES = {"cyclegan": {}, "cycle 10": {"cycle": 10.0}, "no cycle": {"cycle": 0.0}, "no skip": {"skip": False}}
-SHORT = 4  # the ablations get so much less training
+SHORT = 8  # the ablations get so much less training
 
 
 def camvid_pairs(folder: Path) -> Path:
@@ -144,7 +144,7 @@ def cyclegan(runs: Path, examples: int) -> None:
     for row, measures in found.baselines.items():
         figures |= {f"{row}, {measure}": round(figure.value, 4) for measure, figure in measures.items()}
     keep_picture("cyclegan-emoji", runs / "whole")
-    what = f"light to dark skin at 64x64, partners hidden, width 24, batch 2; whole {examples:,} examples, others a quarter"
+    what = f"light to dark skin at 64x64, partners hidden, width 24, batch 2; whole {examples:,} examples, the others an eighth"
     write("cyclegan-emoji", figures, spent, what)
 
 
