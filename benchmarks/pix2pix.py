@@ -144,7 +144,7 @@ def cyclegan(runs: Path, examples: int) -> None:
     for row, measures in found.baselines.items():
         figures |= {f"{row}, {measure}": round(figure.value, 4) for measure, figure in measures.items()}
     keep_picture("cyclegan-emoji", runs / "whole")
-    what = f"light to dark skin at 64x64, partners hidden, width 24, batch 2; whole {examples:,} examples, the others an eighth"
+    what = f"light to dark skin at 64x64, partners hidden, width 24, batch 2; {examples:,} examples, the ablations an eighth"
     write("cyclegan-emoji", figures, spent, what)
 
 
