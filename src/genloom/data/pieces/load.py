@@ -60,7 +60,7 @@ class PieceSource(PictureSource):
 
     def entry(self, channels: int) -> Entry:
         """Return the cache's entry of these pictures, made where it is not there yet."""
-        listing, stored = self.listing, {"pieces": True, "channels": channels}
+        listing, stored = self.listing, {"pieces": 2, "channels": channels}  # raise it when what is written changes
         asked = stored | {"split": self.options.split}
         known = remembered(listing.key(asked)).get("entry") if listing else None
         if isinstance(known, str) and Entry(known).exists():
