@@ -25,6 +25,9 @@ PUBLISHED = {
     ("gain-spam", "paper_rounded"): "0.0513 +- 0.0016 (Yoon et al. 2018, Table 2)",
     ("gain-breast", "paper_rounded"): "0.0546 +- 0.0006 (Yoon et al. 2018, Table 2)",
     ("gain-credit", "paper_rounded"): "0.1858 +- 0.0010 (Yoon et al. 2018, Table 2)",
+    ("srresnet-set5", "psnr_y"): "32.05 (Ledig et al. 2017, Table 2, from 350,000 pictures); 31.35 (VDSR, 291 pictures)",
+    ("srresnet-set5", "bicubic"): "28.43 (Ledig et al. 2017, Table 2)",
+    ("srgan-set5", "psnr_y"): "29.40 (Ledig et al. 2017, Table 2)",
     ("cgan-mnist", "parzen"): "132 +- 1.8 (Mirza & Osindero 2014, Table 1)",
 }
 

@@ -12,6 +12,7 @@ from genloom.data.source import find_source, silent
 from genloom.errors import InputError
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
+from genloom.use.translation.check import check_pairs
 from genloom.use.translation.make_pairs import make_pairs
 
 
@@ -172,11 +173,14 @@ def test_a_damaged_description_is_one_sentence(wrong):
 
 
 def test_pairs_do_not_come_apart_where_pictures_break_off_on_either_side(root):
+    whole = load_data(root)
     for side, i in (("A", 1), ("B", 3)):
         path = root / side / f"{i}.png"
         path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(InputError, match="pairs came apart"):
-        load_data(root, skip_broken=True)
+    data = load_data(root, skip_broken=True)
+    rest = torch.tensor([i for i in range(len(whole)) if i not in (1, 3)])
+    for side in "AB":
+        assert torch.equal(data.pictures(side, torch.arange(len(data))), whole.pictures(side, rest))
 
 
 def test_halves_that_are_label_maps_are_two_sides(tmp_path):
@@ -242,3 +246,33 @@ def test_prepared_pairs_are_all_there_or_none(tmp_path):
     written = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.png"))
     assert written == ["A/0.png", "A/2.png", "B/0.png", "B/2.png"]
     assert [path.name for path in out.parent.iterdir()] == ["pairs"]
+
+
+def test_pairs_of_which_a_picture_breaks_off_are_left_out_where_asked(tmp_path):
+    random = np.random.default_rng(0)
+    for side in "AB":
+        (tmp_path / side).mkdir()
+        for i in range(3):
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / side / f"{i}.png")
+    broken = tmp_path / "B" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:-900])
+    data = find_source(str(tmp_path), {"skip_broken": True}).load()
+    assert len(data) == 2 and data.notes == ["left out 1 pairs of which a picture cannot be read"]
+    with Image.open(tmp_path / "B" / "2.png") as image:
+        pixels = (data.pictures("B", torch.tensor([1]))[0] * 255).round().byte().permute(1, 2, 0)
+        assert torch.equal(pixels, torch.tensor(np.array(image)))
+    with pytest.raises(InputError, match="1.png"):
+        find_source(str(tmp_path)).load()
+
+
+def test_classes_that_no_pixel_has_are_named(tmp_path):
+    for side in "AB":
+        (tmp_path / side).mkdir()
+        for i in range(2):
+            image = Image.new("P", (16, 16)) if side == "A" else Image.new("RGB", (16, 16))
+            if side == "A":
+                image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255])
+                image.putpixel((0, 0), 3 * i)
+            image.save(tmp_path / side / f"{i}.png")
+    lines, _ = check_pairs(str(tmp_path), PairOptions(), silent)
+    assert any("no pixel is of class 1, 2" in line for line in lines)

@@ -12,7 +12,7 @@ from genloom.data.options import PairOptions
 from genloom.data.pairs.dataset import PairData
 from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, first_rows, half_alone, is_pair, two_folders
 from genloom.data.pictures.dataset import ImageData
-from genloom.data.pictures.decode import Header, read_headers
+from genloom.data.pictures.decode import Header, read_headers, read_through
 from genloom.data.pictures.load import PictureSource, open_entry, reading, split_range
 from genloom.data.pictures.sources import Pictures
 from genloom.data.source import Progress, Source, silent
@@ -52,6 +52,9 @@ class PairSource(Source):
         with reading():
             found = find_sides(self.whole, self.options)
         headers = [read_headers(side, self.progress) for side in (found.a, found.b)]
+        if found.paired and self.options.skip_broken:  # which of a pair is broken must be known before they are paired
+            both = zip((found.a, found.b), headers, strict=True)
+            headers = [read_through(side, heads, self.progress) for side, heads in both]
         if found.paired:
             found, headers = self.without_broken(found, headers)
             self.refuse_unequal(found, headers)
@@ -121,10 +124,8 @@ class PairSource(Source):
             self.options, self.known = replace(self.options, size=shape.size), shape
         found = self.shape()
         a, b = (self.side(name).load() for name in "AB")
-        if found.paired and (a.notes or b.notes):  # of either side some were left out, and partners would come apart
-            raise InputError(
-                f"{self.name}: some pictures broke off while they were decoded, so that pairs came apart: mend them"
-            )
+        if found.paired and len(a) != len(b):  # no picture that was read through is left out: the files changed meanwhile
+            raise InputError(f"{self.name}: its pictures have changed while they were read; try again")
         found = found if shape is None else as_known(found, shape, self.name)
         notes = [*self.sides.notes, *a.notes, *b.notes]
         data = PairData(a, b, found, self.whole, self.options.flip, notes)

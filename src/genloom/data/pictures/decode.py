@@ -67,6 +67,21 @@ def read_headers(pictures: Pictures, progress: Progress) -> list[Header]:
         return list(progress(headers, len(pictures), "looking over"))
 
 
+def read_through(pictures: Pictures, headers: list[Header], progress: Progress) -> list[Header]:
+    """Return the headers again, with an error for each picture that breaks off in its body; every one is decoded for it."""
+
+    def one(i: int) -> Header:
+        try:
+            with pictures.open(i) as image:
+                image.load()
+        except Exception as error:  # as in `read_header`
+            return Header(error=reason(error))
+        return headers[i]
+
+    with quiet(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(progress(by_hands(pool, one, len(pictures)), len(pictures), "reading through"))
+
+
 def common_size(headers: list[Header]) -> tuple[int, int]:
     """Return the one size of all readable pictures, or raise InputError where they differ."""
     sizes = Counter(header.size for header in headers if not header.error)

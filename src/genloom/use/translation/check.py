@@ -40,6 +40,7 @@ def check_pairs(source: str, options: PairOptions, progress: Progress) -> tuple[
     lines.append(f"{len(sides.a):,} pairs, by their names" if sides.paired else "two domains: no pictures of equal names")
     lines += sides.notes
     data = found.load()
+    lines += [said for name in "AB" if (said := classes_left_out(name, data))]
     if len(data) < FEW:
         lines.append(f"{len(data):,} {'pairs' if sides.paired else 'pictures of A'} are few: some hundred are a beginning")
     lines += [line for name in MODELS if (line := how_it_fits(name, data))]
@@ -51,6 +52,21 @@ def check_pairs(source: str, options: PairOptions, progress: Progress) -> tuple[
     words = ["genloom fit", model, shlex.quote(source), "-o runs/mine", *again, "--minutes 30"]
     lines.append(f"to train: {' '.join(words)}")
     return lines, data
+
+
+def classes_left_out(side: str, data: PairData) -> str:
+    """Name the classes of label maps that no pixel has: a stray pixel above them makes the network larger for nothing."""
+    pictures, palette = (data.a, data.shape.palette) if side == "A" else (data.b, data.shape.palette_b)
+    if not palette:
+        return ""
+    seen = torch.zeros(len(palette) // 3, dtype=torch.bool)
+    for block in pictures.pixels.split(256):
+        seen[block.flatten().unique().long()] = True
+    none = (~seen).nonzero().flatten().tolist()
+    if not none:
+        return ""
+    which = ", ".join(map(str, none[:8])) + (", ..." if len(none) > 8 else "")
+    return f"{side}: no pixel is of class {which}: are those above meant, or stray pixels?"
 
 
 def given(options: PairOptions) -> list[tuple[str, object]]:
