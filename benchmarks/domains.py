@@ -27,10 +27,11 @@ def unpacked(manifest: str, folder: Path) -> Path:
     archives: dict[str, zipfile.ZipFile] = {}
     with (DATA / "unpaired" / manifest).open() as table:
         for row in csv.DictReader(table):
-            archive = archives.setdefault(row["archive"], zipfile.ZipFile(DATA / row["archive"]))
+            if row["archive"] not in archives:
+                archives[row["archive"]] = zipfile.ZipFile(DATA / row["archive"])
             target = folder / f"{row['split']}{row['domain'][0]}" / row["member"].replace("/", "_")
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(archive.read(row["member"]))
+            target.write_bytes(archives[row["archive"]].read(row["member"]))
     return folder
 
 
