@@ -36,7 +36,17 @@ import genloom
 from benchmarks import pixelcnn_speed, training_speed
 from benchmarks.evidence import DATA, ROOT
 from genloom.catalogue import MODELS, find_model
-from genloom.core.capabilities import Certifies, Encodes, Imputes, Latent, PixelByPixel, Samples, Scores, Translates
+from genloom.core.capabilities import (
+    Certifies,
+    Encodes,
+    Imputes,
+    Latent,
+    PixelByPixel,
+    Samples,
+    Scores,
+    Translates,
+    Upscales,
+)
 from genloom.core.model import Misfit, Model
 from genloom.core.random import Noise
 from genloom.data.points import gaussian_line
@@ -45,6 +55,7 @@ from genloom.nn.dense import exact_products
 from genloom.shapes.columns import Column
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
+from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
 from genloom.train.loop import Loop
@@ -60,6 +71,7 @@ SHAPES = (
     TableShape(columns=(Column("a", low=-3.0, high=3.0), Column("b", "categorical", categories=("x", "y", "z")))),
     PointShape(columns=1),
     PairShape(height=8, width_px=8),
+    PieceShape((), 3, 32, 32),
 )
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
@@ -123,6 +135,8 @@ def uses(call: Call, name: str, folder: Path) -> str:
         model.generate(torch.zeros(2, model.code_width))  # a code from the CPU
     if isinstance(model, Encodes):
         model.decode(model.encode(torch.zeros(2, *model.shape.dims)).cpu())
+    if isinstance(model, Upscales):
+        assert model.upscale(torch.zeros(2, *model.shape.dims)).isfinite().all()
     if isinstance(model, Translates):
         assert model.translate(torch.zeros(2, *model.shape.dims)).isfinite().all()
     if isinstance(model, Imputes):
@@ -144,17 +158,19 @@ def data_for(name: str, folder: Path) -> Any:
         return gaussian_line(2000)
     if kind == "pairs":
         return small_pairs(folder / "pairs")
+    if kind == "pieces":
+        return small_pairs(folder / "pieces", 40) / "A"
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)
     lines = [f"{a},{b if b > -1.5 else ''},{'xyz'[int(abs(c)) % 3]}" for a, b, c in rows]
     (folder / "table.csv").write_text("a,b,c\n" + "\n".join(lines) + "\n")
     return folder / "table.csv"
 
 
-def small_pairs(folder: Path) -> Path:
+def small_pairs(folder: Path, side_px: int = 8) -> Path:
     """Write pairs of small pictures, B being A inverted, and return their folder."""
     random = np.random.default_rng(0)
     for i in range(64):
-        pixels = random.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        pixels = random.integers(0, 256, (side_px, side_px, 3), dtype=np.uint8)
         for side, values in (("A", pixels), ("B", 255 - pixels)):
             (folder / side).mkdir(parents=True, exist_ok=True)
             Image.fromarray(values).save(folder / side / f"{i}.png")
@@ -218,6 +234,8 @@ def looked_at(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
         yield "codes", model.encode(x)
     if isinstance(model, Translates):
         yield "translated", model.translate(x, noise=Noise.of(7, n))
+    if isinstance(model, Upscales):
+        yield "larger", model.upscale(x)
     if isinstance(model, Imputes):
         rows = torch.randint(3, (n, *model.shape.dims), generator=torch.Generator().manual_seed(1)).float()
         mask = torch.rand(rows.shape, generator=torch.Generator().manual_seed(2)) < 0.6

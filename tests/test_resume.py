@@ -33,6 +33,8 @@ def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
     source, (name, hyper) = "digits", RESUMED.get(name, (name, {}))
     if name in ("pix2pix", "cyclegan"):
         source = write_pairs(tmp_path / "pairs")
+    if name == "srgan":  # through both of its phases
+        source, hyper = write_pairs(tmp_path / "pairs", size=32) / "A", {"pretrain": 128}
     if hyper == RESUMED["colour"][1]:
         source = tmp_path / "colour.npy"
         np.save(source, np.random.default_rng(0).integers(0, 2, (128, 4, 4, 3), dtype=np.uint8) * np.uint8(255))
