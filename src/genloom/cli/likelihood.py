@@ -85,10 +85,11 @@ def compress(
 ) -> None:
     """Compress pictures without loss by a model of pixels, into as many bits as it finds them unlikely; and back."""
     from genloom.api import load
-    from genloom.use.likelihood.compress import pack, read_pictures
+    from genloom.use.likelihood.compress import coder_of, pack, read_pictures
 
     check_writable(out)
     model = load(run, checkpoint)
+    coder_of(model)  # which it may lack, whatever the pictures are
     if source.endswith(".glz"):
         if label is not None:
             raise InputError("a .glz knows its label: leave --label away")
