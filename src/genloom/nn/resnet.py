@@ -112,8 +112,11 @@ class ResidualGenerator(nn.Module):
 
         Instance norms take the moments of the whole picture, so that no part differs from the others in brightness.
         """
-        size = x.shape[2:]
-        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), padded(lighter(x)), tile, margin)
+        size, light = x.shape[2:], padded(lighter(x))
+        if not self.skip:
+            del x
+        h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), light, tile, margin)
+        del light
         small, edge = tile // 4, margin // 4
         F.relu(normalise(h, own_moments(h)), inplace=True)
         for block in self.blocks:
@@ -121,8 +124,8 @@ class ResidualGenerator(nn.Module):
             t = by_tiles(block.first, h, small, edge)
             t = by_tiles(block.second, F.relu(normalise(t, own_moments(t)), inplace=True), small, edge)
             h += normalise(t, own_moments(t))
-        out = chained([*self.up, self.last], (2, 4, 4), h, small, edge)
-        return self.ended(x, out[:, :, : size[0], : size[1]])
+        out = chained([*self.up, self.last], (2, 4, 4), h, small, edge)[:, :, : size[0], : size[1]]
+        return self.ended(x, out) if self.skip else torch.tanh_(out)
 
 
 def padded(x: Tensor) -> Tensor:

@@ -165,9 +165,9 @@ class CycleGAN(LookedAt):
     @torch.no_grad()
     def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         net = self.to_b if to == "B" else self.to_a
-        x = x.to(self.device) * 2 - 1
-        made = net.in_tiles(x, *tile) if tile else net(x)
-        return made.cpu() / 2 + 0.5
+        if tile:  # which lets go of what it is given
+            return net.in_tiles(x.to(self.device) * 2 - 1, *tile).cpu().div_(2).add_(0.5)
+        return net(x.to(self.device) * 2 - 1).cpu() / 2 + 0.5
 
 
 def least_squares(logits: Tensor, target: float) -> Tensor:
