@@ -40,7 +40,7 @@ RULES = {
     "not-a-number": Rule(
         "not-a-number",
         "numbers have gone bad (not-a-number or infinite): nothing learnt from here "
-        "on; go back to the last checkpoint with a smaller learning rate or --precision fp32",
+        "on; start again, or from an earlier checkpoint, with a smaller --hyper.rate, or with --precision fp32",
         1,
         True,
     ),
