@@ -22,9 +22,8 @@ from genloom import Run
 from genloom.data.options import PictureOptions
 from genloom.data.pieces.load import PieceSource
 from genloom.measures.resolution import resolution_figures
-from genloom.models.resolution.srgan import rounded
 from genloom.nn.imresize import grown, shrunk
-from genloom.shapes.pictures import grid, save, to_picture
+from genloom.shapes.pictures import grid, rounded, save, to_picture
 from genloom.shapes.pieces import PieceShape
 from genloom.use.judging.resolution import middle, whole_squares
 

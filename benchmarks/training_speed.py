@@ -17,15 +17,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.evidence import ROOT, checkout, record
 from genloom.core.dataset import take
+from genloom.core.model import Move
 from genloom.core.precision import pick_precision
 from genloom.data.pictures.dataset import ImageData
 from genloom.models.adversarial.dcgan import DCGAN, DCGANHyper
@@ -164,19 +166,20 @@ def bare_loop() -> Callable[[], None]:
         def __next__(self):
             return take(data, torch.randint(len(data), (BATCH,)))
 
-    def step() -> None:
-        moves = model.round(Batches(), None)
-        while True:
-            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
-                move = next(moves, None)
-            if move is None:
-                return
-            parameters, optimizer = players[move.player]
-            move.loss.backward(inputs=parameters)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+    return lambda: play_bare(model.round(Batches(), None), players, bf16)
 
-    return step
+
+def play_bare(moves: Iterator[Move], players: Mapping[str, tuple[Any, torch.optim.Optimizer]], bf16: bool) -> None:
+    """Play a round without the trainer: each mover, given as its weights and its optimizer, descends."""
+    while True:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
+            move = next(moves, None)
+        if move is None:
+            return
+        weights, optimizer = players[move.player]
+        move.loss.backward(inputs=weights)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
 
 def matrix_peak(n: int = 1024) -> float:

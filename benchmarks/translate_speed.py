@@ -25,6 +25,7 @@ from PIL import Image
 
 import genloom
 from benchmarks.evidence import record
+from benchmarks.training_speed import play_bare
 from genloom.catalogue import find_model
 from genloom.core.clock import Clock
 from genloom.core.model import Model
@@ -60,19 +61,7 @@ def stepper(model: Model, batch: dict[str, torch.Tensor], plain: bool) -> Callab
         players[player.name] = weights, torch.optim.Adam(weights, lr) if plain else player.optimizer(weights)
     bf16 = not plain and pick_precision("auto", torch.device("cpu")) == "bf16"
 
-    def step() -> None:
-        moves = model.phases()[0].round(iter([batch]), Clock(length=1))
-        while True:
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                move = next(moves, None)
-            if move is None:
-                return
-            weights, optimizer = players[move.player]
-            move.loss.backward(inputs=weights)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-
-    return step
+    return lambda: play_bare(model.phases()[0].round(iter([batch]), Clock(length=1)), players, bf16)
 
 
 def cost(step: Callable[[], Any]) -> float:

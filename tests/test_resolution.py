@@ -22,13 +22,13 @@ from genloom.data.pieces.load import PieceSource
 from genloom.errors import InputError
 from genloom.measures.resolution import luminance, resolution_figures
 from genloom.models.resolution.content import loss_of, maps_loss, total_variation
-from genloom.models.resolution.srgan import SRGAN, SRGANHyper, rounded, turned
+from genloom.models.resolution.srgan import SRGAN, SRGANHyper, turned
 from genloom.nn.imresize import cubic, grown, shrunk, taps
 from genloom.nn.srresnet import Discriminator, PReLU, SRResNet
 from genloom.nn.tiles import by_tiles
 from genloom.nn.vgg import VGG19, read_vgg19
 from genloom.shapes.pairs import PairShape
-from genloom.shapes.pictures import ImageShape
+from genloom.shapes.pictures import ImageShape, rounded
 from genloom.shapes.pieces import PieceShape
 from genloom.use.check import check
 from genloom.use.judging.compare import compare

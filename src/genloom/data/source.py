@@ -27,8 +27,10 @@ class Source(ABC):
 
     Attributes:
         name: what the person named.
+        wanted: where such data lies, as a model says it that was given other data.
     """
 
+    wanted: ClassVar[str] = ""
     Options: ClassVar[type[AnyOptions]]
 
     def __init__(self, name: str, options: AnyOptions, progress: Progress = silent) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from genloom.core.random import generator
 from genloom.measures.figure import Figure, around, half_error, mean_figure
+from genloom.shapes.pictures import rounded
 
 NOISE = 2 / 255  # deviation of what is added before the way back
 TO_XYZ = torch.tensor(
@@ -50,7 +51,7 @@ def lab_shift(made: Tensor, real: Tensor) -> Figure:
 def cycle_figures(x: Tensor, made: Tensor, back: Callable[[Tensor], Tensor]) -> dict[str, Figure]:
     """Return how far pictures `[n, C, H, W]` come back from what was made of them, as it is and as a file would hold it."""
     drawn = torch.randn(made.shape, generator=generator("noise of cycles"))
-    rough = ((made.clamp(0, 1) * 255).round() / 255 + NOISE * drawn).clamp(0, 1)
+    rough = (rounded(made) + NOISE * drawn).clamp(0, 1)
     ways = {"cycle L1": made, "cycle L1, 8 bits and noise": rough}
     protocol = f"there and back, {len(x)} pictures"
     return {name: mean_figure((back(y) - x).abs().mean((1, 2, 3)), protocol, "lower") for name, y in ways.items()}

@@ -72,7 +72,7 @@ class SRResNet(nn.Module):
 
     Args:
         enlarging: `stepwise`, by a doubling after the other and a last convolution at full size, as the paper; `direct`, by
-            one convolution that makes all `s * s` pixels, for a third of the work.
+            one convolution that makes all `s * s` pixels, for little more than half of the products.
         residual: make what a bicubic enlargement lacks.
         icnr: start with the same kernel for every pixel of a square, so that nothing is chequered (Aitken et al. 2017,
             arXiv 1707.02937).

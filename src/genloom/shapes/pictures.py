@@ -98,6 +98,11 @@ def to_bytes(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
+def rounded(x: Tensor) -> Tensor:
+    """Return pictures as a file of 8 bits holds them: numbers in [0, 1], in steps of 1/255."""
+    return (x.clamp(0, 1) * 255).round() / 255
+
+
 def grid(samples: Tensor, columns: int | None = None, gap: int = GAP) -> Tensor:
     """Lay pictures `[n, C, H, W]` out in rows with a light gap between them: `[C, rows, columns]`."""
     n, channels, height, width = samples.shape

@@ -213,10 +213,9 @@ def open_data(
 
 def refuse_other_kind(name: str, model_class: type[Model], source: Source) -> None:
     """Raise InputError for data of another kind than a model reads, before anything else that may be wrong with it."""
-    if not model_class.reads or isinstance(source, imported(KINDS[model_class.reads].source)):
-        return
-    wanted = {"pairs": "pictures of two sides, in folders A and B or named by --to", "pieces": "pictures in one folder"}
-    raise InputError(f"{name} learns from {wanted[model_class.reads]}, and {source.name} holds {source.Options.named()}")
+    wanted: type[Source] = imported(KINDS[model_class.reads].source) if model_class.reads else Source
+    if not isinstance(source, wanted):
+        raise InputError(f"{name} learns from {wanted.wanted}, and {source.name} holds {source.Options.named()}")
 
 
 def settle_shape(name: str, model_class: type[Model], shape: Shape, hyper: Hyper, source: Source | None = None) -> Shape:

@@ -27,6 +27,7 @@ SMALL_TABLE = 1 << 26  # bytes of a CSV that is looked at for pairs of pictures
 class PairSource(Source):
     """Pairs, or two domains, of pictures."""
 
+    wanted = "pictures of two sides, in folders A and B or named by --to"
     Options: ClassVar[type[AnyOptions]] = PairOptions
     options: PairOptions
 

@@ -27,6 +27,8 @@ USUAL, LEAST = 96, 32  # pixels of the side of a piece where nobody names one, a
 class PieceSource(PictureSource):
     """Pictures as `PictureSource` finds them; `--size` is that of the pieces, never of the pictures."""
 
+    wanted = "pictures in one folder"
+
     def shape(self) -> PieceShape:
         """Return what the pieces are: of the size asked for, or of 96 pixels, or as large as nine of ten pictures allow."""
         headers = self.headers[self.rows] if self.rows else self.headers

@@ -13,9 +13,9 @@ are rounded to 8 bits as files are, each mirrored at its own edge; losses on log
 and of features over all their numbers; total variation of absolute differences; He's first weights; Adam starts afresh with
 the second phase; the rectifiers' slopes are learnt for each channel; bf16 by autocast where the processor is good at it, the
 discriminator's last layer in fp32. VGG19's weights are a person's own file. `modern` leaves batch norm and slopes out of the
-generator and has it make what a bicubic enlargement lacks, all pixels of a square at once (a third of the work), descends
-the absolute error at a higher rate that falls, turns and mirrors pieces, uses averaged weights, and takes the
-discriminator's own maps for content, which need no other network.
+generator and has it make what a bicubic enlargement lacks, all pixels of a square at once, which is little more than half
+of the products; it descends the absolute error at a higher rate that falls, turns and mirrors pieces, uses averaged weights,
+and takes the discriminator's own maps for content, which need no other network.
 """
 
 # B batch, C channels, H height, W width, s scale
@@ -44,7 +44,7 @@ from genloom.models.resolution.content import Content, Loss, loss_of, maps_loss,
 from genloom.nn.imresize import grown, shrunk
 from genloom.nn.srresnet import HALVED, Discriminator, SRResNet
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import grid, to_picture
+from genloom.shapes.pictures import grid, rounded, to_picture
 
 SHOWN = 6
 NETWORKS = {"vgg22", "vgg54", "lite"}  # content losses that take a network for photographs
@@ -86,7 +86,7 @@ class SRGANHyper(AnyHyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """A third of the work an example, and a few minutes of pre-training."""
+        """Fewer products an example, and a few minutes of pre-training."""
         return cls(
             pretrain=16_000, pretrain_content="l1", adversarial=0, content="discriminator", pixels=5.0, adversary=0.02,
             norm="none", slopes="relu", enlarging="direct", residual=True, icnr=True, judge_width=32, judge_head="pooled",
@@ -206,6 +206,7 @@ class SRGAN(Model, Upscales):
         hyper, judge = self.hyper, self.discriminator
         small, real = self.pieces(next(batches))
         made = self.generator(small) / 2 + 0.5
+        # Real and made pictures in batches of their own: batch norm would tell them apart by the mixture otherwise.
         right, wrong = judge(real * 2 - 1), judge(made.detach() * 2 - 1)
         yield Move("discriminator", objectives.discriminate(right, wrong), objectives.accuracy(right, wrong))
         maps = judge.maps(made * 2 - 1)
@@ -240,11 +241,6 @@ class SRGAN(Model, Upscales):
         small = rounded(shrunk(real, self.scale))
         rows = [grown(small, self.scale).clamp(0, 1), self.upscale(small), real]
         return to_picture(grid(torch.cat(rows), columns=len(real)))
-
-
-def rounded(x: Tensor) -> Tensor:
-    """Return pictures in [0, 1] as a file of 8 bits would hold them."""
-    return (x.clamp(0, 1) * 255).round() / 255
 
 
 def turned(x: Tensor) -> Tensor:

@@ -62,7 +62,8 @@ class CycleGANHyper(TranslatorHyper):
         "transposed", "how generators double maps: kernels of 3, of 4, resizing"
     )
     skip: bool = hp(
-        False, "generators make the change of a picture, which is added to it, where both sides have the same channels"
+        False,
+        "generators make the change of a picture, which is added to it, where both sides are pictures of the same channels",
     )
     patch: Literal[1, 16, 70, 286] = hp(70, "side in pixels of the squares that the discriminators judge")
     pool: int = hp(50, "made pictures of before that are kept for either discriminator, 0 for none", low=0, high=10_000)
@@ -94,7 +95,7 @@ class CycleGAN(LookedAt):
         assert isinstance(shape, PairShape)
         blocks = hyper.blocks or (9 if min(shape.size) >= LARGE else 6)
         a, b = shape.channels, shape.channels_b
-        skip = hyper.skip and a == b
+        skip = hyper.skip and a == b and not (shape.palette or shape.palette_b)  # classes have nothing to add to
         self.to_b = ResidualGenerator(a, b, hyper.width, blocks, hyper.up, skip)
         self.to_a = ResidualGenerator(b, a, hyper.width, blocks, hyper.up, skip)
         self.judge_a = PatchDiscriminator(a, hyper.width, hyper.patch, "instance")

@@ -28,7 +28,7 @@ from genloom.measures.labels_back import fit_reader, label_figures, read_labels
 from genloom.measures.partners import MOST, fit_baselines, partner_figures
 from genloom.nn.unet import UNet
 from genloom.shapes.pairs import PairShape, in_colour
-from genloom.shapes.pictures import to_picture
+from genloom.shapes.pictures import rounded, to_picture
 from genloom.train.run import Run
 from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
 from genloom.use.report.html import image, slider
@@ -150,7 +150,7 @@ class PairPanel(Panel):
         began = time.process_time()
         raw = self.translated(model, self.a, "B")
         cost = time.process_time() - began
-        made = (raw.clamp(0, 1) * 255).round() / 255
+        made = rounded(raw)
         terms.say(f"measure {run.folder}")
         figures = self.measure(made)
         if "A" in model.sides:

@@ -21,10 +21,9 @@ from genloom.errors import InputError
 from genloom.measures.figure import Figure
 from genloom.measures.partners import fit_patches, seen_by
 from genloom.measures.resolution import least, resolution_figures
-from genloom.models.resolution.srgan import rounded
 from genloom.nn.imresize import grown, shrunk
 from genloom.nn.tiles import by_tiles
-from genloom.shapes.pictures import grid, to_picture
+from genloom.shapes.pictures import grid, rounded, to_picture
 from genloom.shapes.pieces import PieceShape
 from genloom.train.run import Run
 from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
