@@ -148,8 +148,8 @@ def uses(call: Call, name: str, folder: Path) -> str:
     return "ok"
 
 
-def data_for(name: str, folder: Path) -> Any:
-    """Return small data that a model takes."""
+def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
+    """Return small data that a model takes; pictures of pairs and for pieces are of that side."""
     cls = find_model(name)
     kind = next(shape.kind for shape in SHAPES if not isinstance(cls.fits(shape, cls.Hyper.tiny()), Misfit))
     if kind == "images":
@@ -157,9 +157,9 @@ def data_for(name: str, folder: Path) -> Any:
     if kind == "points":
         return gaussian_line(2000)
     if kind == "pairs":
-        return small_pairs(folder / "pairs")
+        return small_pairs(folder / "pairs", side_px or 8)
     if kind == "pieces":
-        return small_pairs(folder / "pieces", 40) / "A"
+        return small_pairs(folder / "pieces", side_px or 40) / "A"
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)
     lines = [f"{a},{b if b > -1.5 else ''},{'xyz'[int(abs(c)) % 3]}" for a, b, c in rows]
     (folder / "table.csv").write_text("a,b,c\n" + "\n".join(lines) + "\n")
@@ -257,7 +257,7 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 def resume(call: Call) -> dict[str, Any]:
     """Compare weights of a whole training with a second one of the same seed, and with one that was stopped and resumed."""
     found = {}
-    for name in ("gain", "dcgan", "vae", "pixelcnn")[: call.scaled(4, 2)]:
+    for name in ("gain", "dcgan", "vae", "pixelcnn", "pix2pix", "cyclegan", "srgan")[: call.scaled(7, 2)]:
         found[name] = attempt(lambda: resumed(call, name))  # noqa: B023
     return found
 
@@ -382,11 +382,12 @@ def sync_warnings(call: Call) -> Iterator[None]:
 
 
 @contextmanager
-def training(call: Call, name: str, preset: str, **options: Any) -> Iterator[Loop]:
+def training(call: Call, name: str, preset: str, side_px: int = 0, **options: Any) -> Iterator[Loop]:
     """Give a training, ready to play rounds."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        request = Request.of(name, data_for(name, folder), folder / "run", preset=preset, device=str(call.device), **options)
+        data = data_for(name, folder, side_px)
+        request = Request.of(name, data, folder / "run", preset=preset, device=str(call.device), **options)
         session = prepare(request)
         torch.manual_seed(0)
         model = session.model_class(session.hyper, session.data.shape)
@@ -406,13 +407,23 @@ def paces(call: Call) -> dict[str, Any]:
     return found
 
 
-def pace(call: Call, name: str) -> dict[str, Any]:
+def pace(call: Call, name: str, **options: Any) -> dict[str, Any]:
     """Return the pace of one model."""
     hyper = {"decoder": "logistic"} if name == "vae" else {}
-    with training(call, name, (call.tiny and "tiny") or "modern", hyper=hyper) as loop:
+    with training(call, name, (call.tiny and "tiny") or "modern", hyper=hyper, **options) as loop:
         seconds = timed(call, loop.play_round, call.scaled(30, 1), call.scaled(5, 1))
         share = busy_share(call, loop.play_round, call.scaled(10, 1))
         return {"examples_per_second": round(loop.plan.batch / seconds), "busy_share": share, "batch": loop.plan.batch}
+
+
+def translators(call: Call) -> dict[str, Any]:
+    """Measure examples a second, and the GPU's busy share, of what turns pictures into pictures, at its papers' sizes."""
+    found: dict[str, Any] = {}
+    for name, side_px, batches in (("pix2pix", 256, (1, 16)), ("cyclegan", 128, (1, 8)), ("srgan", 128, (16, 64))):
+        for batch in batches if not call.tiny else (2,):
+            size = {"side_px": 40 if name == "srgan" else 8} if call.tiny else {"side_px": side_px}
+            found[f"{name}_{batch}"] = attempt(lambda: pace(call, name, batch=batch, **size))  # noqa: B023
+    return found
 
 
 def graphs(call: Call) -> dict[str, Any]:
@@ -577,6 +588,7 @@ STEPS: dict[str, tuple[Callable[[Call], dict[str, Any]], float]] = {  # with the
     "pixelcnn": (pixelcnn_step, 15),
     "waits": (waits, 15),
     "paces": (paces, 20),
+    "translators": (translators, 20),
     "sampling": (sampling, 15),
     "judging": (judging, 20),
     "graphs": (graphs, 40),

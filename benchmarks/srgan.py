@@ -1,6 +1,7 @@
 """SRResNet and SRGAN x4 from the 80 training pictures, judged on Set5 and CBSD68 beside what needs no network.
 
-    python -m benchmarks.srgan [--examples 240000] [--adversarial 24000] [--runs runs]
+    python -m benchmarks.srgan [--examples 240000] [--adversarial 24000] [--runs runs] [--side 96] [--batch 16] [--device X]
+    python -m benchmarks.srgan --train     # SRResNet alone, and no judging: for a machine that is lent for minutes
 
 SRResNet is trained by the modern preset alone; SRGAN starts from it and goes on against the discriminator. A run that is
 there already is judged as it is. `psnr_y+` is of the mean over the eight ways to turn and mirror a picture.
@@ -102,10 +103,17 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=240_000)
     parser.add_argument("--adversarial", type=int, default=24_000)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--side", default="96", help="of the pieces that SRResNet learns from, in pixels")
+    parser.add_argument("--batch", type=int, default=16, help="of SRResNet")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--train", action="store_true", help="SRResNet, and end")
     said = parser.parse_args()
     torch.set_num_threads(1)
-    alone = {"adversary": 0.0, "pretrain": said.examples, "ema": 4_000.0}
-    resnet = trained(said.runs / "srresnet", hyper=alone, examples=said.examples)
+    alone = {"adversary": 0.0, "pretrain": said.examples, "ema": 250.0 * said.batch}
+    sizes = {"batch": said.batch, "size": said.side, "device": said.device}
+    resnet = trained(said.runs / "srresnet", hyper=alone, examples=said.examples, **sizes)
+    if said.train:
+        return
     found = figures_of(resnet) | {"psnr_y+": ensemble(resnet, SETS / "Set5")} | spent(resnet)
     what = "modern, x4, 80 pictures of at most 512 pixels; intervals of 95 % over 5 pictures, which differ much"
     record("srresnet-set5", found, seed=0, cpu_seconds=spent(resnet)["training_cpu_seconds"], notes=what)

@@ -19,7 +19,7 @@ MEDIAN_FUNCTION, SKIPS = 7, 20
 # A file may import from its own layer's packages named here and from every layer above it in this list.
 LAYERS = [
     {"errors", "kinds", "bounds"},
-    {"files", "reading", "tensors"},
+    {"files", "reading", "tensors", "placing"},
     {"shapes"},
     {"core"},
     {"nn"},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from genloom.data.placing import has_room, there
+from genloom.placing import has_room, there
 from genloom.shapes.points import PointShape
 
 

@@ -17,6 +17,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from genloom.placing import there
+
 REACH = 3  # pixels around it that a pixel of an enlarged picture hangs on
 
 
@@ -32,7 +34,7 @@ def grown(x: Tensor, factor: int) -> Tensor:
 
 def resized(x: Tensor, size: tuple[int, int], scale: float) -> Tensor:
     """Return pictures `[n, C, H, W]` at another size, in fp32, `scale` times their own."""
-    down, across = (taps(old, new, scale).to(x.device) for old, new in zip(x.shape[2:], size, strict=True))
+    down, across = (there(taps(old, new, scale), x) for old, new in zip(x.shape[2:], size, strict=True))
     with torch.autocast(x.device.type, enabled=False):
         return down @ (x.float() @ across.T)
 

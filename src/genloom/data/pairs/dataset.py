@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.data.pictures.dataset import ImageData, as_floats
-from genloom.data.placing import there
+from genloom.placing import there
 from genloom.shapes.pairs import PairShape
 
 

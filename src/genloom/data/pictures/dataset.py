@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from genloom.data.placing import has_room, there
 from genloom.errors import InputError
+from genloom.placing import has_room, there
 from genloom.shapes.pictures import ImageShape
 
 

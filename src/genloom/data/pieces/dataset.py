@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from genloom.data.pictures.dataset import as_floats
-from genloom.data.placing import has_room
 from genloom.errors import InputError
+from genloom.placing import has_room
 from genloom.shapes.pieces import PieceShape
 
 

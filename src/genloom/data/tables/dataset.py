@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genloom.data.placing import has_room, there
+from genloom.placing import has_room, there
 from genloom.shapes.columns import Bits, Column, Numbers
 from genloom.shapes.table import TableShape
 

@@ -43,6 +43,7 @@ from genloom.models.fitting import no_pieces
 from genloom.models.resolution.content import Content, Loss, loss_of, maps_loss, total_variation
 from genloom.nn.imresize import grown, shrunk
 from genloom.nn.srresnet import HALVED, Discriminator, SRResNet
+from genloom.placing import there
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import grid, rounded, to_picture
 
@@ -245,7 +246,7 @@ class SRGAN(Model, Upscales):
 
 def turned(x: Tensor) -> Tensor:
     """Mirror each of `[B, C, H, W]` either way and, where they are square, about the diagonal, each half of the time."""
-    chances = (torch.rand(3, len(x), 1, 1, 1) < 0.5).to(x.device)
+    chances = there(torch.rand(3, len(x), 1, 1, 1) < 0.5, x)
     x = torch.where(chances[0], x.flip(2), x)
     x = torch.where(chances[1], x.flip(3), x)
     return torch.where(chances[2], x.transpose(2, 3), x) if x.shape[2] == x.shape[3] else x

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genloom.placing import there
+
 
 def jittered(sides: list[tuple[Tensor, bool]], scale: float, mirror: bool) -> list[Tensor]:
     """Return pictures `[B, C, H, W]` in [0, 1], and whether they are planes of classes, in [-1, 1], all changed alike.
@@ -23,7 +25,7 @@ def jittered(sides: list[tuple[Tensor, bool]], scale: float, mirror: bool) -> li
         top, left = torch.randint(h - height + 1, (n,)).tolist(), torch.randint(w - width + 1, (n,)).tolist()
         found = [cut(x, top, left, height, width) for x in found]
     if mirror:
-        mirrored = (torch.rand(n) < 0.5)[:, None, None, None].to(found[0].device)
+        mirrored = there(torch.rand(n) < 0.5, found[0])[:, None, None, None]
         found = [torch.where(mirrored, x.flip(3), x) for x in found]
     return [x * 2 - 1 for x in found]
 

@@ -1,4 +1,4 @@
-"""Whether data has room on a device."""
+"""Numbers on a device: whether data has room there, and how indices come there without a wait."""
 
 from __future__ import annotations
 
