@@ -349,7 +349,12 @@ def busy_share(call: Call, step: Callable[[], object], rounds: int) -> float | N
 
 def waits(call: Call) -> dict[str, Any]:
     """Count the places where a round waits for the device, by model and line, over twenty rounds."""
-    return {name: attempt(lambda: waits_of(call, name)) for name in MODELS}  # noqa: B023
+    found: dict[str, Any] = {}
+    for name in reversed(MODELS):  # the newest first
+        found[name] = attempt(lambda: waits_of(call, name))  # noqa: B023
+        call.figures["waits"] = found
+        write(call)
+    return found
 
 
 def waits_of(call: Call, name: str) -> dict[str, float]:
@@ -423,6 +428,8 @@ def translators(call: Call) -> dict[str, Any]:
         for batch in batches if not call.tiny else (2,):
             size = {"side_px": 40 if name == "srgan" else 8} if call.tiny else {"side_px": side_px}
             found[f"{name}_{batch}"] = attempt(lambda: pace(call, name, batch=batch, **size))  # noqa: B023
+            call.figures["translators"] = found
+            write(call)
     return found
 
 

@@ -20,7 +20,7 @@ from genloom.models.translation.jitter import enlarged
 from genloom.models.translation.pix2pix import Pix2Pix, Pix2PixHyper
 from genloom.models.translation.pool import ImagePool
 from genloom.nn import tiles
-from genloom.nn.conv import instance_norm
+from genloom.nn.conv import by_copies, instance_norm, reflected
 from genloom.nn.patches import PatchDiscriminator
 from genloom.nn.resnet import MARGIN, ResidualGenerator
 from genloom.nn.tiles import normalise, own_moments
@@ -203,11 +203,29 @@ def test_the_loss_is_that_of_the_unpaired_paper():
 
 
 @pytest.mark.parametrize("up", ["transposed", "even", "resized"])
-def test_a_generator_takes_any_size_and_pads_by_reflection(up):
+def test_a_generator_takes_any_size(up):
     net = ResidualGenerator(3, 2, 4, 2, up).eval()
     for size in ((64, 64), (37, 50), (8, 9)):
         assert net(torch.rand(1, 3, *size)).shape == (1, 2, *size)
-    assert net.first.padding_mode == net.blocks[0].first.padding_mode == "reflect"
+
+
+def test_reflection_by_copies_is_torchs_own():
+    for size, pad in (((5, 7), (1, 2, 3, 4)), ((4, 3), (2, 0, 0, 3)), ((2, 2), (1, 1, 1, 1))):
+        ours, torchs = (torch.rand(2, 3, *size).requires_grad_() for _ in range(2))
+        torchs.data.copy_(ours.data)
+        made, expected = by_copies(ours, pad), torch.nn.functional.pad(torchs, pad, "reflect")
+        assert torch.equal(made, expected) and torch.equal(made, reflected(ours, pad))
+        weight = torch.rand_like(made)
+        (made * weight).sum().backward()
+        (expected * weight).sum().backward()
+        assert torch.allclose(ours.grad, torchs.grad)
+
+
+def test_a_generator_is_padded_by_reflection():
+    conv = ResidualGenerator(3, 2, 4, 2).first
+    x = torch.rand(1, 3, 8, 9)
+    padded = torch.nn.functional.pad(x, (3, 3, 3, 3), "reflect")
+    assert torch.allclose(conv(x), torch.nn.functional.conv2d(padded, conv.weight, conv.bias), atol=1e-6)
 
 
 def test_the_paper_counts_its_epochs_by_the_data(trained):

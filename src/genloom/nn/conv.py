@@ -23,6 +23,23 @@ def normal_weights(module: nn.Module, deviation: float = 0.02) -> None:
             nn.init.zeros_(part.bias)
 
 
+def reflected(x: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
+    """Pad maps `[B, C, H, W]` by reflection, left, right, above and below.
+
+    On a GPU by copies: the gradient of torch's own kernel there differs from run to run (`gpu.json`).
+    """
+    return by_copies(x, pad) if x.device.type == "cuda" else F.pad(x, pad, "reflect")
+
+
+def by_copies(x: Tensor, pad: tuple[int, int, int, int]) -> Tensor:
+    """Pad by reflection, made of mirrored strips."""
+    for axis, (before, after) in ((3, pad[:2]), (2, pad[2:])):
+        size = x.shape[axis]
+        strips = x.narrow(axis, 1, before).flip(axis), x, x.narrow(axis, size - 1 - after, after).flip(axis)
+        x = torch.cat(strips, axis) if before or after else x
+    return x
+
+
 def instance_norm(x: Tensor) -> Tensor:
     """Normalise each channel of each picture `[B, C, H, W]` by its own mean and variance.
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from genloom.nn.conv import instance_norm
+from genloom.nn.conv import instance_norm, reflected
 from genloom.nn.dense import full_precision
 from genloom.nn.strided import Up
 from genloom.nn.tiles import by_tiles, chained, lighter, normalise, own_moments
@@ -26,7 +26,10 @@ class Reflected(nn.Conv2d):
     """A convolution that keeps the size, its edge padded by reflection."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect")
+        super().__init__(inputs, outputs, kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(reflected(x, (self.kernel_size[0] // 2,) * 4), self.weight, self.bias)
 
 
 class Block(nn.Module):

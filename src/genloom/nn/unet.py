@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.nn.conv import reflected
 from genloom.nn.dense import full_precision
 from genloom.nn.strided import Down, Up
 from genloom.nn.tiles import by_tiles, lighter, normalise, own_moments
@@ -162,5 +163,5 @@ def pad_to(x: Tensor, multiple: int) -> Tensor:
         below, right = (min(pad, max(size - 1, 0)) for pad, size in zip(short, x.shape[2:], strict=True))
         if (below, right) == (0, 0):  # one pixel has nothing to reflect
             return F.pad(x, (0, short[1], 0, short[0]), "replicate")
-        x = F.pad(x, (0, right, 0, below), "reflect")
+        x = reflected(x, (0, right, 0, below))
     return x
