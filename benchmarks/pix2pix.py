@@ -36,6 +36,7 @@ CAMVID = {  # figure: what differs from L1 + cGAN by a U-Net with patches of 70 
     "patch16": {"patch": 16},
 }
 SAME = ("unet", "patch70")  # as l1_cgan
+DRAWN = ("l1_cgan", "l1", "cgan", "patch1", "patch16", "encoder_decoder")
 CAMVID_HYPER = {"width": 32, "batch": 4, "test_dropout": False, "ema": 1000.0}
 PAPER_HYPER = {"batch": 10}  # section 6.2, of the ablation on Cityscapes
 EMOJI_HYPER = {"width": 32, "batch": 4}
@@ -115,8 +116,7 @@ def camvid(runs: Path, examples: int, paper: bool, device: str, rows: list[str])
     figures |= {name: figures["l1_cgan"] for name in SAME}
     figures["real"] = real["pixel accuracy"]
     figures |= {f"real, {measure}": value for measure, value in real.items() if measure != "pixel accuracy"}
-    for name in CAMVID:
-        keep_picture(f"pix2pix-camvid-{name}" if name != "l1_cgan" else "pix2pix-camvid", runs / name)
+    draw_rows([runs / name for name in DRAWN])
     what = "as the paper" if paper else "width 32, batch 4"
     write(
         "pix2pix-camvid",
@@ -184,6 +184,17 @@ def cyclegan(runs: Path, examples: int) -> None:
 def keep_picture(name: str, run: Path) -> None:
     """Copy a run's last grid beside the model's page."""
     shutil.copy(sorted(run.glob("samples/*.png"))[-1], FOLDER.parent / "models" / f"{name}.png")
+
+
+def draw_rows(runs: list[Path]) -> None:
+    """Draw label maps, what each run makes of them, and the photographs, beside the model's page."""
+    grids = [Image.open(sorted(run.glob("samples/*.png"))[-1]) for run in runs]
+    width, height = grids[0].width * 3 // 8, grids[0].height // 3  # three pictures of eight; labels, made, photographs
+    drawn = Image.new("RGB", (width, height * (len(runs) + 2)))
+    lines = [(grids[0], 0), *((grid, 1) for grid in grids), (grids[0], 2)]
+    for i, (grid, line) in enumerate(lines):
+        drawn.paste(grid.crop((0, line * height, width, (line + 1) * height)), (0, i * height))
+    drawn.save(FOLDER.parent / "models" / "pix2pix-camvid.png")
 
 
 def write(name: str, figures: dict[str, Any], spent: float, what: str) -> None:
