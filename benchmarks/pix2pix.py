@@ -1,7 +1,8 @@
 """pix2pix: the paper's ablation on street scenes, labels to photographs; and emoji, from light skin to dark.
 
 python -m benchmarks.pix2pix camvid [--examples 3000] [--runs runs/camvid] [--paper] [--device cuda] [--rows l1,cgan]
-python -m benchmarks.pix2pix emoji  [--examples 12000] [--runs runs/emoji]
+python -m benchmarks.pix2pix emoji  [--examples 12000] [--runs runs/emoji]      # light skin to dark
+python -m benchmarks.pix2pix outline [--examples 40000] [--runs runs/outline]   # outlines to colour, by `prepare pairs`
 python -m benchmarks.pix2pix cyclegan [--examples 6000] [--runs runs/emoji]      # the same pairs, their partners hidden
 
 A run that is there already is judged as it is. The label score reads labels back by a network trained on the real pairs.
@@ -26,6 +27,9 @@ from PIL import Image
 import genloom
 from benchmarks.evidence import DATA, FOLDER, record
 from genloom import Run, judge
+from genloom.data.options import PictureOptions
+from genloom.data.source import silent
+from genloom.use.translation.make_pairs import make_pairs
 
 CAMVID = {  # figure: what differs from L1 + cGAN by a U-Net with patches of 70 pixels
     "l1": {"adversarial": "none"},
@@ -64,11 +68,7 @@ def emoji_pairs(folder: Path) -> Path:
         with (DATA / "noto_emoji" / "pairs_light_dark.csv").open() as table:
             for i, row in enumerate(csv.DictReader(table)):
                 for side, column in (("A", "light"), ("B", "dark")):
-                    image = Image.open(io.BytesIO(archive.read(members[row[column]]))).convert("RGBA")
-                    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-                    target = folder / row["split"] / side / f"{i:03d}.png"
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    image.save(target)
+                    save_on_white(archive, members[row[column]], folder / row["split"] / side / f"{i:03d}.png")
     return folder
 
 
@@ -137,12 +137,33 @@ def row_of(run: Run) -> tuple[dict[str, list[float]], dict[str, float]]:
     return own, real
 
 
-def emoji(runs: Path, examples: int) -> None:
-    """Train and judge light to dark, by the modern preset and by the paper's."""
+def outline_pairs(folder: Path) -> Path:
+    """Unpack all emoji, on white, and let `genloom prepare pairs` draw their outlines."""
+    pictures = folder.parent / "pictures"
+    with zipfile.ZipFile(DATA / "noto_emoji" / "emoji_128.zip") as archive:
+        members = {Path(name).name: name for name in archive.namelist()}
+        with (DATA / "noto_emoji" / "emoji.csv").open() as table:
+            for row in csv.DictReader(table):
+                save_on_white(archive, members[row["file"]], pictures / row["split"] / row["file"])
+    make_pairs(str(pictures), str(folder), "outline", PictureOptions(), silent)
+    return folder
+
+
+def save_on_white(archive: zipfile.ZipFile, member: str, target: Path) -> None:
+    """Save a picture of an archive, laid on white."""
+    image = Image.open(io.BytesIO(archive.read(member))).convert("RGBA")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB").save(target)
+
+
+def emoji(what: str, runs: Path, examples: int) -> None:
+    """Train and judge light to dark, by the modern preset and by the paper's; or outline to colour, by the modern one."""
+    outline = what == "outline"
+    name, presets = ("pix2pix-outline", ("modern",)) if outline else ("pix2pix-emoji", ("modern", "paper"))
     data, figures, spent = runs / "pairs", {}, 0.0
     if not data.exists():
-        emoji_pairs(data)
-    for preset in ("modern", "paper"):
+        (outline_pairs if outline else emoji_pairs)(data)
+    for preset in presets:
         run = trained(data, runs / preset, preset, EMOJI_HYPER, examples, "64")
         own, found = judged(run)
         spent += run.state(run.last_checkpoint())["cpu_seconds"]
@@ -150,8 +171,9 @@ def emoji(runs: Path, examples: int) -> None:
         figures[f"{preset}, cpu_seconds"] = round(run.state(run.last_checkpoint())["cpu_seconds"], 1)
     for row, measures in found.baselines.items():
         figures |= {f"{row}, {measure}": round(figure.value, 4) for measure, figure in measures.items()}
-    keep_picture("pix2pix-emoji", runs / "modern")
-    write("pix2pix-emoji", figures, spent, f"light to dark skin at 64x64, {examples:,} examples, width 32, batch 4")
+    keep_picture(name, runs / "modern")
+    says = "outline to colour" if outline else "light to dark skin"
+    write(name, figures, spent, f"{says} at 64x64, {examples:,} examples, width 32, batch 4")
 
 
 def cyclegan(runs: Path, examples: int) -> None:
@@ -209,7 +231,7 @@ def write(name: str, figures: dict[str, Any], spent: float, what: str) -> None:
 def main() -> None:
     """Train what is not there, judge, record."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("camvid", "emoji", "cyclegan"))
+    parser.add_argument("what", choices=("camvid", "emoji", "outline", "cyclegan"))
     parser.add_argument("--examples", type=int)
     parser.add_argument("--runs", type=Path)
     parser.add_argument("--paper", action="store_true", help="CamVid at the paper's sizes")
@@ -219,8 +241,8 @@ def main() -> None:
     runs = args.runs or Path("runs") / args.what
     if args.what == "camvid":
         camvid(runs, args.examples or 3000, args.paper, args.device, [row for row in args.rows.split(",") if row])
-    elif args.what == "emoji":
-        emoji(runs, args.examples or 12_000)
+    elif args.what in ("emoji", "outline"):
+        emoji(args.what, runs, args.examples or (12_000 if args.what == "emoji" else 40_000))
     else:
         cyclegan(args.runs or Path("runs") / "emoji", args.examples or 6000)
 

@@ -28,14 +28,14 @@ class ImagePool(nn.Module):
         """Return pictures `[B, *dims]` for new ones `[B, *dims]`."""
         if not len(self.kept):
             return made
-        given = made.clone()
+        count, given = int(self.count), made.clone()
         for i in range(len(made)):
-            count = int(self.count)
             if count < len(self.kept):
                 self.kept[count] = made[i]
-                self.count += 1
+                count += 1
             elif torch.rand(()) < 0.5:
                 place = int(torch.randint(len(self.kept), ()))
                 given[i] = self.kept[place]
                 self.kept[place] = made[i]
+        self.count.fill_(count)
         return given
