@@ -35,13 +35,14 @@ def translate(
 ) -> None:
     """Turn pictures into those of the other side, each of its own size."""
     from genloom.api import load
-    from genloom.use.translation.translate import Wishes, refuse_others, translate_files
+    from genloom.use.translation.files import files_of
+    from genloom.use.translation.translate import Wishes, forms_of, refuse_others, translate_files
 
     model = load(run, checkpoint, device)
     refuse_others(model, to)
     with threads_of(threads):
-        wishes = Wishes(convert, strip, tile, overlap)
-        write_all(translate_files(model, pictures, out, to, whole("seed", seed), wishes), pictures, out, "translating")
+        wishes, count = Wishes(convert, strip, tile, overlap), len(list(files_of(pictures, out, forms_of(model, to, strip))))
+        write_all(translate_files(model, pictures, out, to, whole("seed", seed), wishes), count, "translating")
 
 
 def upscale(
@@ -59,20 +60,19 @@ def upscale(
 ) -> None:
     """Make pictures larger, with detail, as srgan learnt it."""
     from genloom.api import load
+    from genloom.use.translation.files import files_of
     from genloom.use.translation.translate import Wishes
     from genloom.use.translation.upscale import refuse_others, upscale_files
 
     model = load(run, checkpoint, device)
     refuse_others(model)
     with threads_of(threads):
-        write_all(upscale_files(model, pictures, out, Wishes(convert, strip, tile, overlap)), pictures, out, "enlarging")
+        wishes, count = Wishes(convert, strip, tile, overlap), len(list(files_of(pictures, out)))
+        write_all(upscale_files(model, pictures, out, wishes), count, "enlarging")
 
 
-def write_all(files: Iterator[Path], pictures: str, out: str, what: str) -> None:
-    """Let files be written, show how far that is, and say where they lie."""
-    from genloom.use.translation.files import files_of
-
-    count = len(list(files_of(pictures, out)))
+def write_all(files: Iterator[Path], count: int, what: str) -> None:
+    """Let so many files be written, show how far that is, and say where they lie."""
     written = list(progress_on(console)(files, count, what))
     where = written[0] if count == 1 else written[0].parent
     console.print(f"{count:,} picture{'' if count == 1 else 's'} in {where}", soft_wrap=True)

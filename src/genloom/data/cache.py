@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from genloom.reading import found, kind_of, named, opened, parsing, read_json
 
 FORMAT = "2"  # part of every key: raise it when what is written changes
 REMEMBERED = {"shape?": dict, "entry?": str}  # what a listing may hold
+KINDS = (np.uint8, np.uint16)  # of pictures
 META = {"classes": [str], "broken": [str], "content": str, "places?": [[int]]}
 
 
@@ -86,12 +87,12 @@ def reserve(path: Path) -> None:
             raise  # others: a file system that cannot
 
 
-def stored(path: Path, kind: type[np.generic], dims: int, mode: Literal["c", "r"]) -> np.ndarray:
-    """Return a mapped array of the cache; InputError where it is not one of this kind with so many dimensions."""
+def stored(path: Path, kinds: Sequence[type[np.generic]], dims: int, mode: Literal["c", "r"]) -> np.ndarray:
+    """Return a mapped array of the cache; InputError where it is not one of these kinds with so many dimensions."""
     found(path)
     with parsing(path, "an array of the cache", "; remove its folder, and it is made anew"):
         array: np.ndarray = np.load(path, mmap_mode=mode, allow_pickle=False)
-    if array.dtype != kind or array.ndim != dims:
+    if array.dtype not in kinds or array.ndim != dims:
         raise InputError(f"{path} is damaged; remove its folder, and it is made anew")
     return array
 
@@ -120,9 +121,9 @@ class Entry:
             InputError: the entry is damaged.
         """
         meta = read_json(self.folder / "meta.json", META)
-        pixels = stored(self.folder / "x.npy", np.uint8, 4, "c")  # copy-on-write: torch wants writable memory
+        pixels = stored(self.folder / "x.npy", KINDS, 4, "c")  # copy-on-write: torch wants writable memory
         labels = self.folder / "y.npy"
-        y = np.array(stored(labels, np.int64, 1, "r")) if labels.exists() else None
+        y = np.array(stored(labels, (np.int64,), 1, "r")) if labels.exists() else None
         if (
             not len(pixels)
             or bool(meta["classes"]) != (y is not None)
@@ -131,7 +132,13 @@ class Entry:
             raise InputError(f"{self.folder} is damaged; remove it, and it is made anew")
         return torch.from_numpy(pixels), None if y is None else torch.from_numpy(y), meta
 
-    def write(self, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]], labels: np.ndarray | None) -> None:
+    def write(
+        self,
+        shape: tuple[int, ...],
+        fill: Callable[[np.ndarray], dict[str, Any]],
+        labels: np.ndarray | None,
+        bits: int = 8,
+    ) -> None:
         """Make the entry: `fill` writes into the mapped pixels of this shape and returns the notes to keep.
 
         `fill` may return `"kept"`, the row numbers that stay; the others are dropped.
@@ -142,7 +149,7 @@ class Entry:
         except OSError as error:
             raise InputError(f"cannot write the cache {self.folder.parent}: {error.strerror}; set GENLOOM_CACHE") from None
         try:
-            self.fill(temporary, shape, fill, labels)
+            self.fill(temporary, shape, fill, labels, bits)
             if not self.exists():  # another process may have made the same entry meanwhile
                 shutil.rmtree(self.folder, ignore_errors=True)
                 temporary.chmod(0o777 & ~umask())  # a shared cache serves others too
@@ -156,9 +163,14 @@ class Entry:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def fill(
-        self, folder: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray], dict[str, Any]], labels: np.ndarray | None
+        self,
+        folder: Path,
+        shape: tuple[int, ...],
+        fill: Callable[[np.ndarray], dict[str, Any]],
+        labels: np.ndarray | None,
+        bits: int,
     ) -> None:
-        pixels = np.lib.format.open_memmap(folder / "x.npy", "w+", np.uint8, shape)
+        pixels = np.lib.format.open_memmap(folder / "x.npy", "w+", KINDS[bits > 8], shape)
         reserve(folder / "x.npy")
         notes = fill(pixels)
         kept = notes.pop("kept", None)

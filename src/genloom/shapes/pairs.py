@@ -26,6 +26,7 @@ class PairShape(Shape):
         channels, channels_b: of either side; the number of classes where it is a label map.
         palette, palette_b: of a label map, the bytes of red, green and blue of each class, one after the other.
         paired: whether each picture of A has a partner in B.
+        bits, bits_b: of a number that either side is stored by, 8 or 16.
     """
 
     kind: ClassVar[str] = "pairs"
@@ -33,7 +34,7 @@ class PairShape(Shape):
     suffixes: ClassVar[tuple[str, ...]] = (*GRIDS, ".npy", "/")
     form: ClassVar[Any] = {
         "classes?": [str], "channels": int, "channels_b": int, "height": int, "width_px": int,
-        "palette": [int], "palette_b": [int], "paired": bool,
+        "palette": [int], "palette_b": [int], "paired": bool, "bits?": int, "bits_b?": int,
     }  # fmt: skip
     drawn: ClassVar[bool] = True
     channels: int = 3
@@ -43,8 +44,12 @@ class PairShape(Shape):
     palette: tuple[int, ...] = ()
     palette_b: tuple[int, ...] = ()
     paired: bool = True
+    bits: int = 8
+    bits_b: int = 8
 
     def __post_init__(self) -> None:
+        if not {self.bits, self.bits_b} <= {8, 16}:
+            raise InputError("the pictures of a side have 8 or 16 bits")
         for channels, palette in ((self.channels, self.palette), (self.channels_b, self.palette_b)):
             if not 1 <= channels <= MOST_CHANNELS:
                 raise InputError(f"a side has 1 to {MOST_CHANNELS} channels or classes, not {channels}")
@@ -74,7 +79,17 @@ class PairShape(Shape):
         channels, palette = (self.channels, self.palette) if name == "A" else (self.channels_b, self.palette_b)
         if palette:
             return f"label maps of {channels} classes"
-        return {1: "grey pictures", 3: "colour pictures"}.get(channels, f"pictures of {channels} channels")
+        tone = {1: "grey pictures", 3: "colour pictures"}.get(channels, f"pictures of {channels} channels")
+        return tone + (" of 16 bits" if self.bits_of(name) == 16 else "")
+
+    def bits_of(self, name: str) -> int:
+        """Return the bits of a number of `A` or of `B`."""
+        return self.bits if name == "A" else self.bits_b
+
+    def deep(self, name: str) -> bool:
+        """Whether the pictures of a side are files that no picture of 8 bits in colours can be."""
+        channels, palette = (self.channels, self.palette) if name == "A" else (self.channels_b, self.palette_b)
+        return self.bits_of(name) == 16 or (not palette and channels not in (1, 3, 4))
 
     def drawable(self, x: Tensor, name: str) -> Tensor:
         """Return pictures `[n, C, H, W]` of a side as drawn: label maps in the colours of the likeliest classes."""

@@ -98,9 +98,10 @@ def to_bytes(x: Tensor) -> Tensor:
     return (x.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def rounded(x: Tensor) -> Tensor:
-    """Return pictures as a file of 8 bits holds them: numbers in [0, 1], in steps of 1/255."""
-    return (x.clamp(0, 1) * 255).round() / 255
+def rounded(x: Tensor, bits: int = 8) -> Tensor:
+    """Return pictures as a file of so many bits holds them: numbers in [0, 1], of 8 bits in steps of 1/255."""
+    most = 2**bits - 1
+    return (x.clamp(0, 1) * most).round() / most
 
 
 def grid(samples: Tensor, columns: int | None = None, gap: int = GAP) -> Tensor:

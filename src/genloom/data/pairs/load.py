@@ -13,6 +13,7 @@ from genloom.data.pairs.dataset import PairData
 from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, first_rows, half_alone, is_pair, two_folders
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, read_headers, read_through
+from genloom.data.pictures.deep import Deep, as_deep
 from genloom.data.pictures.load import PictureSource, open_entry, reading, split_range
 from genloom.data.pictures.sources import Pictures
 from genloom.data.source import Progress, Source, silent
@@ -52,7 +53,8 @@ class PairSource(Source):
         """Both sides, not yet decoded: partners in the same order and of the same size, label maps as such."""
         with reading():
             found = find_sides(self.whole, self.options)
-        headers = [read_headers(side, self.progress) for side in (found.a, found.b)]
+        (a, first), (b, second) = (looked_over(side, self.progress) for side in (found.a, found.b))
+        found, headers = replace(found, a=a, b=b), [first, second]
         if found.paired and self.options.skip_broken:  # which of a pair is broken must be known before they are paired
             both = zip((found.a, found.b), headers, strict=True)
             headers = [read_through(side, heads, self.progress) for side, heads in both]
@@ -92,12 +94,25 @@ class PairSource(Source):
         pictures, options = self.sides.a if name == "A" else self.sides.b, self.options
         if isinstance(pictures, LabelMaps):
             options = replace(options, channels=1)
+        elif isinstance(pictures, Deep):
+            options = self.own_channels(name, pictures)
         elif self.known is not None:
             known, palette = (
                 (self.known.channels, self.known.palette) if name == "A" else (self.known.channels_b, self.known.palette_b)
             )
             options = options if palette else PairOptions.of(options.given() | {"channels": known})
         return SideSource(self.name, options, pictures, self.progress)
+
+    def own_channels(self, name: str, pictures: Deep) -> PairOptions:
+        """Return the options of deep pictures, whose channels are their own; InputError where others are wanted."""
+        known = None if self.known is None else self.known.channels if name == "A" else self.known.channels_b
+        wanted = known or self.options.channels
+        if wanted not in (None, pictures.channels):
+            raise InputError(
+                f"{self.name}: the pictures of {name} have {pictures.channels} channels, not {wanted}: those of 16 bits or "
+                "of many channels are taken as they are"
+            )
+        return replace(self.options, channels=None)
 
     def shape(self) -> PairShape:
         """Return what the pictures of either side are, and whether they are paired."""
@@ -116,6 +131,8 @@ class PairSource(Source):
             palette=first,
             palette_b=second,
             paired=self.sides.paired,
+            bits=self.sides.a.bits,
+            bits_b=self.sides.b.bits,
         )
 
     def load(self, shape: Shape | None = None) -> PairData:
@@ -151,9 +168,14 @@ def as_known(found: PairShape, shape: PairShape, name: str) -> PairShape:
     for own, known in ((found.palette, shape.palette), (found.palette_b, shape.palette_b)):
         if bool(own) != bool(known) or len(own) > len(known):
             raise InputError(f"{name} has label maps of {len(own) // 3} classes, and the run knows {len(known) // 3}")
-    return replace(
-        found, channels=shape.channels, channels_b=shape.channels_b, palette=shape.palette, palette_b=shape.palette_b
-    )
+    return replace(shape, height=found.height, width_px=found.width_px, paired=found.paired)
+
+
+def looked_over(pictures: Pictures, progress: Progress) -> tuple[Pictures, list[Header]]:
+    """Return the pictures of a side, as deep ones where they are, and what their headers say."""
+    headers = read_headers(pictures, progress)
+    deep = as_deep(pictures, [header.mode for header in headers])
+    return deep, headers if deep is pictures else read_headers(deep, progress)
 
 
 def as_label_maps(pictures: Pictures, headers: list[Header]) -> Pictures:

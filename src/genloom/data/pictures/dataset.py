@@ -17,7 +17,7 @@ from genloom.shapes.pictures import ImageShape
 
 @dataclass
 class ImageData:
-    """Pictures as uint8 `[n, H, W, C]`, usually a view of a memory-mapped file, with labels or without.
+    """Pictures as uint8, or uint16, `[n, H, W, C]`, usually a view of a memory-mapped file, with labels or without.
 
     Attributes:
         source: what the person named.
@@ -75,5 +75,5 @@ class ImageData:
 
 
 def as_floats(pixels: Tensor) -> Tensor:
-    """Return bytes `[n, H, W, C]` as pictures `[n, C, H, W]` in [0, 1]."""
-    return pixels.permute(0, 3, 1, 2).float().div_(255)
+    """Return bytes, or numbers of 16 bits, `[n, H, W, C]` as pictures `[n, C, H, W]` in [0, 1]."""
+    return pixels.permute(0, 3, 1, 2).float().div_(255 if pixels.dtype == torch.uint8 else 65535)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from genloom.data.pictures.arrays import Arrays
+from genloom.data.pictures.deep import Deep, depth_of, fitted
 from genloom.data.pictures.sources import Pictures, quiet
 from genloom.data.source import Progress
 from genloom.errors import InputError
@@ -36,6 +37,7 @@ class Header:
     size: tuple[int, int] = (0, 0)  # height, width
     mode: str = ""
     error: str = ""
+    channels: int = 0  # of deep pictures
 
 
 def read_header(pictures: Pictures, i: int) -> Header:
@@ -43,6 +45,9 @@ def read_header(pictures: Pictures, i: int) -> Header:
     from PIL import ExifTags, Image
 
     try:
+        if isinstance(pictures, Deep):
+            depth = depth_of(pictures.files[i])
+            return Header((depth.height, depth.width), channels=depth.channels)
         with pictures.open(i) as image:
             # Not the PNG's own method, which decodes the picture in search of it.
             lying = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) >= 5
@@ -72,6 +77,9 @@ def read_through(pictures: Pictures, headers: list[Header], progress: Progress) 
 
     def one(i: int) -> Header:
         try:
+            if isinstance(pictures, Deep):
+                pictures.array(i)
+                return headers[i]
             with pictures.open(i) as image:
                 image.load()
         except Exception as error:  # as in `read_header`
@@ -95,7 +103,9 @@ def common_size(headers: list[Header]) -> tuple[int, int]:
 
 
 def natural_channels(headers: list[Header]) -> int:
-    """Return 1 where every readable picture is grey, else 3."""
+    """Return 1 where every readable picture is grey, else 3; of deep pictures their own number."""
+    if deep := max((header.channels for header in headers), default=0):
+        return deep
     return 1 if all(header.mode in GREY for header in headers if not header.error) else 3
 
 
@@ -169,6 +179,12 @@ def decode_all(
 
     def one(i: int) -> str:
         try:
+            if isinstance(pictures, Deep):
+                pixels = pictures.array(i)
+                height, width = pixels.shape[:2]
+                box = central_box(width, height, size[1] / size[0]) if crop else None
+                into[i] = fitted(pixels, size, box)
+                return ""
             with pictures.open(i) as image, alone if image.width * image.height > LARGE else nullcontext():
                 into[i] = convert(image, channels, size, crop, pictures.nearest)
         except Exception as error:  # as in `read_header`

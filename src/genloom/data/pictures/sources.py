@@ -8,7 +8,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar, Self
@@ -35,6 +35,7 @@ class Pictures:
         files: the files to hash for the cache's key.
         key: what else decides the content, where the files alone do not.
         nearest: whether they are resized without a mean, as maps of classes are.
+        bits: of a number that they are stored by.
     """
 
     names: Sequence[str]
@@ -44,6 +45,7 @@ class Pictures:
     key: str = ""
     by_row: ClassVar[tuple[str, ...]] = ()  # what else goes row by row
     nearest: ClassVar[bool] = False
+    bits: int = field(default=8, kw_only=True)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -134,12 +136,12 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def from_folder(folder: Path, split: str) -> Pictures:
+def from_folder(folder: Path, split: str, suffixes: Sequence[str] = SUFFIXES) -> Pictures:
     """List the pictures of a folder; sub-folders are classes, `train/` and `test/` are splits."""
-    found = (p for p in walk(folder) if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = (p for p in walk(folder) if p.suffix.lower() in suffixes and p.is_file())
     files = sorted(p for p in found if not hidden(p.relative_to(folder).parts))
     if not files:
-        raise InputError(f"no pictures in {folder}: none of its files ends in {', '.join(SUFFIXES)}")
+        raise InputError(f"no pictures in {folder}: none of its files ends in {', '.join(suffixes)}")
     inner = settle_split([p.relative_to(folder).as_posix() for p in files], split)
     files = [p for p in files if (folder / inner) in p.parents]
     names = [printable(p.relative_to(folder / inner).as_posix()) for p in files]

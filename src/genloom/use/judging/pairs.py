@@ -150,7 +150,7 @@ class PairPanel(Panel):
         began = time.process_time()
         raw = self.translated(model, self.a, "B")
         cost = time.process_time() - began
-        made = rounded(raw)
+        made = rounded(raw, self.shape.bits_b)
         terms.say(f"measure {run.folder}")
         figures = self.measure(made)
         if "A" in model.sides:
@@ -173,7 +173,7 @@ class PairPanel(Panel):
         """Return what a model makes of pictures `[n, C, H, W]`, some at a time."""
         blocks = x.split(BLOCK)
         noises = (Noise.of(self.terms.seed, len(part), i * BLOCK) for i, part in enumerate(blocks))
-        with torch.inference_mode(), quickly(model.device):  # as `genloom translate` does it
+        with torch.inference_mode(), quickly(model.device, self.shape.bits_of(to)):  # as `genloom translate` does it
             made = [model.translate(part, to, noise).float() for part, noise in zip(blocks, noises, strict=True)]
         return torch.cat(made)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from torch import Tensor
 
 from genloom.core.precision import has_bf16_units
 from genloom.data.pairs.dataset import as_planes
+from genloom.data.pictures.dataset import as_floats
 from genloom.data.pictures.decode import SEEN_THROUGH, convert
+from genloom.data.pictures.deep import NPY, READ, TIFF, read_array, write_array
 from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
@@ -30,7 +33,33 @@ NAMED = 3  # reasons that are told, at most
 GAP = 4  # light pixels between the pictures of a strip
 
 
-def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
+@dataclass(frozen=True)
+class Forms:
+    """Which files a model takes, and which it can write.
+
+    Attributes:
+        deep: it takes files of 16 bits and many channels as they are.
+        writes: how names may end; the first is for what comes in in another form.
+    """
+
+    deep: bool = False
+    writes: tuple[str, ...] = GRIDS
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """How the names of the files of a folder end that are taken."""
+        return READ if self.deep else SUFFIXES
+
+    def suffix(self, path: Path) -> str:
+        """Return how the name of what a file of a folder becomes ends: as its own where it is deep, and that can be."""
+        own = path.suffix.lower()
+        return own if own in (*NPY, *TIFF) and own in self.writes else self.writes[0]
+
+
+PLAIN = Forms()
+
+
+def files_of(source: str, out: str, forms: Forms = PLAIN) -> Iterator[tuple[Path, Path]]:
     """Yield the pictures that a person named, each with the file it becomes.
 
     Raises:
@@ -40,12 +69,14 @@ def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
     kind = kind_of(path)
     if kind == "folder":
         found = sorted(
-            each for each in path.iterdir() if each.suffix.lower() in SUFFIXES and each.is_file() and not hidden([each.name])
+            each
+            for each in path.iterdir()
+            if each.suffix.lower() in forms.reads and each.is_file() and not hidden([each.name])
         )
         if not found:
             deeper = " (name its sub-folders one by one)" if any(each.is_dir() for each in path.iterdir()) else ""
-            raise InputError(f"no pictures in {source}: none of its files ends in {', '.join(SUFFIXES)}{deeper}")
-        if target.suffix.lower() in GRIDS:
+            raise InputError(f"no pictures in {source}: none of its files ends in {', '.join(forms.reads)}{deeper}")
+        if target.suffix.lower() in forms.writes:
             raise InputError(
                 f"{source} is a folder, and so its pictures go into one: a name without {target.suffix} is wanted"
             )
@@ -55,31 +86,32 @@ def files_of(source: str, out: str) -> Iterator[tuple[Path, Path]]:
             raise InputError(f"{out} is a {kind_of(target)}, and the pictures of a folder go into a folder")
         if len({each.stem for each in found}) < len(found):
             raise InputError(
-                f"{source} has pictures of the same name but for the suffix, and each becomes a PNG: rename them"
+                f"{source} has pictures of the same name but for the suffix, and what they become has one name: rename them"
             )
-        yield from ((each, target / f"{each.stem}.png") for each in found)
+        yield from ((each, target / f"{each.stem}{forms.suffix(each)}") for each in found)
         return
     if kind != "file":
         raise InputError(f"no picture at {source}: " + (f"that is a {kind}" if kind else "no such file or folder"))
     if kind_of(target) == "folder" or out.endswith("/"):
-        target = target / f"{path.stem}.png"
-    if target.suffix.lower() not in GRIDS:
-        raise InputError(f"a picture is written as .png, .jpg or .webp, not as {out}")
+        target = target / f"{path.stem}{forms.suffix(path)}"
+    if target.suffix.lower() not in forms.writes:
+        raise InputError(f"what this model makes is written as {', '.join(forms.writes)}, not as {out}")
     if target.exists() and target.samefile(path):
         raise InputError(f"{target} is the picture itself: name another file, so that it is not written over")
     yield path, target
 
 
-def turn_files(source: str, out: str, turn: Callable[[Path, int], Any]) -> Iterator[Path]:
+def turn_files(source: str, out: str, turn: Callable[[Path, int], Any], forms: Forms = PLAIN) -> Iterator[Path]:
     """Turn each picture that a person named into another, and yield each file as it is written.
 
     Args:
-        turn: from a file, and its place among them, to a pillow image; raises InputError for one that it cannot take.
+        turn: from a file, and its place among them, to a pillow image, or to an array `[H, W, C]` of whole numbers; raises
+            InputError for one that it cannot take.
 
     Raises:
         InputError: of a folder, once all others are written, where some could not be turned; or as `files_of`.
     """
-    pairs, left_out = list(files_of(source, out)), dict[Path, str]()
+    pairs, left_out = list(files_of(source, out, forms)), dict[Path, str]()
     check_writable(*(target for _, target in pairs))
     for i, (path, target) in enumerate(pairs):
         try:
@@ -90,7 +122,7 @@ def turn_files(source: str, out: str, turn: Callable[[Path, int], Any]) -> Itera
             left_out[path] = str(error)
             continue
         with replaced(target) as part:
-            save(picture, part)
+            (write_array if isinstance(picture, np.ndarray) else save)(picture, part)
         yield target
     if left_out:
         others = f"; the others are in {out}" if len(left_out) < len(pairs) else ""
@@ -144,9 +176,9 @@ def refuse_much(needed: int, x: Tensor) -> None:
         )
 
 
-def quickly(device: torch.device) -> AbstractContextManager[Any]:
-    """Compute in bf16 where the device has units for it."""
-    return torch.autocast(device.type, torch.bfloat16) if has_bf16_units(device) else nullcontext()
+def quickly(device: torch.device, bits: int = 8) -> AbstractContextManager[Any]:
+    """Compute in bf16 where the device has units for it, and what is made has no more bits than that."""
+    return torch.autocast(device.type, torch.bfloat16) if has_bf16_units(device) and bits == 8 else nullcontext()
 
 
 def read_picture(path: Path, channels: int, convert_it: bool, label_map: bool = False) -> Tensor:
@@ -167,6 +199,18 @@ def read_picture(path: Path, channels: int, convert_it: bool, label_map: bool = 
         with parsing(path, "a picture"):
             pixels = convert(image, channels, (image.height, image.width), crop=False)
     return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float() / 255
+
+
+def read_deep(path: Path, channels: int) -> Tensor:
+    """Return a picture file of 8 or 16 bits as a model of deep pictures takes it `[1, C, H, W]`; InputError where it cannot.
+
+    Grey of one channel is taken for colours by no conversion: its numbers mean what they mean.
+    """
+    with parsing(path, "a picture"), quiet():
+        pixels = read_array(path)
+    if pixels.shape[2] != channels:
+        raise InputError(f"{path} has {pixels.shape[2]} channels, and the model takes {channels}")
+    return as_floats(torch.from_numpy(pixels)[None])
 
 
 def refuse_other_colours(image: Any, path: Path, channels: int, convert_it: bool) -> None:

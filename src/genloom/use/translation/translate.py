@@ -4,22 +4,35 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from genloom.core.capabilities import Translates, Upscales
 from genloom.core.model import Model
 from genloom.core.random import Noise
+from genloom.data.pictures.deep import NPY, TIFF
 from genloom.errors import InputError
 from genloom.nn.unet import UNet
 from genloom.shapes.pairs import PairShape, in_colour
 from genloom.shapes.pictures import to_picture
-from genloom.use.translation.files import LARGE, parts, quickly, read_picture, refuse_much, side_by_side, turn_files
+from genloom.use.translation.files import (
+    LARGE,
+    Forms,
+    parts,
+    quickly,
+    read_deep,
+    read_picture,
+    refuse_much,
+    side_by_side,
+    turn_files,
+)
 
 BYTES_A_PIXEL = 2  # that a channel of the largest map takes, in bf16, of which half or a quarter is held, a few times over
 
@@ -64,19 +77,31 @@ def translate_files(
         made = translated(model, x, to, Noise.of(seed, 1, start=i), said)
         return drawn(model, x, made, to, said.strip)
 
-    return turn_files(source, out, turn)
+    return turn_files(source, out, turn, forms_of(model, to, said.strip))
+
+
+def forms_of(model: Model, to: str, strip: bool) -> Forms:
+    """Return which files a model takes, and which it writes when it makes this side."""
+    shape = model.shape
+    assert isinstance(shape, PairShape)
+    other, channels = ("A", shape.channels_b) if to == "B" else ("B", shape.channels)
+    if strip or not shape.deep(to):
+        return Forms(shape.deep(other))
+    greys = (".png",) if channels == 1 else ()
+    tiffs = TIFF if importlib.util.find_spec("tifffile") or channels == 1 else ()
+    return Forms(shape.deep(other), (*greys, *NPY, *tiffs))
 
 
 def translated(model: Model, x: Tensor, to: str, noise: Noise, wishes: Wishes) -> Tensor:
     """Return one picture `[1, C', H, W]` of one `[1, C, H, W]`, large ones by parts; InputError for one too large."""
-    assert isinstance(model, Translates)
+    assert isinstance(model, Translates) and isinstance(model.shape, PairShape)
     asked = wishes.tile is not None or wishes.overlap is not None or x.shape[2] * x.shape[3] > LARGE
     tile = parts(wishes.tile, wishes.overlap, model.margin) if asked else None
     width = max((module.out_channels for module in model.modules() if isinstance(module, torch.nn.Conv2d)), default=64)
     multiple = max((module.multiple for module in model.modules() if isinstance(module, UNet)), default=1)
     height, across = (-(-side // multiple) * multiple for side in x.shape[2:])  # as it is padded
     refuse_much(height * across * min(width, 64) * BYTES_A_PIXEL, x)
-    with torch.inference_mode(), quickly(model.device):
+    with torch.inference_mode(), quickly(model.device, model.shape.bits_of(to)):
         return model.translate(x, to, noise, tile).float()
 
 
@@ -85,14 +110,22 @@ def read_input(model: Model, path: Path, to: str, convert_it: bool) -> Tensor:
     shape = model.shape
     assert isinstance(shape, PairShape)
     channels, palette = (shape.channels, shape.palette) if to == "B" else (shape.channels_b, shape.palette_b)
+    if shape.deep("A" if to == "B" else "B"):
+        return read_deep(path, channels)
     return read_picture(path, channels, convert_it, bool(palette))
 
 
 def drawn(model: Model, x: Tensor, made: Tensor, to: str, strip: bool) -> Any:
-    """Return what a picture became as a pillow image, with what it was to the left of it where that is asked for."""
+    """Return what a picture became as a pillow image, with what it was to the left of it where that is asked for.
+
+    A deep one by itself as an array `[H, W, C]` of its bits.
+    """
     shape = model.shape
     assert isinstance(shape, PairShape)
     after = shape.drawable(made, to)[0]
+    if shape.deep(to) and not strip:
+        most, kind = (65535, np.uint16) if shape.bits_of(to) == 16 else (255, np.uint8)
+        return (after.clamp(0, 1) * most).round().permute(1, 2, 0).numpy().astype(kind)
     if not strip:
         return to_picture(after)
     before = in_colour(shape.drawable(x, "A" if to == "B" else "B"))[0]
