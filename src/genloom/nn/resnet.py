@@ -111,13 +111,12 @@ class ResidualGenerator(nn.Module):
         return out.float()
 
     def in_tiles(self, x: Tensor, tile: int, margin: int) -> Tensor:
-        """Return the same for one picture `[1, C, H, W]`, its largest maps never held whole; both in multiples of 4 pixels.
+        """Return the same for one picture `[1, C, H, W]` in [0, 1], its largest maps never held whole.
 
-        Instance norms take the moments of the whole picture, so that no part differs from the others in brightness.
+        Tile and margin are multiples of 4 pixels. Instance norms take the moments of the whole picture, so that no part
+        differs from the others in brightness.
         """
-        size, light = x.shape[2:], padded(lighter(x))
-        if not self.skip:
-            del x
+        size, light = x.shape[2:], padded(lighter(x * 2 - 1))
         h = chained([self.first, *self.down], (1, 1 / 2, 1 / 4), light, tile, margin)
         del light
         small, edge = tile // 4, margin // 4
@@ -128,7 +127,7 @@ class ResidualGenerator(nn.Module):
             t = by_tiles(block.second, F.relu(normalise(t, own_moments(t)), inplace=True), small, edge)
             h += normalise(t, own_moments(t))
         out = chained([*self.up, self.last], (2, 4, 4), h, small, edge)[:, :, : size[0], : size[1]]
-        return self.ended(x, out) if self.skip else torch.tanh_(out)
+        return out.add_(x, alpha=2).sub_(1).clamp_(-1, 1) if self.skip else torch.tanh_(out)
 
 
 def padded(x: Tensor) -> Tensor:

@@ -107,12 +107,12 @@ class UNet(nn.Module):
         return out.float()
 
     def in_tiles(self, x: Tensor, tile: int, margin: int, masks: Masks | None = None) -> Tensor:
-        """Return the same for one picture `[1, C, H, W]` in less memory: layers go by parts.
+        """Return the same for one picture `[1, C, H, W]` in [0, 1] in less memory: layers go by parts.
 
         What is held are the maps that skips need, and a layer's result; the largest skip is made again from the picture.
         """
         size, edge = x.shape[2:], max(margin // 2, 4)
-        x = pad_to(lighter(x), self.multiple)
+        x = pad_to(lighter(x * 2 - 1), self.multiple)
         h, kept = x, []
         for i, down in enumerate(self.down):
             h = by_tiles(partial(lowered, down, bool(i)), h, tile, margin, 0.5)

@@ -166,8 +166,8 @@ class CycleGAN(LookedAt):
     @torch.no_grad()
     def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         net = self.to_b if to == "B" else self.to_a
-        if tile:  # which lets go of what it is given
-            return net.in_tiles(x.to(self.device) * 2 - 1, *tile).cpu().div_(2).add_(0.5)
+        if tile:
+            return net.in_tiles(x.to(self.device), *tile).cpu().div_(2).add_(0.5)
         return net(x.to(self.device) * 2 - 1).cpu() / 2 + 0.5
 
 

@@ -145,8 +145,8 @@ class Pix2Pix(LookedAt):
             own = Noise.fresh(len(x)) if noise is None else noise
             masks = partial(dropout_numbers, own, self.device)
         net = self.generator
-        if tile:  # which lets go of what it is given
-            return net.in_tiles(x.to(self.device) * 2 - 1, *tile, masks).cpu().div_(2).add_(0.5)
+        if tile:
+            return net.in_tiles(x.to(self.device), *tile, masks).cpu().div_(2).add_(0.5)
         return net(x.to(self.device) * 2 - 1, masks).cpu() / 2 + 0.5
 
 
