@@ -11,6 +11,10 @@ MODELS = {
     "gan": ("genloom.models.adversarial.gan:GAN", "Generative Adversarial Nets, Goodfellow et al. 2014"),
     "cgan": ("genloom.models.adversarial.cgan:CGAN", "Conditional Generative Adversarial Nets, Mirza & Osindero 2014"),
     "dcgan": ("genloom.models.adversarial.dcgan:DCGAN", "Deep Convolutional GAN, Radford, Metz & Chintala 2015"),
+    "progan": (
+        "genloom.models.adversarial.progan:ProGAN",
+        "Progressive Growing of GANs for Improved Quality, Stability, and Variation, Karras et al. 2018",
+    ),
     "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "autoencoder": (

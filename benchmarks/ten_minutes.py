@@ -1,0 +1,132 @@
+"""Which model, by which preset, makes the best pictures in the time that people give it: two to sixty minutes of one thread.
+
+    python -m benchmarks.ten_minutes run dcgan-modern progan --data emoji --seconds 120,300,600 --seeds 0
+    python -m benchmarks.ten_minutes collect
+
+Each candidate is trained with each seed, and looked at after so many seconds of processor time: FID of 3,000 samples against as
+many pictures in the fixed random features, and, at the times of `--lite`, in those of an ImageNet network that no candidate was
+trained with; recall in either; the sliced Wasserstein distance. What is there already is kept, so that several processes share
+the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import genloom
+from benchmarks.evidence import DATA, record
+from genloom import Run
+from genloom.core.capabilities import Samples
+from genloom.core.random import Noise, undisturbed
+from genloom.measures.features.registry import Features, make_features
+from genloom.measures.frechet import fid
+from genloom.measures.manifold import manifold_figures
+from genloom.measures.pyramid import wasserstein_figures
+from genloom.shapes.pictures import grid, save, to_bytes, to_picture
+
+N, BLOCK = 3000, 250
+DCGAN = {"width": 64, "kernel": 4, "batch": 64, "ema": 10_000.0}
+CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "dcgan-modern": ("dcgan", "modern", {}),
+    "dcgan-spectral": ("dcgan", "modern", {"norm": "spectral", "augment_below": 0}),
+    "dcgan-batch": ("dcgan", "paper", DCGAN),
+    "dcgan-batch-fast": ("dcgan", "paper", DCGAN | {"rate": 5e-4}),
+    "dcgan-batch-32": ("dcgan", "paper", DCGAN | {"batch": 32}),
+    "progan": ("progan", "modern", {}),
+    "progan-whole": ("progan", "modern", {"grow": False}),
+}
+SOURCES = {"emoji": ("noto_emoji/emoji_128.zip", 64), "cifar": ("cifar10/cifar10_train_15000.zip", 32), "digits": ("mnist", 32)}
+
+
+def look(run: Run, data: Any, kinds: dict[str, tuple[Features, torch.Tensor]], picture: Path) -> dict[str, float]:
+    """Return the figures of a run as it is, and draw a grid of what it makes."""
+    model = genloom.load(run)
+    assert isinstance(model, Samples)
+    with undisturbed():
+        parts = [model.sample(BLOCK, noise=Noise.of(0, BLOCK, start)) for start in range(0, N, BLOCK)]
+    made = torch.cat(parts)
+    save(to_picture(grid(made[:64], columns=16)), picture)
+    found: dict[str, float] = {}
+    for kind, (features, real) in kinds.items():
+        own = features(made)[0]
+        found[kind] = fid(own, real, "").value
+        found[f"{kind} recall"] = manifold_figures(own, real)["recall"].value
+    swd = wasserstein_figures(to_bytes(made), to_bytes(data.pictures(torch.arange(min(N, len(data))))), 1024)
+    return found | {name: figure.value for name, figure in swd.items()}
+
+
+def features_of(kind: str, data: Any, folder: Path) -> tuple[Features, torch.Tensor]:
+    """Return features and those of the real pictures, which are kept."""
+    features, kept = make_features(kind, data), folder / f"{kind}.npy"
+    if not kept.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(kept, features(data.pictures(torch.linspace(0, len(data) - 1, N).long()))[0].numpy())
+    return features, torch.from_numpy(np.load(kept))
+
+
+def run_one(name: str, seed: int, source: str, marks: list[int], lite: list[int], runs: Path) -> None:
+    """Train a candidate from mark to mark, and look at it at each."""
+    model, preset, hyper = CANDIDATES[name]
+    path, size = SOURCES[source]
+    out, notes = runs / source / f"{name}-{seed}", runs / source / f"{name}-{seed}.json"
+    found = json.loads(notes.read_text()) if notes.exists() else {}
+    data = genloom.load_data(DATA / path, size=size)
+    for mark in marks:
+        if str(mark) in found:
+            continue
+        options: dict[str, Any] = {"cpu_minutes": mark / 60, "threads": 1, "seed": seed, "save_every": 3600.0}
+        run = genloom.fit(model, DATA / path, out, preset=preset, hyper=hyper, size=str(size), **options)
+        wanted = ["random", *(["lite2"] if mark in lite else [])]
+        kinds = {kind: features_of(kind, data, runs / source) for kind in wanted}
+        figures = look(run, data, kinds, runs / source / f"{name}-{seed}-{mark}.png")
+        found[str(mark)] = figures | {"examples": run.state(run.last_checkpoint())["examples"]}
+        notes.write_text(json.dumps(found))
+        print(source, name, seed, mark, {key: round(value, 3) for key, value in found[str(mark)].items()}, flush=True)
+
+
+def collect(runs: Path) -> None:
+    """Write the medians over seeds, with least and most, as evidence."""
+    figures: dict[str, Any] = {}
+    for source in SOURCES:
+        for name in CANDIDATES:
+            seeds = [json.loads(path.read_text()) for path in sorted((runs / source).glob(f"{name}-[0-9]*.json"))]
+            for mark in sorted({int(mark) for found in seeds for mark in found}):
+                there = [found[str(mark)] for found in seeds if str(mark) in found]
+                for measure in there[0]:
+                    values = [each[measure] for each in there if measure in each]
+                    spread = [statistics.median(values), min(values), max(values)]
+                    figures[f"{source}, {name}, {mark} s, {measure}"] = [round(value, 3) for value in spread]
+                figures[f"{source}, {name}, {mark} s, seeds"] = len(there)
+    notes = "median, least and most over seeds; seconds of the processor, one thread, training alone"
+    record("ten-minutes", figures, seed=None, cpu_seconds=0.0, notes=notes)
+
+
+def main() -> None:
+    """Run candidates, or collect what they found."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("run", "collect"))
+    parser.add_argument("names", nargs="*", help=", ".join(CANDIDATES))
+    parser.add_argument("--data", choices=SOURCES, default="emoji")
+    parser.add_argument("--seconds", default="120,300,600")
+    parser.add_argument("--lite", default="600,1800", help="times at which the ImageNet network looks too")
+    parser.add_argument("--seeds", default="0")
+    parser.add_argument("--runs", type=Path, default=Path("runs/ten"))
+    said = parser.parse_args()
+    if said.what == "collect":
+        return collect(said.runs)
+    marks, lite, seeds = ([int(each) for each in text.split(",") if each] for text in (said.seconds, said.lite, said.seeds))
+    torch.set_num_threads(1)
+    for seed in seeds:
+        for name in said.names:
+            run_one(name, seed, said.data, marks, lite, said.runs)
+
+
+if __name__ == "__main__":
+    main()
