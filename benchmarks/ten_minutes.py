@@ -3,10 +3,10 @@
     python -m benchmarks.ten_minutes run dcgan-modern progan --data emoji --seconds 120,300,600 --seeds 0
     python -m benchmarks.ten_minutes collect
 
-Each candidate is trained with each seed, and looked at after so many seconds of processor time: FID of 3,000 samples against as
-many pictures in the fixed random features, and, at the times of `--lite`, in those of an ImageNet network that no candidate was
-trained with; recall in either; the sliced Wasserstein distance. What is there already is kept, so that several processes share
-the work.
+Each candidate is trained with each seed, and looked at after so many seconds of processor time: FID of 3,000 samples
+against as many pictures in the fixed random features, and, at the times of `--lite`, in those of an ImageNet network that
+no candidate was trained with; recall in either; the sliced Wasserstein distance. What is there already is kept, so that
+several processes share the work.
 """
 
 from __future__ import annotations
@@ -42,7 +42,11 @@ CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "progan": ("progan", "modern", {}),
     "progan-whole": ("progan", "modern", {"grow": False}),
 }
-SOURCES = {"emoji": ("noto_emoji/emoji_128.zip", 64), "cifar": ("cifar10/cifar10_train_15000.zip", 32), "digits": ("mnist", 32)}
+SOURCES = {
+    "emoji": ("noto_emoji/emoji_128.zip", 64),
+    "cifar": ("cifar10/cifar10_train_15000.zip", 32),
+    "digits": ("mnist", 32),
+}
 
 
 def look(run: Run, data: Any, kinds: dict[str, tuple[Features, torch.Tensor]], picture: Path) -> dict[str, float]:

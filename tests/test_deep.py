@@ -1,6 +1,7 @@
 """Pairs of 16 bits or of many channels: read as they are, stored as they are, written as they are."""
 
-import importlib.util
+import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -144,7 +145,7 @@ def test_bad_files_are_named(tmp_path):
     assert len(genloom.load_data(folder, skip_broken=True)) == N - 1
     folder = pairs_in(tmp_path / "mixed")
     write(folder / "B" / "03.npy", picture((16, 20, 7), np.uint16))
-    with pytest.raises(InputError, match="11 of 5 and 1 of 7"):
+    with pytest.raises(InputError, match=r"11 of 5 and 1 of 7 \(03.npy\)"):
         genloom.load_data(folder)
     folder = pairs_in(tmp_path / "objects")
     np.save(folder / "B" / "03.npy", np.array([{}], dtype=object), allow_pickle=True)
@@ -159,10 +160,105 @@ def test_bad_files_are_named(tmp_path):
         PairSource(str(folder), PairOptions(channels=3)).shape()
 
 
+def test_too_many_channels_are_said_and_nothing_is_taken_for_8_bits(tmp_path):
+    for suffix in (".npy", ".tif"):
+        folder = pairs_in(tmp_path / suffix[1:], a=(suffix, (18, 30, 17), np.uint16), b=(".png", (18, 30), np.uint8))
+        with pytest.raises(InputError, match="it has 17 channels, and 16 are the most"):
+            genloom.load_data(folder)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floats_of_any_width(tmp_path, kind):
+    np.save(tmp_path / "x.npy", np.array([[1.0, 0.5], [0.25, 0.0]], kind))
+    assert read_array(tmp_path / "x.npy")[..., 0].tolist() == [[65535, 32768], [16384, 0]]
+    np.save(tmp_path / "y.npy", np.array([[255.0, 51.0]], kind))
+    assert read_array(tmp_path / "y.npy")[..., 0].tolist() == [[65535, 51 * 257]]
+
+
+def test_whole_numbers_of_other_kinds_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.array([[0, 255]]))
+    tifffile.imwrite(tmp_path / "y.tif", np.full((5, 5, 3), -1, np.int16), photometric="rgb")
+    for name in ("x.npy", "y.tif"):
+        with pytest.raises(InputError, match=f"{name} holds int"):
+            read_array(tmp_path / name)
+
+
+def test_a_tiff_says_itself_which_axis_is_which(tmp_path):
+    pixels = picture((3, 20, 16), np.uint16)
+    tifffile.imwrite(tmp_path / "planar.tif", pixels, photometric="rgb", planarconfig="separate")
+    tifffile.imwrite(tmp_path / "pages.tif", picture((5, 20, 10), np.uint16), photometric="minisblack")
+    assert depth_of(tmp_path / "planar.tif") == Depth(20, 16, 3, 16)
+    assert np.array_equal(read_array(tmp_path / "planar.tif"), pixels.transpose(1, 2, 0))
+    assert depth_of(tmp_path / "pages.tif") == Depth(20, 10, 5, 16)
+
+
+@pytest.mark.parametrize("turned", range(1, 9))
+@pytest.mark.parametrize("channels", [1, 5])
+def test_pictures_are_upright(tmp_path, turned, channels):
+    stored = picture((6, 9, channels), np.uint16)
+    if channels == 1:  # by pillow
+        exif = Image.Exif()
+        exif[274] = turned
+        Image.fromarray(stored[..., 0]).save(tmp_path / "x.png", exif=exif)
+        path = tmp_path / "x.png"
+    else:  # by tifffile
+        path, tag = tmp_path / "x.tif", (274, "H", 1, turned, True)
+        tifffile.imwrite(path, stored, photometric="minisblack", planarconfig="contig", extratags=[tag])
+    expected = Image.fromarray(stored[..., 0])
+    method = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}.get(turned)
+    expected = expected if method is None else expected.transpose(Image.Transpose(method))
+    found = read_array(path)
+    assert np.array_equal(found[..., 0], np.asarray(expected))
+    assert depth_of(path) == Depth(*found.shape, 16)
+
+
+def test_a_set_of_files_is_read_one_by_one(tmp_path):
+    tifffile.imwrite(tmp_path / "0.ome.tif", picture((2, 20, 30), np.uint16), ome=True, metadata={"axes": "CYX"})
+    assert read_array(tmp_path / "0.ome.tif").shape == (20, 30, 2)
+
+
+def test_a_bomb_is_refused(tmp_path):
+    path = tmp_path / "x.tif"
+    tifffile.imwrite(path, picture((64, 64, 3), np.uint16), photometric="rgb", compression="zlib", rowsperstrip=64)
+    assert read_array(path).shape == (64, 64, 3)
+    with tifffile.TiffFile(path) as file:
+        place, count = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    bomb = zlib.compress(bytes(40_000_000), 9)[:count]
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + bomb + content[place + len(bomb) :])
+    with pytest.raises(InputError, match="unpacks to more"):
+        read_array(path)
+
+
+def test_arrays_count_as_pictures_only_where_there_are_no_others(tmp_path):
+    folder = pairs_in(tmp_path, a=(".png", (16, 20, 3), np.uint8), b=(".png", (16, 20, 3), np.uint8))
+    np.save(folder / "A" / "mean.npy", np.zeros(3))
+    assert len(genloom.load_data(folder)) == N
+
+
+def test_a_run_of_arrays_of_8_bits_takes_such(tmp_path):
+    data = pairs_in(tmp_path / "pairs", a=(".npy", (16, 20, 3), np.uint8), b=(".npy", (16, 20, 3), np.uint8))
+    model = genloom.load(genloom.fit("pix2pix", data, tmp_path / "run", preset="tiny", examples=8, seed=0))
+    made = list(translate_files(model, str(data / "A"), str(tmp_path / "out")))
+    assert [path.suffix for path in made] == [".png"] * N
+    np.save(tmp_path / "wide.npy", picture((16, 20, 17), np.uint8).transpose(2, 0, 1)[:, :, :17])
+    with pytest.raises(InputError, match=r"wide.npy: it has 17 channels"):
+        list(translate_files(model, str(tmp_path / "wide.npy"), str(tmp_path / "x.png")))
+
+
+def test_what_pngs_lose_is_said(tmp_path):
+    folder = pairs_in(tmp_path, a=(".png", (16, 20, 3), np.uint8), b=(".png", (16, 20, 3), np.uint8))
+    path = folder / "A" / "00.png"
+    content = bytearray(path.read_bytes())
+    assert deep.loses_bits(PairSource(str(folder), PairOptions()).sides.a) is False
+    content[24] = 16
+    path.write_bytes(content)
+    assert deep.loses_bits(PairSource(str(folder), PairOptions(skip_broken=False)).sides.a)
+
+
 def test_without_tifffile_what_pillow_cannot_read_is_said(tmp_path, monkeypatch):
     folder = pairs_in(tmp_path, a=(".tif", (16, 20, 5), np.uint16), b=(".png", (16, 20, 3), np.uint8))
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
+    monkeypatch.setitem(sys.modules, "tifffile", None)
     with pytest.raises(InputError, match=r"needs tifffile to be read: pip install 'genloom\[tiff\]'"):
         genloom.load_data(folder)
     pillows = pairs_in(tmp_path / "grey", a=(".tif", (16, 20), np.uint16), b=(".png", (16, 20, 3), np.uint8))

@@ -13,9 +13,9 @@ from genloom.data.pairs.dataset import PairData
 from genloom.data.pairs.sides import LabelMaps, Sides, chosen, find_sides, first_rows, half_alone, is_pair, two_folders
 from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, read_headers, read_through
-from genloom.data.pictures.deep import Deep, as_deep
+from genloom.data.pictures.deep import Deep, as_deep, loses_bits
 from genloom.data.pictures.load import PictureSource, open_entry, reading, split_range
-from genloom.data.pictures.sources import Pictures
+from genloom.data.pictures.sources import Pictures, quiet
 from genloom.data.source import Progress, Source, silent
 from genloom.errors import InputError
 from genloom.reading import kind_of, named
@@ -54,7 +54,12 @@ class PairSource(Source):
         with reading():
             found = find_sides(self.whole, self.options)
         (a, first), (b, second) = (looked_over(side, self.progress) for side in (found.a, found.b))
-        found, headers = replace(found, a=a, b=b), [first, second]
+        lost = [
+            f"{name}: PNGs in colour of 16 bits are read as 8; TIFF or .npy keep them"
+            for name, side in (("A", a), ("B", b))
+            if loses_bits(side)
+        ]
+        found, headers = replace(found, a=a, b=b, notes=found.notes + lost), [first, second]
         if found.paired and self.options.skip_broken:  # which of a pair is broken must be known before they are paired
             both = zip((found.a, found.b), headers, strict=True)
             headers = [read_through(side, heads, self.progress) for side, heads in both]
@@ -100,6 +105,10 @@ class PairSource(Source):
             known, palette = (
                 (self.known.channels, self.known.palette) if name == "A" else (self.known.channels_b, self.known.palette_b)
             )
+            if not palette and known not in (1, 3, 4):
+                raise InputError(
+                    f"{self.name}: the pictures of {name} are of grey or colours, and the run knows {known} channels"
+                )
             options = options if palette else PairOptions.of(options.given() | {"channels": known})
         return SideSource(self.name, options, pictures, self.progress)
 
@@ -174,7 +183,8 @@ def as_known(found: PairShape, shape: PairShape, name: str) -> PairShape:
 def looked_over(pictures: Pictures, progress: Progress) -> tuple[Pictures, list[Header]]:
     """Return the pictures of a side, as deep ones where they are, and what their headers say."""
     headers = read_headers(pictures, progress)
-    deep = as_deep(pictures, [header.mode for header in headers])
+    with quiet():
+        deep = as_deep(pictures, [header.mode for header in headers])
     return deep, headers if deep is pictures else read_headers(deep, progress)
 
 

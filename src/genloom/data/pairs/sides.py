@@ -17,9 +17,9 @@ import numpy as np
 
 from genloom.bounds import short
 from genloom.data.options import PairOptions
-from genloom.data.pictures.deep import READ
+from genloom.data.pictures.deep import NPY
 from genloom.data.pictures.load import find_pictures
-from genloom.data.pictures.sources import SPLITS, Files, Pictures, from_folder, printable
+from genloom.data.pictures.sources import SPLITS, SUFFIXES, Files, Pictures, from_folder, printable
 from genloom.errors import InputError
 from genloom.reading import content_of, kind_of, named, opened, parsing
 
@@ -107,13 +107,13 @@ def find_sides(name: str, options: PairOptions) -> Sides:
     if named(name).suffix.lower() == ".csv":
         return from_csv(named(name))
     if options.to is not None:
-        return matched(find_pictures(name, split, READ), find_pictures(options.to, split, READ), options.skip_broken)
+        return matched(find_pictures(name, split, NPY), find_pictures(options.to, split, NPY), options.skip_broken)
     folders = two_folders(named(name), split)
     if folders is None:
         alone = half_alone(named(name))
         lacks = f"a folder {alone} and no {'B' if alone == 'A' else 'A'}" if alone else "no folders A and B"
         raise InputError(f"{name} has {lacks}: add it, name a second folder with --to, or say --side-by-side")
-    return matched(from_folder(folders[0], split, READ), from_folder(folders[1], split, READ), options.skip_broken)
+    return matched(from_folder(folders[0], split, NPY), from_folder(folders[1], split, NPY), options.skip_broken)
 
 
 def two_folders(root: Path, split: str) -> tuple[Path, Path] | None:
@@ -240,4 +240,4 @@ def rows_of(path: Path) -> list[list[str]]:
 
 def is_pair(row: Sequence[str]) -> bool:
     """Whether a row of a table names two picture files."""
-    return len(row) == 2 and all(cell.lower().endswith(READ) for cell in row)
+    return len(row) == 2 and all(cell.lower().endswith((*SUFFIXES, *NPY)) for cell in row)

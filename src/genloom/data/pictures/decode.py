@@ -180,10 +180,10 @@ def decode_all(
     def one(i: int) -> str:
         try:
             if isinstance(pictures, Deep):
-                pixels = pictures.array(i)
-                height, width = pixels.shape[:2]
-                box = central_box(width, height, size[1] / size[0]) if crop else None
-                into[i] = fitted(pixels, size, box)
+                with alone if pictures.files[i].stat().st_size > LARGE else nullcontext():
+                    pixels = pictures.array(i)
+                    box = central_box(pixels.shape[1], pixels.shape[0], size[1] / size[0]) if crop else None
+                    into[i] = fitted(pixels, size, box)
                 return ""
             with pictures.open(i) as image, alone if image.width * image.height > LARGE else nullcontext():
                 into[i] = convert(image, channels, size, crop, pictures.nearest)

@@ -20,7 +20,7 @@ from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.decode import Header, common_size, decode_all, natural_channels, read_headers
 from genloom.data.pictures.hub import from_hub
 from genloom.data.pictures.listing import Listing, list_files
-from genloom.data.pictures.sources import SUFFIXES, Pictures, from_folder, from_zip
+from genloom.data.pictures.sources import Pictures, from_folder, from_zip
 from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError, nearest
 from genloom.reading import kind_of, named
@@ -161,8 +161,8 @@ def open_entry(entry: Entry, source: str | Path, options: PictureOptions) -> Ima
     return ImageData(pixels, labels, shape, str(source), meta["content"], options.flip, notes)
 
 
-def find_pictures(source: str | Path, split: str = "train", suffixes: Sequence[str] = SUFFIXES) -> Pictures:
-    """Return the pictures at a source, not yet decoded; those of a folder are files that end so."""
+def find_pictures(source: str | Path, split: str = "train", others: Sequence[str] = ()) -> Pictures:
+    """Return the pictures at a source, not yet decoded; `others` as `from_folder` takes them."""
     name = str(source)
     if name.startswith("hf:"):
         return from_hub(name.removeprefix("hf:"), split)
@@ -175,7 +175,7 @@ def find_pictures(source: str | Path, split: str = "train", suffixes: Sequence[s
         hint = nearest(name, BUILTIN) if looks_built_in else ""
         raise InputError(f"no data at {name}: no such file or folder{hint}")
     if kind == "folder":
-        return from_idx(path, split) if any(is_idx(p) for p in path.iterdir()) else from_folder(path, split, suffixes)
+        return from_idx(path, split) if any(is_idx(p) for p in path.iterdir()) else from_folder(path, split, others)
     if kind != "file":
         raise InputError(f"no data at {name}: that is a {kind}, and a file or a folder is needed")
     if is_idx(path):

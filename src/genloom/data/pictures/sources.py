@@ -136,12 +136,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def from_folder(folder: Path, split: str, suffixes: Sequence[str] = SUFFIXES) -> Pictures:
-    """List the pictures of a folder; sub-folders are classes, `train/` and `test/` are splits."""
-    found = (p for p in walk(folder) if p.suffix.lower() in suffixes and p.is_file())
-    files = sorted(p for p in found if not hidden(p.relative_to(folder).parts))
+def from_folder(folder: Path, split: str, others: Sequence[str] = ()) -> Pictures:
+    """List the pictures of a folder; sub-folders are classes, `train/` and `test/` are splits.
+
+    Where it has none, files whose names end in one of `others` are taken.
+    """
+    found = [p for p in walk(folder) if p.suffix.lower() in (*SUFFIXES, *others) and p.is_file()]
+    found = [p for p in found if not hidden(p.relative_to(folder).parts)]
+    files = sorted(p for p in found if p.suffix.lower() in SUFFIXES) or sorted(found)
     if not files:
-        raise InputError(f"no pictures in {folder}: none of its files ends in {', '.join(suffixes)}")
+        raise InputError(f"no pictures in {folder}: none of its files ends in {', '.join((*SUFFIXES, *others))}")
     inner = settle_split([p.relative_to(folder).as_posix() for p in files], split)
     files = [p for p in files if (folder / inner) in p.parents]
     names = [printable(p.relative_to(folder / inner).as_posix()) for p in files]

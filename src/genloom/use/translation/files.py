@@ -19,7 +19,7 @@ from genloom.core.precision import has_bf16_units
 from genloom.data.pairs.dataset import as_planes
 from genloom.data.pictures.dataset import as_floats
 from genloom.data.pictures.decode import SEEN_THROUGH, convert
-from genloom.data.pictures.deep import NPY, READ, TIFF, read_array, write_array
+from genloom.data.pictures.deep import NPY, TIFF, read_array, write_array
 from genloom.data.pictures.sources import SUFFIXES, hidden, open_picture, quiet
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
@@ -38,17 +38,17 @@ class Forms:
     """Which files a model takes, and which it can write.
 
     Attributes:
-        deep: it takes files of 16 bits and many channels as they are.
+        arrays: it takes `.npy` files too.
         writes: how names may end; the first is for what comes in in another form.
     """
 
-    deep: bool = False
+    arrays: bool = False
     writes: tuple[str, ...] = GRIDS
 
     @property
     def reads(self) -> tuple[str, ...]:
         """How the names of the files of a folder end that are taken."""
-        return READ if self.deep else SUFFIXES
+        return (*SUFFIXES, *NPY) if self.arrays else SUFFIXES
 
     def suffix(self, path: Path) -> str:
         """Return how the name of what a file of a folder becomes ends: as its own where it is deep, and that can be."""
@@ -206,8 +206,11 @@ def read_deep(path: Path, channels: int) -> Tensor:
 
     Grey of one channel is taken for colours by no conversion: its numbers mean what they mean.
     """
-    with parsing(path, "a picture"), quiet():
-        pixels = read_array(path)
+    try:
+        with parsing(path, "a picture"), quiet():
+            pixels = read_array(path)
+    except InputError as error:
+        raise InputError(str(error) if path.name in str(error) else f"{path}: {error}") from None
     if pixels.shape[2] != channels:
         raise InputError(f"{path} has {pixels.shape[2]} channels, and the model takes {channels}")
     return as_floats(torch.from_numpy(pixels)[None])

@@ -84,12 +84,12 @@ def forms_of(model: Model, to: str, strip: bool) -> Forms:
     """Return which files a model takes, and which it writes when it makes this side."""
     shape = model.shape
     assert isinstance(shape, PairShape)
-    other, channels = ("A", shape.channels_b) if to == "B" else ("B", shape.channels)
+    channels, arrays = (shape.channels_b, not shape.palette) if to == "B" else (shape.channels, not shape.palette_b)
     if strip or not shape.deep(to):
-        return Forms(shape.deep(other))
+        return Forms(arrays)
     greys = (".png",) if channels == 1 else ()
     tiffs = TIFF if importlib.util.find_spec("tifffile") or channels == 1 else ()
-    return Forms(shape.deep(other), (*greys, *NPY, *tiffs))
+    return Forms(arrays, (*greys, *NPY, *tiffs))
 
 
 def translated(model: Model, x: Tensor, to: str, noise: Noise, wishes: Wishes) -> Tensor:
@@ -100,7 +100,7 @@ def translated(model: Model, x: Tensor, to: str, noise: Noise, wishes: Wishes) -
     width = max((module.out_channels for module in model.modules() if isinstance(module, torch.nn.Conv2d)), default=64)
     multiple = max((module.multiple for module in model.modules() if isinstance(module, UNet)), default=1)
     height, across = (-(-side // multiple) * multiple for side in x.shape[2:])  # as it is padded
-    refuse_much(height * across * min(width, 64) * BYTES_A_PIXEL, x)
+    refuse_much(height * across * min(width, 64) * BYTES_A_PIXEL * model.shape.bits_of(to) // 8, x)
     with torch.inference_mode(), quickly(model.device, model.shape.bits_of(to)):
         return model.translate(x, to, noise, tile).float()
 
@@ -110,7 +110,7 @@ def read_input(model: Model, path: Path, to: str, convert_it: bool) -> Tensor:
     shape = model.shape
     assert isinstance(shape, PairShape)
     channels, palette = (shape.channels, shape.palette) if to == "B" else (shape.channels_b, shape.palette_b)
-    if shape.deep("A" if to == "B" else "B"):
+    if shape.deep("A" if to == "B" else "B") or (not palette and path.suffix.lower() in NPY):
         return read_deep(path, channels)
     return read_picture(path, channels, convert_it, bool(palette))
 
