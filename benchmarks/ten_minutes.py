@@ -39,6 +39,10 @@ CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dcgan-batch": ("dcgan", "paper", DCGAN),
     "dcgan-batch-fast": ("dcgan", "paper", DCGAN | {"rate": 5e-4}),
     "dcgan-batch-32": ("dcgan", "paper", DCGAN | {"batch": 32}),
+    "projected": ("projected", "modern", {}),
+    "projected-alone": ("projected", "modern", {"pixels": 0}),
+    "projected-128": ("projected", "modern", {"seen": 128}),
+    "projected-plain": ("projected", "modern", {"augment": False}),
     "progan": ("progan", "modern", {}),
     "progan-whole": ("progan", "modern", {"grow": False}),
 }

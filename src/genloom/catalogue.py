@@ -15,6 +15,7 @@ MODELS = {
         "genloom.models.adversarial.progan:ProGAN",
         "Progressive Growing of GANs for Improved Quality, Stability, and Variation, Karras et al. 2018",
     ),
+    "projected": ("genloom.models.adversarial.projected:Projected", "Projected GANs Converge Faster, Sauer et al. 2021"),
     "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "autoencoder": (

@@ -30,6 +30,11 @@ def non_saturating(fake: Tensor) -> Tensor:
     return F.softplus(-fake.float()).mean()
 
 
+def hinge(real: Tensor, fake: Tensor) -> Tensor:
+    """Discriminator: max(0, 1 - D(x)) + max(0, 1 + D(x_fake)), of logits. Lim & Ye 2017 (arXiv 1705.02894)."""
+    return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
+
+
 def gradient_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, target: float = 0.0) -> Tensor:
     """Mean of (|grad critic(x)| - target)^2; with target 0 and x real this is R1 without its gamma / 2.
 

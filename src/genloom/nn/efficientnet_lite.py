@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -75,8 +76,42 @@ class Unit(nn.Module):
         self.bounded = bounded
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.conv(x)
+        h = (
+            self.by_itself(x)
+            if self.conv.groups > 1 and x.requires_grad and not self.conv.weight.requires_grad
+            else self.conv(x)
+        )
         return F.relu6(h, inplace=True) if self.bounded else h
+
+    def by_itself(self, x: Tensor) -> Tensor:
+        """Convolve each channel by itself, where the input learns and the weights do not."""
+        weight, bias = self.conv.weight, self.conv.bias
+        assert bias is not None
+        h: Tensor = Frozen.apply(x, weight.to(x.dtype), bias.to(x.dtype), self.conv.stride[0])
+        return h
+
+
+class Frozen(torch.autograd.Function):
+    """A convolution of each channel by itself whose weights never learn.
+
+    The gradient of its input is one more such convolution, by the weights turned, over the gradient with zeros between: a
+    fraction of the time that torch's takes in bf16 on a processor.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.stride, ctx.size = stride, x.shape
+        return F.conv2d(x, weight, bias, stride, weight.shape[2] // 2, groups=len(weight))
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,), (weight,) = gradients, ctx.saved_tensors
+        if ctx.stride > 1:
+            wide = gradient.new_zeros(ctx.size).to(memory_format=torch.channels_last)
+            wide[:, :, :: ctx.stride, :: ctx.stride] = gradient
+            gradient = wide
+        return F.conv2d(gradient, weight.flip(2, 3), None, 1, weight.shape[2] // 2, groups=len(weight)), None, None, None
 
 
 class Block(nn.Module):

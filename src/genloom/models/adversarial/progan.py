@@ -63,8 +63,8 @@ class ProGANHyper(Hyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """Narrower nets, short levels, R1."""
-        return cls(z=128, base=1024, most=128, stage=6_000, objective="r1", penalty=1.0, rate=2e-3, batch=32, ema=10_000.0)
+        """Narrower nets, short levels, R1; weights averaged over a part of a level, or the one before would show in them."""
+        return cls(z=128, base=1024, most=128, stage=6_000, objective="r1", penalty=1.0, rate=2e-3, batch=32, ema=1_000.0)
 
     @classmethod
     def tiny(cls) -> Self:

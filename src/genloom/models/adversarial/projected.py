@@ -1,0 +1,156 @@
+"""Projected GANs Converge Faster.
+
+Sauer, Chitta, Müller, Geiger. 2021. arXiv 2111.01007.
+
+The discriminators see pictures through a frozen ImageNet network, whose maps are mixed at random across channels and scales
+(`nn/projected.py`), and so learn in minutes what else takes hours. The generator is FastGAN's light one. Hinge loss, real
+and made pictures augmented alike, Adam without momentum.
+
+What differs from the paper: pictures without labels alone; squares of 8, 16, ... 1024 pixels; the noise in the generator is
+left out in use, so that a code always becomes the same picture; gated units by two convolutions in place of one, of the same
+weights; the last convolutions in fp32, bf16 by autocast where the processor is good at it; the network's weights are those
+of its public port, of the package index. `modern` has a narrow generator without noise, shows the network pictures at their
+own size where they are small, and has a discriminator of the pixels beside it: the network's maps say little of colour.
+
+A generator flatters the features it was trained with: judge it in those of another network (`lite2`, the usual ones).
+"""
+
+# B batch, C channels, z latent width
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from genloom.core import objectives
+from genloom.core.capabilities import Latent
+from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset
+from genloom.core.hyper import Hyper, hp
+from genloom.core.hyper import Hyper as AnyHyper
+from genloom.core.model import Misfit, Model, Move, Player, Remember
+from genloom.core.random import Noise
+from genloom.models.adversarial.dcgan import DCGANHyper
+from genloom.models.adversarial.dcgan import Discriminator as PixelDiscriminator
+from genloom.models.fitting import no_pictures, other_channels
+from genloom.nn.augment import augment
+from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
+from genloom.nn.fastgan import FastGenerator
+from genloom.nn.projected import ProjectedDiscriminator
+from genloom.shapes.base import Shape
+from genloom.shapes.pictures import ImageShape
+
+LEAST, LARGEST = 8, 1024
+
+
+@dataclass(frozen=True)
+class ProjectedHyper(Hyper):
+    """Section 4 of the paper, and its authors' code where that is silent."""
+
+    z: int = hp(256, "width of the latent code, normal, of which the direction alone counts", low=1)
+    width: int = hp(128, "channels of the generator's map of 128 pixels; smaller ones have up to 16 times as many", low=1)
+    noisy: bool = hp(True, "add noise to the generator's maps while training")
+    backbone: Literal["lite0", "lite1"] = hp("lite1", "the frozen ImageNet network")
+    seen: int = hp(224, "pixels of a side that pictures are enlarged to for it, where they are smaller", low=32, high=1024)
+    pixels: int = hp(0, "channels of the largest map of a discriminator of the pixels beside it, 0 for none", low=0)
+    share: float = hp(1.0, "weight of that discriminator", low=0)
+    augment: bool = hp(True, "change real and made pictures alike before they are judged")
+    rate: float = hp(2e-4, "learning rate of Adam", low=0)
+    batch: int = hp(64, "examples a batch", low=2)
+    ema: float | None = hp(20_000.0, "half-life in examples of averaged weights, none for the weights themselves", low=1)
+
+    @classmethod
+    def modern(cls) -> Self:
+        """A narrow generator, pictures seen as they are, a discriminator of the pixels beside it."""
+        return cls(z=128, width=16, noisy=False, backbone="lite0", seen=64, pixels=32, rate=5e-4, batch=16, ema=5_000.0)
+
+    @classmethod
+    def tiny(cls) -> Self:
+        """Learns 8x8 digits in seconds."""
+        return replace(cls.modern(), z=16, width=8, seen=32, pixels=16, ema=1_000.0)
+
+
+class Projected(Model, Latent):
+    """Sauer et al. 2021."""
+
+    Hyper = ProjectedHyper
+    hyper: ProjectedHyper
+    law = "gaussian"
+    notes = objectives.ACCURACY
+
+    def __init__(self, hyper: ProjectedHyper, shape: Shape) -> None:
+        super().__init__(hyper, shape)
+        channels, side, _ = shape.dims
+        self.generator = FastGenerator(hyper.z, channels, side, hyper.width, hyper.noisy)
+        self.discriminator = ProjectedDiscriminator(max(side, hyper.seen))
+        if hyper.pixels:
+            judge = DCGANHyper(width=hyper.pixels, kernel=4, norm="spectral")
+            self.pixel_discriminator = PixelDiscriminator(judge, channels, (side, side))
+        self.frozen: list[EfficientNetLite] = []  # in a list, so that it is no part of the model: neither trained nor saved
+
+    @classmethod
+    def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
+        if misfit := no_pictures(shape, "projected") or other_channels(shape, "projected"):
+            return misfit
+        assert isinstance(shape, ImageShape)
+        side = min(2 ** int(math.log2(max(min(shape.size), 1))), LARGEST)
+        if side < LEAST:
+            return Misfit(f"projected makes pictures of {LEAST} pixels or more: say --size 32", remedy=True)
+        return replace(shape, height=side, width_px=side)
+
+    @classmethod
+    def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
+        """Read the frozen network once: better now than after the run began."""
+        assert isinstance(hyper, ProjectedHyper)
+        pretrained(hyper.backbone)
+        return hyper
+
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
+        """Read the frozen network."""
+        self.frozen = [pretrained(self.hyper.backbone)]
+        return data
+
+    def players(self) -> Sequence[Player]:
+        adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(0.0, 0.99), eps=1e-8, fused=True)
+        judges = (self.discriminator, self.pixel_discriminator) if self.hyper.pixels else (self.discriminator,)
+        return [
+            Player("generator", (self.generator,), adam, ema=self.hyper.ema),
+            Player("discriminator", judges, adam),
+        ]
+
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        seen = augment if self.hyper.augment else nn.Identity()
+        x = next(batches)["x"] * 2 - 1
+        x_fake = self.generator(self.prior(len(x)))
+        real, fake = self.judged(seen(x)), self.judged(seen(x_fake.detach()))
+        loss = sum(weight * objectives.hinge(a, b) for (a, weight), (b, _) in zip(real, fake, strict=True))
+        first = objectives.accuracy(real[0][0], fake[0][0])
+        yield Move("discriminator", torch.as_tensor(loss), first)
+        made = self.judged(seen(x_fake))
+        yield Move("generator", torch.as_tensor(sum(-weight * logits.mean() for logits, weight in made)))
+
+    def judged(self, x: Tensor) -> list[tuple[Tensor, float]]:
+        """Return logits of pictures `[B, C, H, W]` in [-1, 1] by each discriminator, and its weight."""
+        if not self.frozen:
+            self.frozen = [pretrained(self.hyper.backbone)]
+        found = [(self.discriminator(x, self.frozen[0].to(x.device)), 1.0)]
+        return [*found, (self.pixel_discriminator(x), self.hyper.share)] if self.hyper.pixels else found
+
+    @property
+    def code_width(self) -> int:
+        return self.hyper.z
+
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        if noise is None:
+            return torch.randn(n, self.hyper.z, device=self.device)
+        return noise.normal(self.hyper.z, device=self.device)
+
+    def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
+        made: Tensor = self.generator(z.to(self.device))
+        return (made / 2 + 0.5).clamp(0, 1)
