@@ -43,6 +43,7 @@ CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "projected-alone": ("projected", "modern", {"pixels": 0}),
     "projected-128": ("projected", "modern", {"seen": 128}),
     "projected-plain": ("projected", "modern", {"augment": False}),
+    "r3gan": ("r3gan", "modern", {}),
     "progan": ("progan", "modern", {}),
     "progan-whole": ("progan", "modern", {"grow": False}),
 }

@@ -17,6 +17,7 @@ from genloom.nn.efficientnet_lite import Unit, installed, pretrained
 from genloom.nn.fastgan import FastGenerator, Gated
 from genloom.nn.projected import Mixer, ProjectedDiscriminator
 from genloom.shapes.pictures import ImageShape
+from genloom.use.judging.picture_verdicts import flattered
 
 needs_lite0 = pytest.mark.skipif(not installed("lite0"), reason="the package with the weights of lite0 is not installed")
 
@@ -145,3 +146,10 @@ def test_which_sizes_it_takes():
     assert fits[64, 64].size == fits[70, 100].size == (64, 64) and isinstance(fits[7, 7], Misfit)
     assert isinstance(Projected.fits(ImageShape((), 4, 64, 64), ProjectedHyper()), Misfit)
     assert math.log2(Projected.fits(ImageShape((), 1, 3000, 2000), ProjectedHyper()).height) == 10
+
+
+@needs_lite0
+def test_the_judge_says_that_features_flatter_what_they_taught():
+    model = built()
+    assert flattered(model.taught_by, "lite2:f390") == [] == flattered("", "lite0:1a2b")
+    assert "flatter" in flattered(model.taught_by, "lite0:1a2b")[0]

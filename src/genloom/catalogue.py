@@ -16,6 +16,10 @@ MODELS = {
         "Progressive Growing of GANs for Improved Quality, Stability, and Variation, Karras et al. 2018",
     ),
     "projected": ("genloom.models.adversarial.projected:Projected", "Projected GANs Converge Faster, Sauer et al. 2021"),
+    "r3gan": (
+        "genloom.models.adversarial.r3gan:R3GAN",
+        "The GAN is dead; long live the GAN! A Modern Baseline GAN, Huang et al. 2024",
+    ),
     "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "autoencoder": (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class Player:
     name: str
     modules: tuple[nn.Module, ...]
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer]
-    schedule: Callable[[Clock], Mapping[str, float]] = lambda clock: {}
+    schedule: Callable[[Clock], Mapping[str, Any]] = lambda clock: {}
     clip: float | None = None
     ema: float | None = None
 
@@ -174,6 +174,11 @@ class Model(nn.Module, ABC):
     def conditional(self) -> bool:
         """Whether the model takes labels."""
         return False
+
+    @property
+    def taught_by(self) -> str:
+        """The features by whose judgement the model learnt, such as "lite0", or "": they flatter what it makes."""
+        return ""
 
     @property
     def device(self) -> torch.device:

@@ -143,6 +143,10 @@ class Projected(Model, Latent):
         return [*found, (self.pixel_discriminator(x), self.hyper.share)] if self.hyper.pixels else found
 
     @property
+    def taught_by(self) -> str:
+        return self.hyper.backbone
+
+    @property
     def code_width(self) -> int:
         return self.hyper.z
 

@@ -29,6 +29,13 @@ def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[
     return said or ["nothing stands out"]
 
 
+def flattered(taught_by: str, features: str) -> list[str]:
+    """Say that a model is judged by the features that it learnt from."""
+    if not taught_by or features.split(":")[0] != taught_by:
+        return []
+    return [f"it learnt from the features it is judged in, {taught_by}, which flatter it: say --features lite2"]
+
+
 def memorised(figures: dict[str, Figure]) -> list[str]:
     """Say that many samples are copies of training pictures."""
     return [

@@ -38,7 +38,7 @@ from genloom.use.judging.picture_jury import (
     settled,
     usual,
 )
-from genloom.use.judging.picture_verdicts import verdicts
+from genloom.use.judging.picture_verdicts import flattered, verdicts
 from genloom.use.judging.progress import Progress
 from genloom.use.report.html import image, plot
 from genloom.use.report.plot import figure
@@ -85,7 +85,8 @@ class PicturePanel(Panel):
             figures |= likelihood_rows(model, found.test, found.train)
         cost = cost_of(run, folder, model, n, clock["seconds"])
         about = self.describe(run, found) | {"checkpoint": folder.name, "n": n}
-        said = [*enlarged_verdict(model.shape, jury.train.shape), *verdicts(figures, self.rows, found)]
+        said = [*enlarged_verdict(model.shape, jury.train.shape), *flattered(model.taught_by, jury.features.name)]
+        said += verdicts(figures, self.rows, found)
         return Judgement(run, figures, self.rows, cost, said, about, self, Seen(view, nearest))
 
     def describe(self, run: Run, found: JudgedData) -> dict[str, Any]:
