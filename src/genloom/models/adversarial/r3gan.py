@@ -11,7 +11,7 @@ What differs from the paper: pictures without labels alone; squares of 8 to 1024
 fixed, and short at first, where theirs grows by the same cosine; augmentation is that of Zhao et al. 2020, of a share of the
 pictures, where theirs is the pipe of Karras et al. 2020; the output layers in fp32, bf16 by autocast where the processor is
 good at it, the penalties in fp32. The defaults are of CIFAR-10 at 32x32; the authors' gamma is 2 for faces at 64x64 and 150
-at 256x256. `modern` has narrow nets, short schedules, and takes the penalties every fourth round, four times as heavy.
+at 256x256. `modern` has narrow nets, short schedules, and takes the penalties every eighth round, eight times as heavy.
 """
 
 # B batch, C channels, z latent width
@@ -63,8 +63,8 @@ class R3GANHyper(Hyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """Narrow nets, short schedules, penalties every fourth round."""
-        return cls(width=96, gamma=1.0, every=4, augmented=0.3, rate=5e-4, horizon=200_000, batch=32, ema=10_000.0)
+        """Narrow nets, short schedules, penalties every eighth round."""
+        return cls(width=48, gamma=1.0, every=8, augmented=0.3, rate=5e-4, horizon=200_000, batch=32, ema=10_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
