@@ -20,6 +20,7 @@ from genloom.errors import InputError
 from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
 from genloom.nn.dense import Maxout
+from genloom.nn.discriminator import StridedDiscriminator
 from genloom.shapes.columns import Column
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
@@ -233,7 +234,7 @@ def test_golden_sizes_of_dcgan():
     assert count(model.generator) == 100 * 16 * 1024 + convs + 3 + 2 * sum(maps)
     convs = sum(a * b * 25 for a, b in zip([3, 128, 256, 512], maps[::-1], strict=True))
     assert count(model.discriminator) == convs + 128 + 2 * (256 + 512 + 1024) + 16 * 1024 + 1
-    plain_port = dcgan.Discriminator(dcgan.DCGANHyper(width=64, kernel=4), 3, (64, 64))
+    plain_port = StridedDiscriminator(3, (64, 64), 64, 4, spectrally=False)
     assert count(plain_port) == 2_765_568 + 64 + 1  # the widely used port, and the two biases it leaves out
 
 
@@ -243,7 +244,7 @@ def test_dcgan_at_every_size(size, kernel):
     hyper = dcgan.DCGANHyper(width=2, kernel=kernel)
     generator = dcgan.Generator(hyper, 100, 1, (size, size))
     x = generator(torch.randn(2, 100))
-    assert x.shape == (2, 1, size, size) and dcgan.Discriminator(hyper, 1, (size, size))(x).shape == (2,)
+    assert x.shape == (2, 1, size, size) and StridedDiscriminator(1, (size, size), 2, kernel)(x).shape == (2,)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +270,7 @@ def test_conditional_dcgan_has_eleven_planes():
 def test_dcgan_keeps_real_and_fake_statistics_apart():
     model = build("dcgan", "paper").train()
     seen = []
-    norm = dcgan.Discriminator(dcgan.DCGANHyper(width=4), 1, (16, 16)).norms[0]
+    norm = StridedDiscriminator(1, (16, 16), 4, 5, spectrally=False).norms[0]
     model.discriminator.register_forward_pre_hook(lambda m, x: seen.append(len(x[0])))
     list(model.round(iter([take(Random(DIGITS), torch.arange(16))]), Clock()))
     assert seen == [16, 16, 16] and isinstance(norm, torch.nn.BatchNorm2d)
@@ -447,7 +448,7 @@ def test_a_batch_given_reaches_the_schedule(tmp_path):
 
 
 def test_spectral_norm_iterates_once_a_forward():
-    net = dcgan.Discriminator(dcgan.DCGANHyper(norm="spectral", width=4), 1, (16, 16)).train()
+    net = StridedDiscriminator(1, (16, 16), 4, 5).train()
     calls = []
     net.convs[0].parametrizations.weight[0].register_forward_hook(lambda *a: calls.append(1))
     net(torch.randn(2, 1, 16, 16))

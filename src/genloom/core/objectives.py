@@ -41,6 +41,7 @@ def gradient_penalty(critic: Callable[[Tensor], Tensor], x: Tensor, target: floa
     Mescheder et al. 2018 (arXiv 1801.04406), eq. (9); Gulrajani et al. 2017, eq. (3) with target 1.
     """
     x = x.detach().requires_grad_()
+    x = x.view_as(x)  # no leaf, of which torch's counter of operations takes no gradient
     (gradient,) = torch.autograd.grad(critic(x).float().sum(), x, create_graph=True)
     square = gradient.float().flatten(1).square().sum(1)
     return square.mean() if target == 0 else ((square + 1e-12).sqrt() - target).square().mean()

@@ -42,9 +42,10 @@ from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
 from genloom.models.fitting import no_labels, no_pictures
 from genloom.nn.augment import augment
-from genloom.nn.conv import normal_weights, spectral
-from genloom.nn.dense import even_labels, exactly, full_precision, one_hot, uniform
-from genloom.nn.strided import Down, Up
+from genloom.nn.conv import normal_weights
+from genloom.nn.dense import even_labels, full_precision, one_hot, uniform
+from genloom.nn.discriminator import StridedDiscriminator, plan
+from genloom.nn.strided import Up
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape
 
@@ -75,15 +76,6 @@ class DCGANHyper(Hyper):
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
         return cls(z=16, width=32, kernel=4, norm="spectral", batch=64, rate=1e-3, ema=5_000.0)
-
-
-def plan(size: tuple[int, int], narrowest: int) -> tuple[tuple[int, int], list[int]]:
-    """Return the size of the smallest map, and the channels of the maps from half of `size` down to it.
-
-    The shorter side is halved down to 4; channels double, up to 8 times the narrowest.
-    """
-    halvings = int(math.log2(min(size))) - 2
-    return (size[0] >> halvings, size[1] >> halvings), [narrowest * min(2**i, 8) for i in range(halvings)]
 
 
 def nearest_size(size: tuple[int, int]) -> tuple[int, int]:
@@ -117,29 +109,6 @@ class Generator(nn.Module):
         return torch.tanh(self.out(h).float())
 
 
-class Discriminator(nn.Module):
-    """x `[B, C (+ K), H, W]` to the logit `[B]` of being real."""
-
-    def __init__(self, hyper: DCGANHyper, channels: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        smallest, maps = plan(size, hyper.width)
-        wrap = spectral if hyper.norm == "spectral" else nn.Identity()
-        with_bias = hyper.norm == "spectral"  # batch norm brings its own
-        self.first = Down(channels, maps[0], hyper.kernel, bias=True)
-        self.convs = nn.ModuleList(Down(a, b, hyper.kernel, with_bias) for a, b in itertools.pairwise(maps))
-        self.norms = nn.ModuleList(nn.BatchNorm2d(c) if hyper.norm == "batch" else nn.Identity() for c in maps[1:])
-        self.out = nn.Linear(math.prod(smallest) * maps[-1], 1)
-        normal_weights(self, hyper.deviation)
-        for layer in (self.first, *self.convs, self.out):
-            wrap(layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        h = F.leaky_relu(self.first(x), 0.2, inplace=True)
-        for conv, norm in zip(self.convs, self.norms, strict=True):
-            h = F.leaky_relu(norm(conv(h)), 0.2, inplace=True)
-        return exactly(self.out, h.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
-
-
 class DCGAN(Model, Latent):
     """Radford et al. 2015."""
 
@@ -153,7 +122,8 @@ class DCGAN(Model, Latent):
         channels, height, width = shape.dims
         self.classes = len(shape.classes) if hyper.conditional else 0
         self.generator = Generator(hyper, hyper.z + self.classes, channels, (height, width))
-        self.discriminator = Discriminator(hyper, channels + self.classes, (height, width))
+        sizes = (channels + self.classes, (height, width), hyper.width, hyper.kernel)
+        self.discriminator = StridedDiscriminator(*sizes, spectrally=hyper.norm == "spectral", deviation=hyper.deviation)
         self.augmenting = False
 
     @property

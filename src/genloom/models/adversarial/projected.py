@@ -36,10 +36,9 @@ from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
-from genloom.models.adversarial.dcgan import DCGANHyper
-from genloom.models.adversarial.dcgan import Discriminator as PixelDiscriminator
 from genloom.models.fitting import no_pictures, other_channels
 from genloom.nn.augment import augment
+from genloom.nn.discriminator import StridedDiscriminator
 from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
 from genloom.nn.fastgan import FastGenerator
 from genloom.nn.projected import ProjectedDiscriminator
@@ -90,8 +89,7 @@ class Projected(Model, Latent):
         self.generator = FastGenerator(hyper.z, channels, side, hyper.width, hyper.noisy)
         self.discriminator = ProjectedDiscriminator(max(side, hyper.seen))
         if hyper.pixels:
-            judge = DCGANHyper(width=hyper.pixels, kernel=4, norm="spectral")
-            self.pixel_discriminator = PixelDiscriminator(judge, channels, (side, side))
+            self.pixel_discriminator = StridedDiscriminator(channels, (side, side), hyper.pixels, kernel=4)
         self.frozen: list[EfficientNetLite] = []  # in a list, so that it is no part of the model: neither trained nor saved
 
     @classmethod

@@ -1,0 +1,54 @@
+"""The discriminator of strided convolutions. Radford et al. 2015 (arXiv 1511.06434)."""
+
+# B batch, C channels, H height, W width
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from genloom.nn.conv import normal_weights, spectral
+from genloom.nn.dense import exactly
+from genloom.nn.strided import Down
+
+
+def plan(size: tuple[int, int], narrowest: int) -> tuple[tuple[int, int], list[int]]:
+    """Return the size of the smallest map, and the channels of the maps from half of `size` down to it.
+
+    The shorter side is halved down to 4; channels double, up to 8 times the narrowest.
+    """
+    halvings = int(math.log2(min(size))) - 2
+    return (size[0] >> halvings, size[1] >> halvings), [narrowest * min(2**i, 8) for i in range(halvings)]
+
+
+class StridedDiscriminator(nn.Module):
+    """x `[B, C, H, W]` to the logit `[B]` of being real.
+
+    Args:
+        width: channels of the largest map.
+        spectrally: divide weights by their spectral norm, without batch norm.
+        deviation: of the weights at the start.
+    """
+
+    def __init__(
+        self, channels: int, size: tuple[int, int], width: int, kernel: int, spectrally: bool = True, deviation: float = 0.02
+    ) -> None:
+        super().__init__()
+        smallest, maps = plan(size, width)
+        self.first = Down(channels, maps[0], kernel, bias=True)
+        # Batch norm brings a bias of its own.
+        self.convs = nn.ModuleList(Down(a, b, kernel, spectrally) for a, b in itertools.pairwise(maps))
+        self.norms = nn.ModuleList(nn.Identity() if spectrally else nn.BatchNorm2d(c) for c in maps[1:])
+        self.out = nn.Linear(math.prod(smallest) * maps[-1], 1)
+        normal_weights(self, deviation)
+        for layer in (self.first, *self.convs, self.out) if spectrally else ():
+            spectral(layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(self.first(x), 0.2, inplace=True)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            h = F.leaky_relu(norm(conv(h)), 0.2, inplace=True)
+        return exactly(self.out, h.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
