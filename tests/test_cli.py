@@ -336,7 +336,9 @@ def test_a_budget_of_processor_time_ends_a_run_after_a_round_at_least(tmp_path):
 
 
 def test_names_of_elsewhere_and_commands_that_are_none(capsys):
-    assert run(["fit", "StyleGAN2", "digits", "-o", "x"]) == 2 and "dcgan comes nearest" in capsys.readouterr().err
+    assert (
+        run(["fit", "StyleGAN2", "digits", "-o", "x"]) == 2 and "r3gan and projected come nearest" in capsys.readouterr().err
+    )
     assert (
         run(["fitt"]) == 2 and "did you mean 'fit'" in (said := capsys.readouterr().err) and said.rstrip().endswith("doctor")
     )

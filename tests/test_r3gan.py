@@ -10,7 +10,7 @@ import genloom
 from genloom.core.clock import Clock
 from genloom.core.model import Misfit
 from genloom.models.adversarial.r3gan import R3GAN, R3GANHyper
-from genloom.nn.plain_residual import GAIN, Block, enlarged, halved, widths
+from genloom.nn.plain_residual import GAIN, Block, enlarged, groups_of, halved, widths
 from genloom.shapes.pictures import ImageShape
 
 KERNEL = torch.outer(torch.tensor([1.0, 3, 3, 1]), torch.tensor([1.0, 3, 3, 1])) / 64
@@ -38,6 +38,12 @@ def test_nets_begin_as_the_line_straight_through():
     assert first.weight.shape == (128, 64, 1, 1) and second.weight.shape == (128, 16, 3, 3)
     assert float(first.weight.detach().std()) == pytest.approx(GAIN * 8**-0.25 / 8, rel=0.05)
     assert float(second.weight.detach().std()) == pytest.approx(GAIN * 8**-0.25 / 12, rel=0.05)
+
+
+@pytest.mark.parametrize("width", [8, 9, 44, 50])
+def test_any_width_goes(width):
+    assert groups_of(1536) == 96 and groups_of(100) == 5 and groups_of(18) == 1
+    assert built(64, width=width).sample(1).shape == (1, 3, 64, 64)
 
 
 def test_the_papers_nets_have_their_weights():

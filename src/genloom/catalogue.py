@@ -48,7 +48,10 @@ MODELS = {
 
 
 ELSEWHERE = {  # names that people ask for, and what there is that does what they are for
-    **dict.fromkeys(("stylegan", "stylegan2", "stylegan3", "biggan", "wgan", "wgan-gp", "sngan"), "dcgan comes nearest"),
+    **dict.fromkeys(("stylegan", "stylegan2", "stylegan3", "biggan"), "r3gan and projected come nearest"),
+    **dict.fromkeys(("fastgan", "lightweight-gan", "projected-gan"), "projected comes nearest"),
+    **dict.fromkeys(("wgan", "wgan-gp"), "progan has that objective, --hyper.objective wgan-gp"),
+    **dict.fromkeys(("sngan",), "dcgan comes nearest"),
     **dict.fromkeys(("acgan", "conditional-gan"), "dcgan with --conditional comes nearest, and cgan"),
     **dict.fromkeys(("ddpm", "diffusion", "stable-diffusion", "flow", "glow", "realnvp"), "dcgan and vae come nearest"),
     **dict.fromkeys(

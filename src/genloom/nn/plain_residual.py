@@ -45,6 +45,11 @@ class Rectified(nn.Module):
         return F.leaky_relu(x + self.bias.to(x.dtype)[:, None, None], SLOPE)
 
 
+def groups_of(channels: int) -> int:
+    """Return into how many groups of 16 channels, or of the next more that divide them, channels are cut."""
+    return next((count for count in range(channels // GROUP, 1, -1) if channels % count == 0), 1)
+
+
 class Block(nn.Module):
     """Three convolutions beside the way straight through.
 
@@ -58,7 +63,7 @@ class Block(nn.Module):
         self.layers = nn.Sequential(
             conv(channels, wide, gain=gain),
             Rectified(wide),
-            conv(wide, wide, 3, max(1, wide // GROUP), gain),
+            conv(wide, wide, 3, groups_of(wide), gain),
             Rectified(wide),
             conv(wide, channels, gain=0.0),
         )
