@@ -9,6 +9,7 @@ import genloom
 from genloom.core.clock import Clock
 from genloom.core.hyper import Hyper
 from genloom.core.model import Misfit
+from genloom.errors import InputError
 from genloom.models.adversarial.progan import ProGAN, ProGANHyper
 from genloom.nn.progressive import Scaled, at_level, pixel_norm, spread_of_batch
 from genloom.shapes.pictures import ImageShape
@@ -106,3 +107,10 @@ def test_it_grows_and_goes_on_to_the_same_weights(tmp_path, objective):
     one, other = (genloom.load(run) for run in (whole, parts))
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
     assert one.sample(3).shape == (3, 1, 8, 8) and isinstance(one.hyper, Hyper)
+
+
+def test_a_temperature_is_refused_where_directions_alone_count():
+    model = built()
+    assert model.sample(2).shape == (2, 3, 32, 32)
+    with pytest.raises(InputError, match="a temperature changes nothing"):
+        model.sample(2, temperature=0.5)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from genloom.core.model import Misfit
+from genloom.errors import InputError
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
@@ -53,3 +57,23 @@ def other_channels(shape: Shape, name: str) -> Misfit | None:
     if shape.dims[0] in (1, 3):
         return None
     return Misfit(f"{name} takes grey or colour pictures; say --channels 1 or --channels 3", remedy=True)
+
+
+LEAST, LARGEST = 8, 1024  # pixels of a side of pictures that grow by doublings from 4
+
+
+def square(shape: Shape, name: str) -> ImageShape | Misfit:
+    """Return the largest square of 8, 16, ... 1024 pixels within pictures, or why there is none."""
+    if misfit := no_pictures(shape, name):
+        return misfit
+    assert isinstance(shape, ImageShape)
+    side = min(2 ** int(math.log2(max(min(shape.size), 1))), LARGEST)
+    if side < LEAST:
+        return Misfit(f"{name} makes pictures of {LEAST} pixels or more: say --size 32", remedy=True)
+    return replace(shape, height=side, width_px=side)
+
+
+def refuse_temperature(temperature: float, name: str) -> None:
+    """Raise InputError where a temperature is asked of a model whose codes count by their direction alone."""
+    if temperature != 1:
+        raise InputError(f"of {name}'s codes the direction alone counts: a temperature changes nothing, leave it out")

@@ -34,13 +34,11 @@ from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Model, Move, Note, Phase, Player
 from genloom.core.random import Noise
-from genloom.models.fitting import no_pictures
-from genloom.nn.dense import full_precision
+from genloom.models.fitting import LARGEST, refuse_temperature, square
+from genloom.nn.dense import full_precision, normal
 from genloom.nn.progressive import SMALLEST, Discriminator, Generator, at_level, maps_of
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
 
-LARGEST = 1024
 LAZY = 16  # rounds from one R1 to the next
 
 
@@ -94,20 +92,19 @@ class ProGAN(Model, Latent):
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         assert isinstance(hyper, ProGANHyper)
-        if misfit := no_pictures(shape, "progan"):
-            return misfit
-        assert isinstance(shape, ImageShape)
-        side = 2 ** int(math.log2(max(min(shape.size), 1)))
-        wanted = hyper.stop_at or min(side, LARGEST)
+        found = square(shape, "progan")
+        if isinstance(found, Misfit) or not hyper.stop_at:
+            return found
+        side, wanted = found.height, hyper.stop_at
         if wanted < 2 * SMALLEST or wanted & (wanted - 1):
-            return Misfit(f"progan grows to 8, 16, 32, ... pixels, not {wanted}: say --size 32 or more", remedy=True)
+            return Misfit(f"progan grows to 8, 16, 32, ... pixels, not {wanted}: say --hyper.stop_at {side}", remedy=True)
         if wanted > side:
             return Misfit(
                 f"the pictures have {side} pixels of a side, and --hyper.stop_at {wanted} would grow beyond what they show: "
                 f"say --hyper.stop_at {side}, or --size {wanted} to have them enlarged",
                 remedy=True,
             )
-        return replace(shape, height=wanted, width_px=wanted)
+        return replace(found, height=wanted, width_px=wanted)
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(0.0, 0.99), eps=1e-8, fused=True)
@@ -174,9 +171,11 @@ class ProGAN(Model, Latent):
         return self.hyper.z
 
     def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        if noise is None:
-            return torch.randn(n, self.hyper.z, device=self.device)
-        return noise.normal(self.hyper.z, device=self.device)
+        return normal(n, self.hyper.z, self.device, noise)
+
+    def scaled(self, z: Tensor, temperature: float) -> Tensor:
+        refuse_temperature(temperature, "progan")
+        return z
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         level, fade = int(self.grown[0]), float(self.grown[1])

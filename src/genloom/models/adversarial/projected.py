@@ -19,7 +19,6 @@ A generator flatters the features it was trained with: judge it in those of anot
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,16 +35,14 @@ from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
-from genloom.models.fitting import no_pictures, other_channels
+from genloom.models.fitting import other_channels, refuse_temperature, square
 from genloom.nn.augment import augment
+from genloom.nn.dense import normal
 from genloom.nn.discriminator import StridedDiscriminator
 from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
 from genloom.nn.fastgan import FastGenerator
 from genloom.nn.projected import ProjectedDiscriminator
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
-
-LEAST, LARGEST = 8, 1024
 
 
 @dataclass(frozen=True)
@@ -94,13 +91,8 @@ class Projected(Model, Latent):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        if misfit := no_pictures(shape, "projected") or other_channels(shape, "projected"):
-            return misfit
-        assert isinstance(shape, ImageShape)
-        side = min(2 ** int(math.log2(max(min(shape.size), 1))), LARGEST)
-        if side < LEAST:
-            return Misfit(f"projected makes pictures of {LEAST} pixels or more: say --size 32", remedy=True)
-        return replace(shape, height=side, width_px=side)
+        found = square(shape, "projected")
+        return found if isinstance(found, Misfit) else other_channels(found, "projected") or found
 
     @classmethod
     def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
@@ -149,9 +141,11 @@ class Projected(Model, Latent):
         return self.hyper.z
 
     def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        if noise is None:
-            return torch.randn(n, self.hyper.z, device=self.device)
-        return noise.normal(self.hyper.z, device=self.device)
+        return normal(n, self.hyper.z, self.device, noise)
+
+    def scaled(self, z: Tensor, temperature: float) -> Tensor:
+        refuse_temperature(temperature, "projected")
+        return z
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         made: Tensor = self.generator(z.to(self.device))

@@ -35,14 +35,12 @@ from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Model, Move, Note, Player
 from genloom.core.random import Noise
-from genloom.models.fitting import no_pictures
+from genloom.models.fitting import square
 from genloom.nn.augment import augment
-from genloom.nn.dense import full_precision
+from genloom.nn.dense import full_precision, normal
 from genloom.nn.plain_residual import Discriminator, Generator, widths
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
 
-LEAST, LARGEST = 8, 1024
 END = {"rate": 0.25, "gamma": 0.1}  # times what they start at
 BETA2 = (0.9, 0.99)
 
@@ -89,13 +87,7 @@ class R3GAN(Model, Latent):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        if misfit := no_pictures(shape, "r3gan"):
-            return misfit
-        assert isinstance(shape, ImageShape)
-        side = min(2 ** int(math.log2(max(min(shape.size), 1))), LARGEST)
-        if side < LEAST:
-            return Misfit(f"r3gan makes pictures of {LEAST} pixels or more: say --size 32", remedy=True)
-        return replace(shape, height=side, width_px=side)
+        return square(shape, "r3gan")
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, eps=1e-8, fused=True)
@@ -138,9 +130,7 @@ class R3GAN(Model, Latent):
         return self.hyper.z
 
     def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        if noise is None:
-            return torch.randn(n, self.hyper.z, device=self.device)
-        return noise.normal(self.hyper.z, device=self.device)
+        return normal(n, self.hyper.z, self.device, noise)
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         made: Tensor = self.generator(z.to(self.device))
