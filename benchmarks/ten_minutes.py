@@ -67,8 +67,14 @@ def look(run: Run, data: Any, kinds: dict[str, tuple[Features, torch.Tensor]], p
         own = features(made)[0]
         found[kind] = fid(own, real, "").value
         found[f"{kind} recall"] = manifold_figures(own, real)["recall"].value
-    swd = wasserstein_figures(to_bytes(made), to_bytes(data.pictures(torch.arange(min(N, len(data))))), 1024)
+    swd = wasserstein_figures(to_bytes(made), to_bytes(data.pictures(spread_over(data))), 1024)
     return found | {name: figure.value for name, figure in swd.items()}
+
+
+def spread_over(data: Any) -> torch.Tensor:
+    """Return the places of the real pictures that samples are set against, from all over the data, shuffled."""
+    places = torch.linspace(0, len(data) - 1, min(N, len(data))).long()
+    return places[torch.randperm(len(places), generator=torch.Generator().manual_seed(0))]
 
 
 def features_of(kind: str, data: Any, folder: Path) -> tuple[Features, torch.Tensor]:
@@ -76,7 +82,7 @@ def features_of(kind: str, data: Any, folder: Path) -> tuple[Features, torch.Ten
     features, kept = make_features(kind, data), folder / f"{kind}.npy"
     if not kept.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(kept, features(data.pictures(torch.linspace(0, len(data) - 1, N).long()))[0].numpy())
+        np.save(kept, features(data.pictures(spread_over(data)))[0].numpy())
     return features, torch.from_numpy(np.load(kept))
 
 
@@ -105,7 +111,8 @@ def collect(runs: Path) -> None:
     figures: dict[str, Any] = {}
     for source in SOURCES:
         for name in CANDIDATES:
-            seeds = [json.loads(path.read_text()) for path in sorted((runs / source).glob(f"{name}-[0-9]*.json"))]
+            named = sorted(path for path in (runs / source).glob("*.json") if path.stem.rpartition("-")[0] == name)
+            seeds = [json.loads(path.read_text()) for path in named]
             for mark in sorted({int(mark) for found in seeds for mark in found}):
                 there = [found[str(mark)] for found in seeds if str(mark) in found]
                 for measure in there[0]:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import genloom
 from genloom.core.clock import Clock
@@ -25,7 +26,7 @@ def test_the_papers_nets_have_the_papers_numbers():
     with torch.device("meta"):
         model = ProGAN(ProGANHyper(), ImageShape((), 3, 1024, 1024))
     counts = [sum(p.numel() for p in net.parameters()) for net in (model.generator, model.discriminator)]
-    assert [round(count / 1e6, 1) for count in counts] == [23.1, 23.1]  # Table 2
+    assert counts == [23_079_115, 23_087_249]  # Table 2: 23.1 million each
     assert [conv.weight.shape[1] for conv in model.generator.colours] == [512, 512, 512, 512, 256, 128, 64, 32, 16]
 
 
@@ -61,7 +62,7 @@ def test_pixel_norm_and_the_spread_of_a_batch():
     for first in (0, 1):
         own = x[first::2].std(0, correction=0).mean()
         assert torch.allclose(seen[first::2, 5], own.expand(4, 3, 3), atol=1e-4)
-    assert spread_of_batch(x[:7]).shape == (7, 6, 3, 3)
+    assert torch.allclose(spread_of_batch(x[:7])[:, 5], x[:7].std(0, correction=0).mean().expand(7, 3, 3), atol=1e-4)
     assert float(spread_of_batch(x[:1].expand(4, -1, -1, -1))[:, 5].max()) < 1e-3
 
 
@@ -73,7 +74,8 @@ def test_the_phases_are_the_papers():
     clock = Clock()
     walk, seen = Phases(phases, clock), []
     for clock.examples in range(0, 700, 25):
-        assert walk.enter(clock) in (set(), {"generator", "discriminator"})
+        afresh = walk.enter(clock)
+        assert afresh == ({"generator", "discriminator"} if clock.examples % 100 == 0 < clock.examples else set())
         seen.append(model.growth(clock))
     assert seen[:13] == [(0, 1.0)] * 4 + [(1, k / 4) for k in range(4)] + [(1, 1.0)] * 4 + [(2, 0.0)]
     assert seen[-1] == (3, 1.0)
@@ -114,3 +116,32 @@ def test_a_temperature_is_refused_where_directions_alone_count():
     assert model.sample(2).shape == (2, 3, 32, 32)
     with pytest.raises(InputError, match="a temperature changes nothing"):
         model.sample(2, temperature=0.5)
+
+
+@pytest.mark.parametrize("rounds", [1, 16])
+@pytest.mark.parametrize("objective", ["wgan-gp", "r1"])
+def test_a_round_is_the_papers(objective, rounds):
+    model = built(objective=objective, penalty=10.0, grow=False, side=8)
+    x = torch.rand(4, 3, 8, 8)
+    torch.manual_seed(1)
+    moves = model.round(iter([{"x": x}]), Clock(rounds=rounds))
+    first, second = next(moves), next(moves)
+    torch.manual_seed(1)
+    fake = model.generator(torch.randn(4, 16), 1).detach()
+    real, made = (model.discriminator(each, 1) for each in (x * 2 - 1, fake))
+    if objective == "wgan-gp":
+        share = torch.rand(4, 1, 1, 1)
+        between = (share * (x * 2 - 1) + (1 - share) * fake).requires_grad_()
+        (gradient,) = torch.autograd.grad(model.discriminator(between, 1).sum(), between)
+        steep = (gradient.square().sum((1, 2, 3)).sqrt() - 1).square().mean()
+        expected = made.mean() - real.mean() + 10 * steep + 1e-3 * real.square().mean()
+    else:
+        expected = F.softplus(-real).mean() + F.softplus(made).mean()
+        if rounds == 16:
+            seen = (x * 2 - 1).requires_grad_()
+            (gradient,) = torch.autograd.grad(model.discriminator(seen, 1).sum(), seen)
+            expected = expected + 16 * 10 / 2 * gradient.square().sum((1, 2, 3)).mean()
+    assert first.loss.item() == pytest.approx(expected.item(), rel=1e-4)
+    value = model.discriminator(model.generator(torch.randn(4, 16), 1), 1)
+    wanted = -value.mean() if objective == "wgan-gp" else F.softplus(-value).mean()
+    assert second.loss.item() == pytest.approx(wanted.item(), rel=1e-4)

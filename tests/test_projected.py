@@ -65,7 +65,7 @@ def test_maps_are_mixed_as_the_paper_says():
 @pytest.mark.parametrize(("side", "logits", "halvings"), [(256, 4 * 25, (4, 3, 2, 1)), (224, 4 * 16, (4, 3, 2, 1))])
 def test_the_papers_discriminators(side, logits, halvings):
     judge = ProjectedDiscriminator(side).eval()
-    assert tuple(sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in head) for head in judge.heads) == halvings
+    assert tuple(sum(isinstance(layer, torch.nn.BatchNorm2d) for layer in head.body) for head in judge.heads) == halvings
     sizes = [(64, side // 2), (64, side // 4), (128, side // 8), (256, side // 16)]
     with torch.no_grad():
         found = [head(torch.randn(1, c, s, s)).numel() for head, (c, s) in zip(judge.heads, sizes, strict=True)]
@@ -151,5 +151,40 @@ def test_which_sizes_it_takes():
 @needs_lite0
 def test_the_judge_says_that_features_flatter_what_they_taught():
     model = built()
-    assert flattered(model.taught_by, "lite2:f390") == [] == flattered("", "lite0:1a2b")
-    assert "flatter" in flattered(model.taught_by, "lite0:1a2b")[0]
+    assert flattered("", "lite0:1a2b") == [] == flattered(model.taught_by, "random:1a2b")
+    assert "features it is judged in" in flattered(model.taught_by, "lite0:1a2b")[0]
+    assert "akin to lite2" in flattered(model.taught_by, "lite2:1a2b")[0]
+
+
+@needs_lite0
+def test_a_round_is_the_papers():
+    model = built(64, augment=False, seen=64, share=0.5)
+    model.study(None, None)
+    x = torch.rand(4, 3, 64, 64)
+    torch.manual_seed(1)
+    moves = model.round(iter([{"x": x}]), None)
+    first = next(moves)
+    torch.manual_seed(1)
+    fake = model.generator(torch.randn(4, 16))
+    sets = [(model.discriminator(each, model.frozen[0]), model.pixel_discriminator(each)) for each in (x * 2 - 1, fake)]
+    heads = [objectives.hinge(a, b) for a, b in zip(sets[0][0], sets[1][0], strict=True)]
+    assert len(heads) == 4 and {each.shape[1] for each in sets[0][0]} == {25, 1}  # which count alike
+    expected = sum(heads) / 4 + 0.5 * objectives.hinge(sets[0][1], sets[1][1])
+    assert first.loss.item() == pytest.approx(expected.item(), rel=0.05)  # spectral norms have moved a step
+    second = next(moves)
+    wanted = -sum(each.mean() for each in sets[1][0]) / 4 - 0.5 * sets[1][1].mean()
+    assert second.player == "generator" and second.loss.item() == pytest.approx(wanted.item(), abs=0.05)
+
+
+def test_logits_are_in_full_precision():
+    judge, seen = ProjectedDiscriminator(64), []
+    for head in judge.heads:
+        head.out.register_forward_hook(lambda layer, given, made: seen.append(made.dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        [head(torch.randn(2, c, s, s)) for head, c, s in zip(judge.heads, (64, 64, 128, 256), (32, 16, 8, 4), strict=True)]
+    assert seen == [torch.float32] * 4
+
+
+def test_the_network_sees_multiples_of_its_coarsest_map():
+    found = Projected.fits(ImageShape((), 3, 64, 64), ProjectedHyper.modern().with_values({"seen": 240}))
+    assert isinstance(found, Misfit) and "multiple of 32" in found.reason and found.remedy

@@ -107,6 +107,7 @@ class Frozen(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,), (weight,) = gradients, ctx.saved_tensors
+        weight = weight.to(gradient.dtype)
         if ctx.stride > 1:
             wide = gradient.new_zeros(ctx.size).to(memory_format=torch.channels_last)
             wide[:, :, :: ctx.stride, :: ctx.stride] = gradient

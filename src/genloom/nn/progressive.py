@@ -24,11 +24,11 @@ class Scaled(nn.Module):
     So the learning rate is equal for all, section 4.1. Biases start at zero and are not scaled.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 0, gain: float = GAIN) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int = 0, gain: float = GAIN, bias: bool = True) -> None:
         super().__init__()
         self.kernel = kernel
         self.weight = nn.Parameter(torch.randn(outputs, inputs, *[kernel] * (2 if kernel else 0)))
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.scale = gain / math.sqrt(inputs * max(kernel, 1) ** 2)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,10 +44,10 @@ def pixel_norm(x: Tensor) -> Tensor:
 def spread_of_batch(x: Tensor, group: int = 4) -> Tensor:
     """Put a map beside `[B, C, H, W]` that holds the mean deviation within groups of the batch, section 3.
 
-    Where `group` does not divide the batch, groups are as large as divides it.
+    Where no group of two to `group` divides the batch, it is one group.
     """
     n, channels, height, width = x.shape
-    size = next(k for k in range(min(group, n), 0, -1) if n % k == 0)
+    size = next((k for k in range(min(group, n), 1, -1) if n % k == 0), n)
     groups = x.float().view(size, n // size, channels, height, width)
     deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
     plane = deviation.repeat(size).to(x.dtype)[:, None, None, None].expand(-1, 1, height, width)
@@ -83,13 +83,15 @@ class Generator(nn.Module):
 
     def __init__(self, z: int, channels: int, maps: Sequence[int]) -> None:
         super().__init__()
-        self.project = Scaled(z, maps[0] * SMALLEST**2, gain=GAIN / 4)
+        self.project = Scaled(z, maps[0] * SMALLEST**2, gain=GAIN / 4, bias=False)
+        self.bias = nn.Parameter(torch.zeros(maps[0]))  # one a channel, for all of its pixels
         self.first = Scaled(maps[0], maps[0], 3)
         self.blocks = nn.ModuleList(nn.ModuleList([Scaled(a, b, 3), Scaled(b, b, 3)]) for a, b in itertools.pairwise(maps))
         self.colours = nn.ModuleList(Scaled(c, channels, 1, gain=1.0) for c in maps)
 
     def forward(self, z: Tensor, level: int, fade: float = 1.0) -> Tensor:
-        h = self.project(pixel_norm(z)).unflatten(1, (SMALLEST, SMALLEST, -1)).permute(0, 3, 1, 2)
+        h = self.project(pixel_norm(z)).unflatten(1, (SMALLEST, SMALLEST, -1)) + self.bias
+        h = h.permute(0, 3, 1, 2)
         h = settled(self.first, pixel_norm(F.leaky_relu(h, 0.2)))
         below = h
         for block in list(self.blocks)[:level]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -64,26 +63,36 @@ class Mixer(nn.Module):
         return found
 
 
-def head(channels: int, level: int, side: int) -> nn.Sequential:
-    """Return the discriminator of one mixed map: halvings to about 8 pixels, then logits of 4x4 squares.
+class Head(nn.Module):
+    """The discriminator of one mixed map `[B, C, h, w]`: halvings to about 8 pixels, then a logit of each square of 4x4.
 
     Args:
         level: 0 for the largest map; the paper's maps are of pictures of 256 pixels, 128 >> level, whatever those seen have.
         side: of the pictures that the network sees; where it is less than the paper's there are fewer halvings.
     """
-    start = 128 >> level
-    halvings = min(int(math.log2(start // LAST)), max(0, round(math.log2(max(side / 2, 1) / 2**level / LAST))))
-    layers: list[nn.Module] = []
-    for i in range(halvings):
-        outputs = HEADS[start >> (i + 1)]
-        conv = spectral(nn.Conv2d(channels, outputs, 4, 2, 1))
-        layers += [conv, nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
-        channels = outputs
-    return nn.Sequential(*layers, spectral(nn.Conv2d(channels, 1, 4, bias=False)))
+
+    def __init__(self, channels: int, level: int, side: int) -> None:
+        super().__init__()
+        start = 128 >> level
+        own = max(0, round(math.log2(max(side / 2, 1) / 2**level / LAST)))
+        layers: list[nn.Module] = []
+        for i in range(min(int(math.log2(start // LAST)), own)):
+            outputs = HEADS[start >> (i + 1)]
+            conv = spectral(nn.Conv2d(channels, outputs, 4, 2, 1))
+            layers += [conv, nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
+            channels = outputs
+        self.body = nn.Sequential(*layers)
+        self.out = spectral(nn.Conv2d(channels, 1, 4, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.body(x)
+        with full_precision(h):
+            logits: Tensor = self.out(h.float())
+        return logits.flatten(1)
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Pictures `[B, C, side, side]` in [-1, 1], and a frozen network, to logits `[B, squares]` of four discriminators.
+    """Pictures `[B, C, side, side]` in [-1, 1], and a frozen network, to the logits `[B, squares]` of four discriminators.
 
     Args:
         side: that pictures are enlarged to before the network sees them.
@@ -94,13 +103,11 @@ class ProjectedDiscriminator(nn.Module):
         self.side, self.mixer = side, Mixer()
         sizes = [MIXED, MIXED, 2 * MIXED, 4 * MIXED]
         # A map of less than 4 pixels has no square to judge.
-        self.heads = nn.ModuleList(head(c, i, side) for i, c in enumerate(sizes) if side // 2 >> i >= 4)
+        self.heads = nn.ModuleList(Head(c, i, side) for i, c in enumerate(sizes) if side // 2 >> i >= 4)
 
-    def forward(self, x: Tensor, net: EfficientNetLite) -> Tensor:
+    def forward(self, x: Tensor, net: EfficientNetLite) -> list[Tensor]:
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
         if x.shape[2] != self.side:
             x = F.interpolate(x, (self.side, self.side), mode="bilinear", align_corners=False)
         maps = self.mixer(net.stages(x / 2 + 0.5)[TAKEN])
-        logits = [judge(h).flatten(1) for judge, h in zip(self.heads, maps, strict=False)]
-        with full_precision(x):
-            return torch.cat([each.float() for each in logits], 1)
+        return [judge(h) for judge, h in zip(self.heads, maps, strict=False)]

@@ -76,6 +76,7 @@ class ProGAN(Model, Latent):
     Hyper = ProGANHyper
     hyper: ProGANHyper
     law = "gaussian"
+    compilable = False  # nets that grow, and a gradient of a gradient
     notes = objectives.ACCURACY | {"gradient": Note("loss", "discriminator", shown=False)}
     grown: Tensor
 
@@ -149,10 +150,8 @@ class ProGAN(Model, Latent):
             between = x_fake.lerp(x, torch.rand(len(x), 1, 1, 1, device=x.device))
             with full_precision(x):
                 steep = objectives.gradient_penalty(judge, between, 1.0)
-            middle = (real.mean() + fake.mean()).detach() / 2  # a critic's values have no zero of their own
-            notes = objectives.accuracy(real - middle, fake - middle)
             loss = fake.mean() - real.mean() + hyper.penalty * steep + hyper.drift * real.square().mean()
-            return loss, {**notes, "gradient": steep.detach()}
+            return loss, {"gradient": steep.detach()}
         loss = objectives.discriminate(real, fake)
         if hyper.penalty and clock.rounds % LAZY == 0:
             with full_precision(x):

@@ -7,12 +7,13 @@ The discriminators see pictures through a frozen ImageNet network, whose maps ar
 and made pictures augmented alike, Adam without momentum.
 
 What differs from the paper: pictures without labels alone; squares of 8, 16, ... 1024 pixels; the noise in the generator is
-left out in use, so that a code always becomes the same picture; gated units by two convolutions in place of one, of the same
+left out in use, so that a code always becomes the same picture; a code serves both moves of a round, the discriminator's
+first; gated units by two convolutions in place of one, of the same
 weights; the last convolutions in fp32, bf16 by autocast where the processor is good at it; the network's weights are those
 of its public port, of the package index. `modern` has a narrow generator without noise, shows the network pictures at their
-own size where they are small, and has a discriminator of the pixels beside it: the network's maps say little of colour.
+own size where they are small, and has a discriminator of the pixels beside it.
 
-A generator flatters the features it was trained with: judge it in those of another network (`lite2`, the usual ones).
+A generator flatters the features it was trained with, and their kin: look at others too (`--features random`, SWD).
 """
 
 # B batch, C channels, z latent width
@@ -43,6 +44,8 @@ from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
 from genloom.nn.fastgan import FastGenerator
 from genloom.nn.projected import ProjectedDiscriminator
 from genloom.shapes.base import Shape
+
+COARSEST = 32  # pixels to a side of what the frozen network's smallest map sees
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,9 @@ class Projected(Model, Latent):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
+        assert isinstance(hyper, ProjectedHyper)
+        if hyper.seen % COARSEST:
+            return Misfit(f"--hyper.seen is a multiple of {COARSEST}, such as 224, not {hyper.seen}", remedy=True)
         found = square(shape, "projected")
         return found if isinstance(found, Misfit) else other_channels(found, "projected") or found
 
@@ -119,17 +125,18 @@ class Projected(Model, Latent):
         x = next(batches)["x"] * 2 - 1
         x_fake = self.generator(self.prior(len(x)))
         real, fake = self.judged(seen(x)), self.judged(seen(x_fake.detach()))
-        loss = sum(weight * objectives.hinge(a, b) for (a, weight), (b, _) in zip(real, fake, strict=True))
-        first = objectives.accuracy(real[0][0], fake[0][0])
-        yield Move("discriminator", torch.as_tensor(loss), first)
+        losses = [weight * objectives.hinge(a, b) for (a, weight), (b, _) in zip(real, fake, strict=True)]
+        first = [torch.cat([logits.flatten() for logits, _ in each]) for each in (real, fake)]
+        yield Move("discriminator", torch.stack(losses).sum(), objectives.accuracy(*first))
         made = self.judged(seen(x_fake))
-        yield Move("generator", torch.as_tensor(sum(-weight * logits.mean() for logits, weight in made)))
+        yield Move("generator", torch.stack([-weight * logits.mean() for logits, weight in made]).sum())
 
     def judged(self, x: Tensor) -> list[tuple[Tensor, float]]:
-        """Return logits of pictures `[B, C, H, W]` in [-1, 1] by each discriminator, and its weight."""
+        """Return logits of pictures `[B, C, H, W]` in [-1, 1] by each discriminator, and its weight: the heads share 1."""
         if not self.frozen:
             self.frozen = [pretrained(self.hyper.backbone)]
-        found = [(self.discriminator(x, self.frozen[0].to(x.device)), 1.0)]
+        heads = self.discriminator(x, self.frozen[0].to(x.device))
+        found = [(logits, 1 / len(heads)) for logits in heads]
         return [*found, (self.pixel_discriminator(x), self.hyper.share)] if self.hyper.pixels else found
 
     @property

@@ -30,10 +30,12 @@ def verdicts(figures: dict[str, Figure], rows: Rows, found: JudgedData) -> list[
 
 
 def flattered(taught_by: str, features: str) -> list[str]:
-    """Say that a model is judged by the features that it learnt from."""
-    if not taught_by or features.split(":")[0] != taught_by:
+    """Say that a model is judged by the features that it learnt from, or by their kin."""
+    kind = features.split(":")[0]
+    if not taught_by or not kind.startswith("lite"):
         return []
-    return [f"it learnt from the features it is judged in, {taught_by}, which flatter it: say --features lite2"]
+    akin = "the features it is judged in" if kind == taught_by else f"{taught_by}, which is akin to {kind}"
+    return [f"it learnt from {akin}: they flatter it, so look at --features random and at SWD too"]
 
 
 def memorised(figures: dict[str, Figure]) -> list[str]:
