@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 from genloom.core.model import Misfit
-from genloom.errors import InputError
 from genloom.shapes.base import Shape
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
@@ -71,9 +70,3 @@ def square(shape: Shape, name: str) -> ImageShape | Misfit:
     if side < LEAST:
         return Misfit(f"{name} makes pictures of {LEAST} pixels or more: say --size 32", remedy=True)
     return replace(shape, height=side, width_px=side)
-
-
-def refuse_temperature(temperature: float, name: str) -> None:
-    """Raise InputError where a temperature is asked of a model whose codes count by their direction alone."""
-    if temperature != 1:
-        raise InputError(f"of {name}'s codes the direction alone counts: a temperature changes nothing, leave it out")

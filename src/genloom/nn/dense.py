@@ -90,11 +90,6 @@ def uniform(n: int, width: int, device: torch.device, noise: Noise | None) -> Te
     return torch.rand(n, width, device=device) if noise is None else noise.uniform(width, device=device)
 
 
-def normal(n: int, width: int, device: torch.device, noise: Noise | None) -> Tensor:
-    """Return codes `[n, width]` of a standard normal law: of the samples' own noise, or from torch's generator."""
-    return torch.randn(n, width, device=device) if noise is None else noise.normal(width, device=device)
-
-
 @contextmanager
 def exact_products(device: torch.device) -> Iterator[None]:
     """Let a GPU multiply in whole fp32, not in TF32's ten bits, where two ways to the same numbers are compared."""

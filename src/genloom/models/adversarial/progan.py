@@ -27,15 +27,14 @@ import torch
 from torch import Tensor
 
 from genloom.core import objectives
-from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Model, Move, Note, Phase, Player
-from genloom.core.random import Noise
-from genloom.models.fitting import LARGEST, refuse_temperature, square
-from genloom.nn.dense import full_precision, normal
+from genloom.core.model import Misfit, Move, Note, Phase, Player
+from genloom.models.adversarial.codes import DirectionCodes
+from genloom.models.fitting import LARGEST, square
+from genloom.nn.dense import full_precision
 from genloom.nn.progressive import SMALLEST, Discriminator, Generator, at_level, maps_of
 from genloom.shapes.base import Shape
 
@@ -67,15 +66,14 @@ class ProGANHyper(Hyper):
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return replace(cls.modern(), z=16, base=256, most=32, stage=2_000, ema=2_000.0)
+        return replace(cls.modern(), z=16, base=256, most=32, stage=2_000, ema=300.0)
 
 
-class ProGAN(Model, Latent):
+class ProGAN(DirectionCodes):
     """Karras et al. 2018."""
 
     Hyper = ProGANHyper
     hyper: ProGANHyper
-    law = "gaussian"
     compilable = False  # nets that grow, and a gradient of a gradient
     notes = objectives.ACCURACY | {"gradient": Note("loss", "discriminator", shown=False)}
     grown: Tensor
@@ -164,17 +162,6 @@ class ProGAN(Model, Latent):
             return self.levels - 1, 1.0
         level = (clock.phase + 1) // 2
         return level, clock.within / clock.length if clock.phase % 2 and clock.length else 1.0
-
-    @property
-    def code_width(self) -> int:
-        return self.hyper.z
-
-    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        return normal(n, self.hyper.z, self.device, noise)
-
-    def scaled(self, z: Tensor, temperature: float) -> Tensor:
-        refuse_temperature(temperature, "progan")
-        return z
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         level, fade = int(self.grown[0]), float(self.grown[1])

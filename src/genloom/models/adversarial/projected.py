@@ -3,15 +3,15 @@
 Sauer, Chitta, Müller, Geiger. 2021. arXiv 2111.01007.
 
 The discriminators see pictures through a frozen ImageNet network, whose maps are mixed at random across channels and scales
-(`nn/projected.py`), and so learn in minutes what else takes hours. The generator is FastGAN's light one. Hinge loss, real
-and made pictures augmented alike, Adam without momentum.
+(`nn/projected.py`). The generator is FastGAN's light one. Hinge loss, real and made pictures augmented alike, Adam without
+momentum.
 
 What differs from the paper: pictures without labels alone; squares of 8, 16, ... 1024 pixels; the noise in the generator is
 left out in use, so that a code always becomes the same picture; a code serves both moves of a round, the discriminator's
-first; gated units by two convolutions in place of one, of the same
-weights; the last convolutions in fp32, bf16 by autocast where the processor is good at it; the network's weights are those
-of its public port, of the package index. `modern` has a narrow generator without noise, shows the network pictures at their
-own size where they are small, and has a discriminator of the pixels beside it.
+first; gated units by two convolutions in place of one, of the same weights; the last convolutions in fp32, bf16 by autocast
+where the processor is good at it; the network's weights are those of its public port, of the package index. `modern` has a
+narrow generator without noise, shows the network pictures at their own size where they are small, and has a discriminator
+of the pixels beside it.
 
 A generator flatters the features it was trained with, and their kin: look at others too (`--features random`, SWD).
 """
@@ -29,16 +29,14 @@ import torch
 from torch import Tensor, nn
 
 from genloom.core import objectives
-from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Model, Move, Player, Remember
-from genloom.core.random import Noise
-from genloom.models.fitting import other_channels, refuse_temperature, square
+from genloom.core.model import Misfit, Move, Player, Remember
+from genloom.models.adversarial.codes import DirectionCodes
+from genloom.models.fitting import other_channels, square
 from genloom.nn.augment import augment
-from genloom.nn.dense import normal
 from genloom.nn.discriminator import StridedDiscriminator
 from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
 from genloom.nn.fastgan import FastGenerator
@@ -75,12 +73,11 @@ class ProjectedHyper(Hyper):
         return replace(cls.modern(), z=16, width=8, seen=32, pixels=16, ema=1_000.0)
 
 
-class Projected(Model, Latent):
+class Projected(DirectionCodes):
     """Sauer et al. 2021."""
 
     Hyper = ProjectedHyper
     hyper: ProjectedHyper
-    law = "gaussian"
     notes = objectives.ACCURACY
 
     def __init__(self, hyper: ProjectedHyper, shape: Shape) -> None:
@@ -142,17 +139,6 @@ class Projected(Model, Latent):
     @property
     def taught_by(self) -> str:
         return self.hyper.backbone
-
-    @property
-    def code_width(self) -> int:
-        return self.hyper.z
-
-    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        return normal(n, self.hyper.z, self.device, noise)
-
-    def scaled(self, z: Tensor, temperature: float) -> Tensor:
-        refuse_temperature(temperature, "projected")
-        return z
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         made: Tensor = self.generator(z.to(self.device))

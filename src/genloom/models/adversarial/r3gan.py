@@ -29,16 +29,15 @@ import torch
 from torch import Tensor
 
 from genloom.core import objectives
-from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Model, Move, Note, Player
-from genloom.core.random import Noise
+from genloom.core.model import Misfit, Move, Note, Player
+from genloom.models.adversarial.codes import NormalCodes
 from genloom.models.fitting import square
 from genloom.nn.augment import augment
-from genloom.nn.dense import full_precision, normal
+from genloom.nn.dense import full_precision
 from genloom.nn.plain_residual import Discriminator, Generator, widths
 from genloom.shapes.base import Shape
 
@@ -71,12 +70,11 @@ class R3GANHyper(Hyper):
         return replace(cls.modern(), z=16, width=32, rate=1e-3, ema=2_000.0)
 
 
-class R3GAN(Model, Latent):
+class R3GAN(NormalCodes):
     """Huang et al. 2024."""
 
     Hyper = R3GANHyper
     hyper: R3GANHyper
-    law = "gaussian"
     compilable = False  # torch.compile takes no gradient of a gradient
     notes: ClassVar[dict[str, Note]] = {"d_real": Note("accuracy"), "gradient": Note("loss", "discriminator", shown=False)}
 
@@ -130,13 +128,6 @@ class R3GAN(Model, Latent):
     def valued(self, x: Tensor, share: float) -> Tensor:
         """Return what the discriminator values pictures at `[B]`, a share of which are augmented."""
         return self.discriminator(partly(x, share))
-
-    @property
-    def code_width(self) -> int:
-        return self.hyper.z
-
-    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        return normal(n, self.hyper.z, self.device, noise)
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         made: Tensor = self.generator(z.to(self.device))
