@@ -174,7 +174,7 @@ def tiff_of(path: Path) -> Any:
     try:
         import tifffile
     except ImportError:
-        raise InputError(f"{path.name} needs tifffile to be read: pip install 'genloom[tiff]'") from None
+        raise InputError("needs tifffile to be read: pip install 'genloom[tiff]'") from None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # it says of odd files what is said better here
     return tifffile.TiffFile(path, is_ome=False)
 
