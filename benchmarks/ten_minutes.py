@@ -5,8 +5,8 @@
 
 Each candidate is trained with each seed, and looked at after so many seconds of processor time: FID of 3,000 samples
 against as many in the fixed random features, and, at the times of `--lite`, in those of `lite2`, which is kin to
-what teaches `projected` and so flatters it; recall in either; the sliced Wasserstein distance. What is there already is kept, so that
-several processes share the work.
+what teaches `projected` and so flatters it; recall in either; the sliced Wasserstein distance. What is there already is
+kept, so that several processes share the work.
 """
 
 from __future__ import annotations
