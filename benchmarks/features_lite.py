@@ -26,10 +26,10 @@ from benchmarks.evidence import DATA, record
 from benchmarks.judge_sensitivity import put_table, spoilt
 from genloom import load_data
 from genloom.measures.features.registry import make_features
-from genloom.measures.features.resize import to_size
 from genloom.measures.frechet import frechet_distance
 from genloom.measures.mixture import mixture_samples
 from genloom.nn.efficientnet_lite import SIZES, pretrained
+from genloom.nn.resize import to_size
 from genloom.shapes.pictures import to_picture
 
 N = 400

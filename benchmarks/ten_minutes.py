@@ -5,8 +5,8 @@
 
 Each candidate is trained with each seed, and looked at after so many seconds of processor time: FID of 3,000 samples
 against as many in the fixed random features, and, at the times of `--lite`, in those of `lite2`, which is kin to
-what teaches `projected` and so flatters it; recall in either; the sliced Wasserstein distance. What is there already is
-kept, so that several processes share the work.
+what teaches `projected` and so flatters it, and of a classifier trained on the labels of cifar; recall in either; the sliced
+Wasserstein distance. What is there already is kept, so that several processes share the work.
 """
 
 from __future__ import annotations
@@ -39,6 +39,10 @@ CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dcgan-batch": ("dcgan", "paper", DCGAN),
     "dcgan-batch-fast": ("dcgan", "paper", DCGAN | {"rate": 5e-4}),
     "dcgan-batch-32": ("dcgan", "paper", DCGAN | {"batch": 32}),
+    "dcgan-batch-fast-32": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 32}),
+    "dcgan-batch-fast-16": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 16}),
+    "dcgan-resized": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 32, "up": "resized"}),
+    "dcgan-batch-fast-48": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 32, "width": 48}),
     "projected": ("projected", "modern", {}),
     "projected-alone": ("projected", "modern", {"pixels": 0}),
     "projected-128": ("projected", "modern", {"seen": 128}),
@@ -98,7 +102,7 @@ def run_one(name: str, seed: int, source: str, marks: list[int], lite: list[int]
             continue
         options: dict[str, Any] = {"cpu_minutes": mark / 60, "threads": 1, "seed": seed, "save_every": 3600.0}
         run = genloom.fit(model, DATA / path, out, preset=preset, hyper=hyper, size=str(size), **options)
-        wanted = ["random", *(["lite2"] if mark in lite else [])]
+        wanted = ["random", *((["lite2"] + ["classifier"] * (source == "cifar")) if mark in lite else [])]
         kinds = {kind: features_of(kind, data, runs / source) for kind in wanted}
         figures = look(run, data, kinds, runs / source / f"{name}-{seed}-{mark}.png")
         found[str(mark)] = figures | {"examples": run.state(run.last_checkpoint())["examples"]}

@@ -14,9 +14,9 @@ import genloom
 from genloom.errors import InputError
 from genloom.measures.features import registry
 from genloom.measures.features.registry import make_features, usual_kind
-from genloom.measures.features.resize import to_size
 from genloom.nn.efficientnet_lite import SIZES, EfficientNetLite, packaged, pretrained, published_shapes
 from genloom.nn.efficientnet_lite import installed as has_package
+from genloom.nn.resize import to_size
 from genloom.shapes.pictures import to_picture
 
 NAMES = {"lite0": "lite0:178b", "lite1": "lite1:9942", "lite2": "lite2:f390"}  # with the published weights

@@ -19,8 +19,8 @@ from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.models.adversarial import cgan, dcgan, gan
 from genloom.nn.conv import SpectralNorm
+from genloom.nn.dcgan import StridedDiscriminator, StridedGenerator
 from genloom.nn.dense import Maxout
-from genloom.nn.discriminator import StridedDiscriminator
 from genloom.shapes.columns import Column
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
@@ -241,10 +241,9 @@ def test_golden_sizes_of_dcgan():
 @pytest.mark.parametrize("size", [8, 16, 32, 64, 128, 256])
 @pytest.mark.parametrize("kernel", [4, 5])
 def test_dcgan_at_every_size(size, kernel):
-    hyper = dcgan.DCGANHyper(width=2, kernel=kernel)
-    generator = dcgan.Generator(hyper, 100, 1, (size, size))
-    x = generator(torch.randn(2, 100))
-    assert x.shape == (2, 1, size, size) and StridedDiscriminator(1, (size, size), 2, kernel)(x).shape == (2,)
+    makers = [StridedGenerator(100, 1, (size, size), 2, kernel, resized=resized) for resized in (False, True)]
+    assert {maker(torch.randn(2, 100)).shape for maker in makers} == {(2, 1, size, size)}
+    assert StridedDiscriminator(1, (size, size), 2, kernel)(x).shape == (2,)
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,8 @@ def test_a_round_is_the_papers():
     first = next(moves)
     torch.manual_seed(1)
     fake = model.generator(torch.randn(4, 16))
-    sets = [(model.discriminator(each, model.frozen[0]), model.pixel_discriminator(each)) for each in (x * 2 - 1, fake)]
+    net, judge = model.frozen[0], model.discriminator
+    sets = [(judge(judge.views(each, net)), model.pixel_discriminator(each)) for each in (x * 2 - 1, fake)]
     heads = [objectives.hinge(a, b) for a, b in zip(sets[0][0], sets[1][0], strict=True)]
     assert len(heads) == 4 and {each.shape[1] for each in sets[0][0]} == {25, 1}  # which count alike
     expected = sum(heads) / 4 + 0.5 * objectives.hinge(sets[0][1], sets[1][1])

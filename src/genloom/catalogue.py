@@ -20,6 +20,7 @@ MODELS = {
         "genloom.models.adversarial.r3gan:R3GAN",
         "The GAN is dead; long live the GAN! A Modern Baseline GAN, Huang et al. 2024",
     ),
+    "icgan": ("genloom.models.adversarial.icgan:ICGAN", "Instance-Conditioned GAN, Casanova et al. 2021"),
     "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "autoencoder": (
@@ -48,7 +49,8 @@ MODELS = {
 
 
 ELSEWHERE = {  # names that people ask for, and what there is that does what they are for
-    **dict.fromkeys(("stylegan", "stylegan2", "stylegan3", "biggan"), "r3gan and projected come nearest"),
+    **dict.fromkeys(("stylegan", "stylegan2", "stylegan3"), "r3gan and projected come nearest"),
+    **dict.fromkeys(("biggan",), "icgan with --hyper.condition classes is BigGAN in small"),
     **dict.fromkeys(("fastgan", "lightweight-gan", "projected-gan"), "projected comes nearest"),
     **dict.fromkeys(("wgan", "wgan-gp"), "progan has that objective, --hyper.objective wgan-gp"),
     **dict.fromkeys(("sngan",), "dcgan comes nearest"),

@@ -40,6 +40,10 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
         "genloom.cli.drawing:walk",
         "Walk through the latent space into a GIF, or look at what an encoder's codes hold.",
     ),
+    "neighbours": (
+        "genloom.cli.drawing:neighbours",
+        "Show what icgan learnt: pictures, those most like each, and samples.",
+    ),
     "show": ("genloom.cli.looking:show", "Show a run: where it stands, its curves and its grids."),
     "check": ("genloom.cli.looking:check", "Examine a data set: what is there, what is wrong, which models fit."),
     "certify": (

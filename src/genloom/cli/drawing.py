@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,6 +26,8 @@ from genloom.cli.console import (
 from genloom.errors import InputError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from genloom.core.model import Model
 
 MOST = 2000  # pictures over which axes are measured
@@ -51,6 +54,10 @@ def sample(
         str | None, Parameter(name=["-o", "--out"], help=".png, .jpg or .webp one sheet, .npy an array, a/ one PNG each")
     ] = None,
     each: Annotated[str | None, Parameter(help="a folder for one PNG each")] = None,
+    like: Annotated[str | None, Parameter(help="a picture to draw more like, by icgan")] = None,
+    instances: Annotated[
+        str | None, Parameter(help="a folder of them, which take turns; never trained on, if need be")
+    ] = None,
     seed: int = 0,
     label: Label = None,
     checkpoint: Checkpoint = "last",
@@ -62,7 +69,7 @@ def sample(
 ) -> None:
     """Draw samples from a run."""
     from genloom.core.random import on_threads
-    from genloom.use.sampling.draw import choose_method, stream, write
+    from genloom.use.sampling.draw import choose_method, write
 
     targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
     if not targets:
@@ -72,9 +79,50 @@ def sample(
     for target in targets:
         model.shape.refuse_target(target, n, scale)
     with on_threads(threads):
+        draw = stream_by(model, like, instances)
         for target in targets:  # drawn anew for each: a sample is a function of its number, and all might not fit in memory
-            write(model, (part for part, _ in stream(model, n, seed, label, temperature)), n, target, scale)
+            write(model, draw(model, n, seed, label, temperature), n, target, scale)
             print(f"{n} samples in {target}")
+
+
+def stream_by(model: Model, like: str | None, instances: str | None) -> Callable[..., Iterable[Tensor]]:
+    """Return what yields samples: the model's own, or those like a picture or a folder of them."""
+    from genloom.use.sampling.draw import stream
+
+    if like is None and instances is None:
+        return lambda *said: (part for part, _ in stream(*said))
+    from genloom.use.sampling.like import instances_of, stream_like
+
+    found = instances_of(model, like, instances)
+    return lambda model, *said: stream_like(model, found, *said)
+
+
+def neighbours(
+    run: RunFolder,
+    out: Out,
+    *,
+    like: Annotated[str | None, Parameter(help="a picture to go by")] = None,
+    instances: Annotated[str | None, Parameter(help="a folder of them; left out, the run's own data")] = None,
+    rows: Annotated[int, Parameter(help="instances to show")] = 12,
+    seed: int = 0,
+    checkpoint: Checkpoint = "last",
+    threads: Threads = None,
+) -> None:
+    """Show what a run of icgan learnt: instances, the training pictures most like each, and samples."""
+    from genloom.api import load
+    from genloom.cli.console import threads_of
+    from genloom.train.run import Run
+    from genloom.use.latent.codes import write_grid
+    from genloom.use.sampling.like import COLUMNS, MADE, NEAR, instances_of, likening, sheet
+
+    named_so(out, GRIDS, "this is a picture", "neighbours")
+    model = load(run, checkpoint)
+    likening(model)
+    with threads_of(threads):
+        found = None if like is instances is None else instances_of(model, like, instances)
+        pictures = sheet(model, Run.open(run), found, whole("rows", rows), seed)
+    write_grid(pictures, COLUMNS, Path(out))
+    console.print(f"{len(pictures) // COLUMNS} instances, each with its {NEAR} nearest and {MADE} samples, in {out}")
 
 
 def walk(

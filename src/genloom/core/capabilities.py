@@ -72,6 +72,20 @@ class Latent(Samples):
         return z * temperature
 
 
+class Likens(Latent):
+    """Draws examples like given ones, which need not be those it was trained on."""
+
+    @abstractmethod
+    def instances(self, x: Tensor) -> Tensor:
+        """Return what the model goes by, `[n, F]` on the CPU, of examples `[n, *dims]`; InputError where it follows none."""
+
+    @abstractmethod
+    def sample_like(
+        self, h: Tensor, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None
+    ) -> Tensor:
+        """Draw an example `[n, *dims]` like each of `instances` `[n, F]`; the rest as `sample`."""
+
+
 class Scores(ABC):
     """Gives the likelihood of examples.
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from genloom.nn.conv import spectral
 from genloom.nn.dense import full_precision
-from genloom.nn.progressive import doubled, pixel_norm
+from genloom.nn.doubling import convolve_doubled
+from genloom.nn.progressive import pixel_norm
 
 SMALLEST = 4
 FACTORS = {4: 16.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 2.0, 128: 1.0, 256: 0.5, 512: 0.25, 1024: 0.125}  # times the width
@@ -24,11 +26,15 @@ class Gated(nn.Module):
     """A convolution to twice the channels, batch norm, and one half gated by the other: a gated linear unit.
 
     Either half by a convolution of its own, so that none has to be cut out of maps that are stored channels last.
+
+    Args:
+        doubles: double the maps before.
+        noisy: add noise after the convolution, while training.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, noisy: bool = False) -> None:
+    def __init__(self, inputs: int, outputs: int, doubles: bool = False, noisy: bool = False) -> None:
         super().__init__()
-        self.conv, self.padding = spectral(nn.Conv2d(inputs, 2 * outputs, kernel, bias=False)), kernel // 2
+        self.conv, self.doubles = spectral(nn.Conv2d(inputs, 2 * outputs, 3, bias=False)), doubles
         self.norms = nn.ModuleList(nn.BatchNorm2d(outputs) for _ in range(2))
         self.noise = nn.Parameter(torch.zeros(())) if noisy else None
 
@@ -40,7 +46,8 @@ class Gated(nn.Module):
         return weight
 
     def forward(self, x: Tensor) -> Tensor:
-        value, gate = (F.conv2d(x, half, padding=self.padding) for half in self.weight.chunk(2))
+        convolve = convolve_doubled if self.doubles else partial(F.conv2d, padding=1)
+        value, gate = (convolve(x, half) for half in self.weight.chunk(2))
         if self.noise is not None and self.training:
             more = self.noise * torch.randn(len(x), 1, *value.shape[2:], device=x.device)
             value, gate = value + more, gate + more
@@ -76,8 +83,8 @@ class FastGenerator(nn.Module):
         self.norm = nn.BatchNorm2d(2 * maps[0])
         self.blocks = nn.ModuleList()
         for i, (a, b) in enumerate(itertools.pairwise(maps)):
-            twice = [Gated(a, b, noisy=noisy), Gated(b, b, noisy=noisy)]
-            self.blocks.append(nn.Sequential(*(twice if i % 2 == 0 else [Gated(a, b)])))
+            twice = [Gated(a, b, doubles=True, noisy=noisy), Gated(b, b, noisy=noisy)]
+            self.blocks.append(nn.Sequential(*(twice if i % 2 == 0 else [Gated(a, b, doubles=True)])))
         self.jumps = nn.ModuleDict(
             {
                 str(size): Excitation(maps[self.sides.index(JUMPS[size])], maps[i])
@@ -91,7 +98,7 @@ class FastGenerator(nn.Module):
         h = F.glu(self.norm(self.project(pixel_norm(z)[:, :, None, None])), 1)
         found = {SMALLEST: h}
         for size, block in zip(self.sides[1:], self.blocks, strict=True):
-            h = block(doubled(h))
+            h = block(h)
             if size in JUMPS:
                 h = self.jumps[str(size)](found[JUMPS[size]], h)
             found[size] = h

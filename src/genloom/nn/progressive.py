@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.nn.dense import full_precision
+from genloom.nn.doubling import convolve_doubled, doubled
 
 SMALLEST = 4
 GAIN = math.sqrt(2)
@@ -31,8 +32,11 @@ class Scaled(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.scale = gain / math.sqrt(inputs * max(kernel, 1) ** 2)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, double: bool = False) -> Tensor:
+        """Apply the layer; `double` the maps before a 3x3 convolution."""
         weight = self.weight * self.scale
+        if double:
+            return convolve_doubled(x, weight, self.bias)
         return F.conv2d(x, weight, self.bias, padding=self.kernel // 2) if self.kernel else F.linear(x, weight, self.bias)
 
 
@@ -52,11 +56,6 @@ def spread_of_batch(x: Tensor, group: int = 4) -> Tensor:
     deviation = (groups.var(0, correction=0) + 1e-8).sqrt().mean((1, 2, 3))
     plane = deviation.repeat(size).to(x.dtype)[:, None, None, None].expand(-1, 1, height, width)
     return torch.cat([x, plane], 1)
-
-
-def doubled(x: Tensor) -> Tensor:
-    """Return maps at twice their size, every pixel a square of four."""
-    return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
 def at_level(x: Tensor, level: int, fade: float) -> Tensor:
@@ -95,9 +94,8 @@ class Generator(nn.Module):
         h = settled(self.first, pixel_norm(F.leaky_relu(h, 0.2)))
         below = h
         for block in list(self.blocks)[:level]:
-            below, h = h, doubled(h)
-            for conv in block.children():
-                h = settled(conv, h)
+            below, (first, second) = h, block.children()
+            h = settled(second, settled(first, h, double=True))
         x = self.coloured(level, h)
         return x if fade == 1 or level == 0 else doubled(self.coloured(level - 1, below)).lerp(x, fade)
 
@@ -107,9 +105,9 @@ class Generator(nn.Module):
             return self.colours[level](h.float())
 
 
-def settled(conv: nn.Module, h: Tensor) -> Tensor:
-    """Convolve, rectify and normalise."""
-    return pixel_norm(F.leaky_relu(conv(h), 0.2, inplace=True))
+def settled(conv: nn.Module, h: Tensor, double: bool = False) -> Tensor:
+    """Double maps if asked to, convolve, rectify and normalise."""
+    return pixel_norm(F.leaky_relu(conv(h, double), 0.2, inplace=True))
 
 
 class Discriminator(nn.Module):

@@ -92,7 +92,7 @@ class Head(nn.Module):
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Pictures `[B, C, side, side]` in [-1, 1], and a frozen network, to the logits `[B, squares]` of four discriminators.
+    """The mixed maps of pictures, as a frozen network sees them, to the logits `[B, squares]` of four discriminators.
 
     Args:
         side: that pictures are enlarged to before the network sees them.
@@ -105,9 +105,13 @@ class ProjectedDiscriminator(nn.Module):
         # A map of less than 4 pixels has no square to judge.
         self.heads = nn.ModuleList(Head(c, i, side) for i, c in enumerate(sizes) if side // 2 >> i >= 4)
 
-    def forward(self, x: Tensor, net: EfficientNetLite) -> list[Tensor]:
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        return [judge(h) for judge, h in zip(self.heads, maps, strict=True)]
+
+    def views(self, x: Tensor, net: EfficientNetLite) -> list[Tensor]:
+        """Return the mixed maps of pictures `[B, C, H, W]` in [-1, 1], one for each discriminator."""
         x = x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x
         if x.shape[2] != self.side:
             x = F.interpolate(x, (self.side, self.side), mode="bilinear", align_corners=False)
-        maps = self.mixer(net.stages(x / 2 + 0.5)[TAKEN])
-        return [judge(h) for judge, h in zip(self.heads, maps, strict=False)]
+        found: list[Tensor] = self.mixer(net.stages(x / 2 + 0.5)[TAKEN])
+        return found[: len(self.heads)]

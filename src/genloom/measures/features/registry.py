@@ -24,9 +24,9 @@ from genloom.data.pictures.dataset import ImageData
 from genloom.errors import InputError, nearest
 from genloom.measures.features.classifier import fit_classifier, precision
 from genloom.measures.features.random import RandomFeatures
-from genloom.measures.features.resize import to_size
 from genloom.measures.mixture import principal_directions
 from genloom.nn.efficientnet_lite import installed, pretrained
+from genloom.nn.resize import to_size
 
 BLOCK = 250
 LITE_BLOCK = 4  # pictures whose maps stay within a processor's caches

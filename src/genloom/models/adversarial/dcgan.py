@@ -21,7 +21,6 @@ al. 2018), averaged weights for sampling, and, for small data sets, differentiab
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -29,7 +28,6 @@ from functools import partial
 from typing import Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.core import objectives
@@ -42,10 +40,8 @@ from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
 from genloom.models.fitting import no_labels, no_pictures
 from genloom.nn.augment import augment
-from genloom.nn.conv import normal_weights
+from genloom.nn.dcgan import StridedDiscriminator, StridedGenerator
 from genloom.nn.dense import even_labels, full_precision, one_hot, uniform
-from genloom.nn.discriminator import StridedDiscriminator, plan
-from genloom.nn.strided import Up
 from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape
 
@@ -57,6 +53,7 @@ class DCGANHyper(Hyper):
     z: int = hp(100, "width of the latent code, uniform in [-1, 1]", low=1)
     width: int = hp(128, "channels of the largest map; they double at each halving, up to 8 times", low=1)
     kernel: Literal[4, 5] = hp(5, "size of the strided kernels")
+    up: Literal["strided", "resized"] = hp("strided", "how the generator's maps of 16 pixels and more become larger")
     conditional: bool = hp(False, "feed labels to both nets")
     norm: Literal["batch", "spectral"] = hp("batch", "of the discriminator")
     penalty: float = hp(0.0, "gamma of the R1 gradient penalty on real pictures, 0 for none", low=0)
@@ -87,28 +84,6 @@ def nearest_size(size: tuple[int, int]) -> tuple[int, int]:
     return (shorter, longer) if size[0] < size[1] else (longer, shorter)
 
 
-class Generator(nn.Module):
-    """z `[B, z (+ K)]` to x `[B, C, H, W]` in (-1, 1)."""
-
-    def __init__(self, hyper: DCGANHyper, inputs: int, channels: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.smallest, maps = plan(size, hyper.width)
-        maps.reverse()
-        self.project = nn.Linear(inputs, math.prod(self.smallest) * maps[0], bias=False)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
-        self.convs = nn.ModuleList(Up(a, b, hyper.kernel) for a, b in itertools.pairwise(maps))
-        self.out = Up(maps[-1], channels, hyper.kernel, bias=True)
-        normal_weights(self, hyper.deviation)
-
-    def forward(self, z: Tensor) -> Tensor:
-        # The projection is read as [B, h, w, C]: channels last without a copy.
-        h = self.project(z).unflatten(1, (*self.smallest, -1)).permute(0, 3, 1, 2)
-        h = F.relu(self.norms[0](h), inplace=True)
-        for conv, norm in zip(self.convs, list(self.norms)[1:], strict=True):
-            h = F.relu(norm(conv(h)), inplace=True)
-        return torch.tanh(self.out(h).float())
-
-
 class DCGAN(Model, Latent):
     """Radford et al. 2015."""
 
@@ -121,7 +96,8 @@ class DCGAN(Model, Latent):
         super().__init__(hyper, shape)
         channels, height, width = shape.dims
         self.classes = len(shape.classes) if hyper.conditional else 0
-        self.generator = Generator(hyper, hyper.z + self.classes, channels, (height, width))
+        made = (hyper.z + self.classes, channels, (height, width), hyper.width, hyper.kernel)
+        self.generator = StridedGenerator(*made, deviation=hyper.deviation, resized=hyper.up == "resized")
         sizes = (channels + self.classes, (height, width), hyper.width, hyper.kernel)
         self.discriminator = StridedDiscriminator(*sizes, spectrally=hyper.norm == "spectral", deviation=hyper.deviation)
         self.augmenting = False

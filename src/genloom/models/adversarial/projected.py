@@ -8,10 +8,10 @@ momentum.
 
 What differs from the paper: pictures without labels alone; squares of 8, 16, ... 1024 pixels; the noise in the generator is
 left out in use, so that a code always becomes the same picture; a code serves both moves of a round, the discriminator's
-first; gated units by two convolutions in place of one, of the same weights; the last convolutions in fp32, bf16 by autocast
-where the processor is good at it; the network's weights are those of its public port, of the package index. `modern` has a
-narrow generator without noise, shows the network pictures at their own size where they are small, and has a discriminator
-of the pixels beside it.
+first, and so does what the frozen network sees; gated units by two convolutions in place of one, of the same weights; the
+last convolutions in fp32, bf16 by autocast where the processor is good at it; the network's weights are those of its public
+port, of the package index. `modern` has a narrow generator without noise, shows the network pictures at their own size where
+they are small, and has a discriminator of the pixels beside it.
 
 A generator flatters the features it was trained with, and their kin: look at others too (`--features random`, SWD).
 """
@@ -37,7 +37,7 @@ from genloom.core.model import Misfit, Move, Player, Remember
 from genloom.models.adversarial.codes import DirectionCodes
 from genloom.models.fitting import other_channels, square
 from genloom.nn.augment import augment
-from genloom.nn.discriminator import StridedDiscriminator
+from genloom.nn.dcgan import StridedDiscriminator
 from genloom.nn.efficientnet_lite import EfficientNetLite, pretrained
 from genloom.nn.fastgan import FastGenerator
 from genloom.nn.projected import ProjectedDiscriminator
@@ -119,20 +119,25 @@ class Projected(DirectionCodes):
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         seen = augment if self.hyper.augment else nn.Identity()
-        x = next(batches)["x"] * 2 - 1
-        x_fake = self.generator(self.prior(len(x)))
-        real, fake = self.judged(seen(x)), self.judged(seen(x_fake.detach()))
+        x = seen(next(batches)["x"] * 2 - 1)
+        x_fake = seen(self.generator(self.prior(len(x))))
+        views = self.views(x_fake)  # the frozen network sees them once for both moves
+        real, fake = self.judged(self.views(x)), self.judged([view.detach() for view in views])
         losses = [weight * objectives.hinge(a, b) for (a, weight), (b, _) in zip(real, fake, strict=True)]
-        first = [torch.cat([logits.flatten() for logits, _ in each]) for each in (real, fake)]
-        yield Move("discriminator", torch.stack(losses).sum(), objectives.accuracy(*first))
-        made = self.judged(seen(x_fake))
-        yield Move("generator", torch.stack([-weight * logits.mean() for logits, weight in made]).sum())
+        logits = [torch.cat([part.flatten() for part, _ in each]) for each in (real, fake)]
+        yield Move("discriminator", torch.stack(losses).sum(), objectives.accuracy(*logits))
+        yield Move("generator", torch.stack([-weight * part.mean() for part, weight in self.judged(views)]).sum())
 
-    def judged(self, x: Tensor) -> list[tuple[Tensor, float]]:
-        """Return logits of pictures `[B, C, H, W]` in [-1, 1] by each discriminator, and its weight: the heads share 1."""
+    def views(self, x: Tensor) -> list[Tensor]:
+        """Return what the discriminators judge of pictures `[B, C, H, W]`: the mixed maps, and the pictures themselves."""
         if not self.frozen:
             self.frozen = [pretrained(self.hyper.backbone)]
-        heads = self.discriminator(x, self.frozen[0].to(x.device))
+        return [*self.discriminator.views(x, self.frozen[0].to(x.device)), x]
+
+    def judged(self, views: Sequence[Tensor]) -> list[tuple[Tensor, float]]:
+        """Return the logits of each discriminator, and its weight: the heads share 1."""
+        *maps, x = views
+        heads = self.discriminator(maps)
         found = [(logits, 1 / len(heads)) for logits in heads]
         return [*found, (self.pixel_discriminator(x), self.hyper.share)] if self.hyper.pixels else found
 

@@ -68,9 +68,14 @@ def stream(
         part = labels_for(model, label, len(noise), start) if given is None else given[start : start + BLOCK]
         with torch.no_grad():
             samples = model.sample(len(noise), part, temperature, noise).float().cpu()
-        if not samples.isfinite().all():
-            raise InputError("the model gives values that are not numbers: its training went bad; use an older checkpoint")
-        yield samples, part
+        yield checked(samples), part
+
+
+def checked(samples: Tensor) -> Tensor:
+    """Return samples; InputError where they are no numbers."""
+    if not samples.isfinite().all():
+        raise InputError("the model gives values that are not numbers: its training went bad; use an older checkpoint")
+    return samples
 
 
 def labels_for(model: Model, label: str | int | None, n: int, start: int = 0) -> Tensor | None:

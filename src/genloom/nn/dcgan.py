@@ -1,18 +1,21 @@
-"""The discriminator of strided convolutions. Radford et al. 2015 (arXiv 1511.06434)."""
+"""The nets of strided convolutions. Radford et al. 2015 (arXiv 1511.06434)."""
 
-# B batch, C channels, H height, W width
+# B batch, C channels, H height, W width, z width of what a picture is made from
 
 from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genloom.nn.conv import normal_weights, spectral
 from genloom.nn.dense import exactly
-from genloom.nn.strided import Down
+from genloom.nn.doubling import LEAST, Doubling
+from genloom.nn.strided import Down, Up
 
 
 def plan(size: tuple[int, int], narrowest: int) -> tuple[tuple[int, int], list[int]]:
@@ -52,3 +55,42 @@ class StridedDiscriminator(nn.Module):
         for conv, norm in zip(self.convs, self.norms, strict=True):
             h = F.leaky_relu(norm(conv(h)), 0.2, inplace=True)
         return exactly(self.out, h.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
+
+
+class StridedGenerator(nn.Module):
+    """z `[B, z]` to x `[B, C, H, W]` in (-1, 1).
+
+    Args:
+        width: channels of the largest map.
+        deviation: of the weights at the start.
+        resized: double maps of 16 pixels and more and then convolve them by 3x3, in place of strided convolutions.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        channels: int,
+        size: tuple[int, int],
+        width: int,
+        kernel: int,
+        deviation: float = 0.02,
+        resized: bool = False,
+    ) -> None:
+        super().__init__()
+        self.smallest, maps = plan(size, width)
+        maps.reverse()
+        sides = [min(self.smallest) * 2**i for i in range(len(maps))]
+        up = [Doubling if resized and side >= LEAST else partial(Up, kernel=kernel) for side in sides]
+        self.project = nn.Linear(inputs, math.prod(self.smallest) * maps[0], bias=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
+        self.convs = nn.ModuleList(kind(a, b, bias=False) for kind, a, b in zip(up, maps[:-1], maps[1:], strict=False))
+        self.out = up[-1](maps[-1], channels, bias=True)
+        normal_weights(self, deviation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        # The projection is read as [B, h, w, C]: channels last without a copy.
+        h = self.project(z).unflatten(1, (*self.smallest, -1)).permute(0, 3, 1, 2)
+        h = F.relu(self.norms[0](h), inplace=True)
+        for conv, norm in zip(self.convs, list(self.norms)[1:], strict=True):
+            h = F.relu(norm(conv(h)), inplace=True)
+        return torch.tanh(self.out(h).float())
