@@ -242,8 +242,9 @@ def test_golden_sizes_of_dcgan():
 @pytest.mark.parametrize("kernel", [4, 5])
 def test_dcgan_at_every_size(size, kernel):
     makers = [StridedGenerator(100, 1, (size, size), 2, kernel, resized=resized) for resized in (False, True)]
-    assert {maker(torch.randn(2, 100)).shape for maker in makers} == {(2, 1, size, size)}
-    assert StridedDiscriminator(1, (size, size), 2, kernel)(x).shape == (2,)
+    for maker in makers:
+        x = maker(torch.randn(2, 100))
+        assert x.shape == (2, 1, size, size) and StridedDiscriminator(1, (size, size), 2, kernel)(x).shape == (2,)
 
 
 @pytest.mark.parametrize(

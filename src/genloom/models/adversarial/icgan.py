@@ -316,6 +316,6 @@ def refuse_lone_classes(data: Dataset) -> None:
     if lone:
         more = f" and {len(lone) - 1} more" if len(lone) > 1 else ""
         raise InputError(
-            f"the class {lone[0]}{more} has a single picture, of which no variety can be learnt: add pictures to it, take it "
-            "away, or say --hyper.condition instances"
+            f"the class {lone[0]}{more} has a single picture, of which no variety can be learnt: add pictures to it, take "
+            "it away, or say --hyper.condition instances"
         )

@@ -15,12 +15,14 @@ from genloom.core.capabilities import Likens
 from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.data.options import PictureOptions
+from genloom.data.pictures.dataset import ImageData
 from genloom.data.pictures.load import load_pictures
 from genloom.errors import InputError
 from genloom.nn.neighbours import neighbours
 from genloom.shapes.pictures import ImageShape
 from genloom.train.run import Run
-from genloom.use.judging.picture_data import find_data
+from genloom.use.judging.panel import shape_of
+from genloom.use.judging.picture_data import options_of
 from genloom.use.likelihood.complete import read_picture
 from genloom.use.sampling.draw import BLOCK, checked, labels_for
 
@@ -77,6 +79,14 @@ def stream_like(
         yield checked(follows.sample_like(found.h[places], part, temperature, noise))
 
 
+def trained_on(run: Run) -> ImageData:
+    """Return the pictures that a run was trained on; InputError where they are not there."""
+    named, shape = str(run.record["data"]["source"]), shape_of(run)
+    if named == "python" or not isinstance(shape, ImageShape):
+        raise InputError(f"{run.folder} was trained on a Python object: there are no files to look for neighbours in")
+    return load_pictures(named, options_of(run.record, shape, None))
+
+
 def sheet(model: Model, run: Run, found: Instances | None, rows: int, seed: int = 0) -> Tensor:
     """Return rows of pictures `[rows * COLUMNS, C, H, W]`: an instance, the training pictures most like it, samples.
 
@@ -87,7 +97,7 @@ def sheet(model: Model, run: Run, found: Instances | None, rows: int, seed: int 
         InputError: the run's data is not there, or the model follows no instances.
     """
     follows = likening(model)
-    train = find_data(run, None, None).train
+    train = trained_on(run)
     own = follows.instances(train.pictures(torch.arange(len(train))))
     if found is None:
         index = torch.linspace(0, len(train) - 1, min(rows, len(train))).long()
