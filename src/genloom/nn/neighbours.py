@@ -16,11 +16,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from genloom.errors import InputError
+
 QUERIES, SPAN = 1024, 65_536  # rows and columns of the products held at once: 128 MiB
 GROUP = 16  # neighbouring scores of which the largest stands for all, at first
 MORE = (32, 256)  # candidates beyond those asked for, at first and where that proves nothing
 MULTIPLE = 32  # of columns, by which bf16 products are quick
 NEVER = -3e38  # the score of a row that is none
+
+
+def approximate(x: Tensor, k: int) -> Tensor:
+    """Return the places `[n, k]` of rows most alike to each, most of them right, by faiss's graph: for millions of rows.
+
+    Raises:
+        InputError: faiss is not installed.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise InputError("approximate neighbours are faiss's: pip install 'genloom[neighbours]'") from None
+    index = faiss.IndexHNSWFlat(x.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+    found = []
+    for part in x.split(SPAN):
+        index.add(part.float().numpy())
+    for start in range(0, len(x), SPAN):
+        part = x[start : start + SPAN].float().numpy()
+        places = torch.from_numpy(index.search(part, k + 1)[1])
+        itself = places == torch.arange(start, start + len(places))[:, None]
+        itself[:, -1] |= ~itself.any(1)  # where a row does not find itself, the last is one too many
+        found.append(places[~itself].view(-1, k))
+    return torch.cat(found)
 
 
 def neighbours(x: Tensor, k: int, queries: Tensor | None = None) -> Tensor:
@@ -40,18 +65,22 @@ def neighbours(x: Tensor, k: int, queries: Tensor | None = None) -> Tensor:
     coarse = Coarse.of(x)
     parts = []
     for start in range(0, len(asked), QUERIES):
-        rows = asked[start : start + QUERIES].float()
-        itself = torch.arange(start, start + len(rows)) if own else None
-        found, left = torch.empty(len(rows), k, dtype=torch.long), torch.arange(len(rows))
-        for more in MORE:
-            if not len(left):
-                break
+        rows = asked[start : start + QUERIES]
+        parts.append(found_by(coarse, x, rows, k, torch.arange(start, start + len(rows)) if own else None))
+    return torch.cat(parts)
+
+
+def found_by(coarse: Coarse, x: Tensor, queries: Tensor, k: int, itself: Tensor | None) -> Tensor:
+    """Return the places `[q, k]` of the neighbours of queries, which are the rows `itself [q]` where they are any."""
+    rows = queries.float()
+    found, left = torch.empty(len(rows), k, dtype=torch.long), torch.arange(len(rows))
+    for more in MORE:
+        if len(left):
             found[left], sure = proved(coarse, x, rows[left], k, more, itself_of(itself, left))
             left = left[~sure]
-        for some in left.split(64):
-            found[some] = plainly(x, rows[some], k, itself_of(itself, some))
-        parts.append(found)
-    return torch.cat(parts)
+    for some in left.split(64):
+        found[some] = plainly(x, rows[some], k, itself_of(itself, some))
+    return found
 
 
 def itself_of(itself: Tensor | None, rows: Tensor) -> Tensor | None:

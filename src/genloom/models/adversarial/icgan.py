@@ -50,7 +50,7 @@ from genloom.nn.clusters import medoids
 from genloom.nn.conv import spectral
 from genloom.nn.dense import even_labels, full_precision
 from genloom.nn.efficientnet_lite import HEAD, EfficientNetLite, pretrained
-from genloom.nn.neighbours import neighbours
+from genloom.nn.neighbours import approximate, neighbours
 from genloom.shapes.base import Shape
 
 LARGEST = 256  # pixels of a side
@@ -68,6 +68,9 @@ class ICGANHyper(Hyper):
     seen: int = hp(224, "pixels of a side that pictures are brought to for it", low=32, high=512)
     centred: bool = hp(False, "take features about their mean")
     neighbours: int = hp(50, "pictures most like an instance that are real for it", low=1)
+    search: Literal["exact", "approximate"] = hp(
+        "exact", "how they are found; approximate by faiss, for millions of pictures"
+    )
     store: int = hp(1000, "instances that lie in the checkpoint, at most", low=1)
     augment_below: int = hp(0, "augment differentiably where the data has fewer examples than this", low=0)
     rate_g: float = hp(1e-4, "learning rate of the generator's Adam", low=0)
@@ -207,7 +210,8 @@ class ICGAN(Model, Likens):
         h = F.normalize(all_features(self.network(), data, self.hyper.seen).float(), dim=1)
         mean = h.mean(0) if self.hyper.centred else torch.zeros(h.shape[1])
         h = F.normalize(h - mean, dim=1).half()
-        near = neighbours(h, self.hyper.neighbours).int()
+        search = neighbours if self.hyper.search == "exact" else approximate
+        near = search(h, self.hyper.neighbours).int()
         return {"features": h, "mean": mean, "near": near, "kept": medoids(h, self.hyper.store)}
 
     def network(self) -> EfficientNetLite:
