@@ -41,7 +41,7 @@ CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dcgan-batch-32": ("dcgan", "paper", DCGAN | {"batch": 32}),
     "dcgan-batch-fast-32": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 32}),
     "dcgan-batch-fast-16": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 16}),
-    "dcgan-resized": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 32, "up": "resized"}),
+    "dcgan-resized": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 16, "up": "resized"}),
     "dcgan-batch-fast-48": ("dcgan", "paper", DCGAN | {"rate": 5e-4, "batch": 32, "width": 48}),
     "projected": ("projected", "modern", {}),
     "projected-alone": ("projected", "modern", {"pixels": 0}),
