@@ -40,9 +40,12 @@ from genloom.use.judging.picture_jury import (
 )
 from genloom.use.judging.picture_verdicts import flattered, verdicts
 from genloom.use.judging.progress import Progress
+from genloom.use.judging.variety import variety, variety_figure
 from genloom.use.report.html import image, plot
 from genloom.use.report.plot import figure
 from genloom.use.sampling.draw import stream
+
+VARIETY = "scale the noise of "
 
 
 @dataclass
@@ -84,7 +87,9 @@ class PicturePanel(Panel):
         if model.shape.dims == jury.train.shape.dims:  # enlarged pictures have another likelihood
             figures |= likelihood_rows(model, found.test, found.train)
         cost = cost_of(run, folder, model, n, clock["seconds"])
-        about = self.describe(run, found) | {"checkpoint": folder.name, "n": n}
+        if not terms.quick:
+            terms.say(f"{VARIETY}{run.folder}")
+        about = self.describe(run, found) | {"checkpoint": folder.name, "n": n, "variety": variety(model, jury, terms.seed)}
         said = [*enlarged_verdict(model.shape, jury.train.shape), *flattered(model.taught_by, jury.features.name)]
         said += verdicts(figures, self.rows, found)
         return Judgement(run, figures, self.rows, cost, said, about, self, Seen(view, nearest))
@@ -136,6 +141,7 @@ class PicturePanel(Panel):
             "<p>Each row: a sample, then its three nearest training pictures by pixels. First the eight that look most like "
             "copies, then eight at random.</p>",
             *(self.neighbours_part(judgement) for judgement in judgements),
+            *self.variety_part(judgements),
             "<h2>Where samples lie</h2>",
             "<p>Real pictures and samples on the two directions in which real features vary most.</p>",
             *(self.manifold_part(judgement) for judgement in judgements),
@@ -162,6 +168,18 @@ class PicturePanel(Panel):
             sheets.append(image(to_picture(grid(rows.flatten(0, 1), rows.shape[1]))))
         shown = "".join(f"<div>{sheet}</div>" for sheet in sheets)
         return f'<p>{html.escape(judgement.name)}</p><div class="pictures">{shown}</div>'
+
+    def variety_part(self, judgements: Sequence[Judgement]) -> list[str]:
+        """Return how precision and recall hang on the scale of the noise, for the runs that have any."""
+        curves = [(judgement.name, judgement.about["variety"]) for judgement in judgements if judgement.about["variety"]]
+        if not curves:
+            return []
+        return [
+            "<h2>Quality against variety</h2>",
+            "<p>Samples of less noise (genloom sample --temperature) are to lie nearer to real pictures, and reach fewer of "
+            "them. Each point is named by its temperature; 1 is the model's own.</p>",
+            plot(variety_figure(curves)),
+        ]
 
     def manifold_part(self, judgement: Judgement) -> str:
         """Return real pictures and samples as points on the two directions of greatest variance of the real features."""
@@ -216,7 +234,7 @@ def stages(runs: Sequence[Run], found: JudgedData, terms: Terms) -> dict[str, fl
     size = found.train.shape.width / 1024 * (0.1 if terms.quick else 1.0)
     row = 2 + size * (n / 1500 + len(found.train) / 20_000)
     first = {NETWORK: 15 * size, LOOKED: size * n / 10_000, BASELINE + REAL: row + size * 8, BASELINE + SIMPLE: row + 2}
-    own = [(f"draw samples of {run.folder}", f"measure {run.folder}") for run in runs]
+    own = [(f"draw samples of {run.folder}", f"measure {run.folder}", f"{VARIETY}{run.folder}") for run in runs]
     return first | {BASELINE + COPIES: row} | {stage: row for pair in own for stage in pair}
 
 
