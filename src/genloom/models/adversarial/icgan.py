@@ -15,7 +15,8 @@ What differs from the paper: features are those of an EfficientNet-Lite, 1,280 n
 of a ResNet-50's 2,048; those of mirrored pictures are not taken beside; pictures are squares of 8 to 256 pixels (published:
 64, 128, 256), sides other than those by BigGAN's rule; a code serves both moves of a round, the discriminator's first; bf16
 by autocast where the processor is good at it, the last layers in fp32. `modern` is narrow, without attention, takes features
-of smaller pictures about their mean, five neighbours, and augments small sets.
+of smaller pictures about their mean, and five neighbours; its generator takes instances eight times as loud, about as loud
+as noise: in an orthogonal layer a vector of length 1 is a whisper beside a code.
 
 A generator flatters the features that it was conditioned on, and their kin: look at others too (`--features random`, SWD).
 """
@@ -67,6 +68,7 @@ class ICGANHyper(Hyper):
     features: Literal["lite0", "lite1", "lite2"] = hp("lite0", "the frozen network whose features say what is alike")
     seen: int = hp(224, "pixels of a side that pictures are brought to for it", low=32, high=512)
     centred: bool = hp(False, "take features about their mean")
+    loudness: float = hp(1.0, "factor of instances, which have length 1, before the generator's first layer for them", low=0)
     neighbours: int = hp(50, "pictures most like an instance that are real for it", low=1)
     search: Literal["exact", "approximate"] = hp(
         "exact", "how they are found; approximate by faiss, for millions of pictures"
@@ -86,18 +88,18 @@ class ICGANHyper(Hyper):
             attention=0,
             seen=128,
             centred=True,
+            loudness=8.0,
             neighbours=5,
-            augment_below=10_000,
             rate_g=2e-4,
             rate_d=4e-4,
-            batch=32,
+            batch=16,
             ema=10_000.0,
         )
 
     @classmethod
     def tiny(cls) -> Self:
         """Learns 8x8 digits in seconds."""
-        return replace(cls.modern(), z=16, width=8, seen=32, store=50, ema=1_000.0, augment_below=0)
+        return replace(cls.modern(), z=16, width=8, seen=32, store=50, ema=1_000.0)
 
 
 class Condition(nn.Module):
@@ -106,10 +108,12 @@ class Condition(nn.Module):
     Args:
         by_features: width of the part for features, 0 for none; `by_classes` of that for classes.
         normed: divide the embedding of classes by its spectral norm.
+        loudness: factor of features.
     """
 
-    def __init__(self, by_features: int, by_classes: int, classes: int, normed: bool) -> None:
+    def __init__(self, by_features: int, by_classes: int, classes: int, normed: bool, loudness: float = 1.0) -> None:
         super().__init__()
+        self.loudness = loudness
         self.width = by_features + by_classes
         self.features = linear(HEAD, by_features) if by_features else None
         embedding = start(nn.Embedding(classes, by_classes)) if by_classes else None
@@ -117,7 +121,7 @@ class Condition(nn.Module):
 
     def forward(self, h: Tensor, y: Tensor) -> Tensor:
         parts = [] if self.classes is None else [self.classes(y)]
-        parts += [] if self.features is None else [self.features(h)]
+        parts += [] if self.features is None else [self.features(h * self.loudness)]
         return torch.cat([part.float() for part in parts], 1) if parts else h.new_zeros(len(h), 0)
 
 
@@ -139,7 +143,7 @@ class ICGAN(Model, Likens):
         self.by_instances = hyper.condition in ("instances", "both")
         self.conditional_on_classes = hyper.condition in ("classes", "both")
         features, labels = int(self.by_instances), int(self.conditional_on_classes)
-        self.given = Condition(512 * features, 128 * labels, self.classes, normed=False)
+        self.given = Condition(512 * features, 128 * labels, self.classes, normed=False, loudness=hyper.loudness)
         self.generator = ResidualGenerator(hyper.z, channels, side, hyper.width, self.given.width, hyper.attention)
         self.discriminator = ResidualDiscriminator(channels, side, hyper.width, hyper.attention)
         part = self.discriminator.features // max(features + labels, 1)
