@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from genloom.catalogue import find_model
 from genloom.data.options import PictureOptions
@@ -68,6 +70,25 @@ def options_of(record: dict[str, Any], shape: ImageShape, size: tuple[int, int] 
     """Return the options with which the pictures of a run were loaded."""
     loaded = PictureOptions.of(record["data"]["loaded"])
     return replace(loaded, size=size or shape.size, channels=shape.channels)  # type: ignore[arg-type]
+
+
+def trained_on(run: Run) -> ImageData:
+    """Return the pictures that a run was trained on, without asking whether they are enough to judge by.
+
+    Raises:
+        InputError: they are not there any more, or were no files.
+    """
+    named, shape = str(run.record["data"]["source"]), shape_of(run)
+    if named == "python" or not isinstance(shape, ImageShape):
+        raise InputError(f"{run.folder} was trained on a Python object: there are no files to look for neighbours in")
+    return load_pictures(named, options_of(run.record, shape))
+
+
+def pictures_at(source: str, dims: Sequence[int]) -> Tensor:
+    """Return all pictures of a source `[n, C, H, W]` in [0, 1], cropped and resized to these dimensions `(C, H, W)`."""
+    channels, height, width = dims
+    data = load_pictures(source, PictureOptions(size=(height, width), channels=channels))  # type: ignore[arg-type]
+    return data.pictures(torch.arange(len(data)))
 
 
 def refuse_another_shape(run: Run, named: str, data: ImageData, shape: ImageShape, options: PictureOptions) -> None:

@@ -14,15 +14,10 @@ from genloom.bounds import whole
 from genloom.core.capabilities import Likens
 from genloom.core.model import Model
 from genloom.core.random import Noise
-from genloom.data.options import PictureOptions
-from genloom.data.pictures.dataset import ImageData
-from genloom.data.pictures.load import load_pictures
 from genloom.errors import InputError
 from genloom.nn.neighbours import neighbours
-from genloom.shapes.pictures import ImageShape
 from genloom.train.run import Run
-from genloom.use.judging.panel import shape_of
-from genloom.use.judging.picture_data import options_of
+from genloom.use.judging.picture_data import pictures_at, trained_on
 from genloom.use.likelihood.complete import read_picture
 from genloom.use.sampling.draw import BLOCK, checked, labels_for
 
@@ -54,14 +49,7 @@ def instances_of(model: Model, like: str | None, folder: str | None) -> Instance
     follows = likening(model)
     if (like is None) == (folder is None):
         raise InputError("say either --like PICTURE or --instances FOLDER")
-    assert isinstance(model.shape, ImageShape)
-    if like is not None:
-        x = read_picture(like, model.shape)
-    else:
-        shape = model.shape
-        size = f"{shape.height}x{shape.width_px}"
-        data = load_pictures(str(folder), PictureOptions(size=size, channels=shape.channels))  # type: ignore[arg-type]
-        x = data.pictures(torch.arange(len(data)))
+    x = read_picture(like, model.shape) if like is not None else pictures_at(str(folder), model.shape.dims)
     return Instances(x, follows.instances(x))
 
 
@@ -77,14 +65,6 @@ def stream_like(
         places = torch.arange(start, start + len(noise)) % len(found.h)
         part = None if given is None else given[start : start + BLOCK]
         yield checked(follows.sample_like(found.h[places], part, temperature, noise))
-
-
-def trained_on(run: Run) -> ImageData:
-    """Return the pictures that a run was trained on; InputError where they are not there."""
-    named, shape = str(run.record["data"]["source"]), shape_of(run)
-    if named == "python" or not isinstance(shape, ImageShape):
-        raise InputError(f"{run.folder} was trained on a Python object: there are no files to look for neighbours in")
-    return load_pictures(named, options_of(run.record, shape, None))
 
 
 def sheet(model: Model, run: Run, found: Instances | None, rows: int, seed: int = 0) -> Tensor:
