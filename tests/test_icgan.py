@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from PIL import Image
 
 import genloom
+from genloom.cli.app import main
 from genloom.core import objectives
 from genloom.core.model import Misfit
 from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.models.adversarial.icgan import ICGAN, ICGANHyper
 from genloom.models.adversarial.instances import Neighbourhoods
+from genloom.models.adversarial.projected import Projected, ProjectedHyper
 from genloom.nn import doubling
 from genloom.nn import neighbours as searching
 from genloom.nn.biggan import Attention, ConditionalNorm, DownBlock, ResidualDiscriminator, ResidualGenerator, UpBlock
@@ -23,11 +25,22 @@ from genloom.nn.conv import SpectralNorm
 from genloom.nn.efficientnet_lite import installed
 from genloom.nn.neighbours import neighbours
 from genloom.shapes.pictures import ImageShape
+from genloom.use.judging.panel import Terms
+from genloom.use.judging.picture_data import JudgedData
+from genloom.use.judging.picture_jury import make_jury
+from genloom.use.judging.variety import scales, variety, variety_figure
 from genloom.use.sampling.draw import draw
 from genloom.use.sampling.like import COLUMNS, instances_of, sheet, stream_like
 
 CLASSES = tuple("abc")
 needs_lite0 = pytest.mark.skipif(not installed("lite0"), reason="the package with the weights of lite0 is not installed")
+
+
+def main_status(*arguments):
+    """Return the exit status of a command."""
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    return left.value.code or 0
 
 
 def built(side=8, classes=(), **values):
@@ -64,11 +77,27 @@ def test_neighbours_are_those_of_brute_force(kind):
     assert not (found == torch.arange(len(x))[:, None]).any()
 
 
-def test_neighbours_of_twins_come_by_place():
+def test_neighbours_of_twins_are_their_twins():
     x = rows("twins")
     found = neighbours(x, 5)
-    assert all(row.tolist() == sorted(row.tolist()) for row in found[:200])
-    assert ((x[found] * x[:, None]).sum(2) > 0.9999).all()
+    assert ((x[found] * x[:, None]).sum(2) > 0.9999).all() and all(len(set(row)) == 5 for row in found.tolist())
+    assert not (found == torch.arange(len(x))[:, None]).any()
+
+
+def test_rows_that_rounding_cannot_tell_apart_are_not_missed(monkeypatch):
+    torch.manual_seed(0)
+    x = F.normalize(torch.randn(6, 64).repeat(500, 1) + 0.05 * torch.randn(3000, 64), dim=1)
+    monkeypatch.setattr(searching, "MORE", (1,))
+    found, expected = neighbours(x, 10), by_brute_force(x, 10)
+    gaps = (x[:, None].double() * (x[expected].double() - x[found].double())).sum(2)
+    assert gaps.abs().max() < 1e-6
+
+
+def test_a_row_that_is_no_number_is_refused():
+    x = rows("apart")
+    x[7, 3] = torch.nan
+    with pytest.raises(ValueError, match="no number"):
+        neighbours(x, 3)
 
 
 def test_neighbours_of_others_may_be_the_same_row():
@@ -116,7 +145,14 @@ def test_medoids_stand_for_clusters():
     kept = medoids(x, 12)
     owner = torch.cdist(x[kept], centres).argmin(1)
     assert set(owner.tolist()) == set(range(5)) and len(set(kept.tolist())) == len(kept) <= 12
+    assert medoids(x, 1) == (x - x.mean(0)).norm(dim=1).argmin()  # of one cluster: the row nearest to its centre
     assert torch.equal(kept, medoids(x, 12)) and torch.equal(medoids(x, 200), torch.arange(200))
+
+
+def test_equal_rows_take_no_more_than_a_place():
+    torch.manual_seed(0)
+    x = torch.cat([torch.ones(900, 6), torch.randn(100, 6)])[torch.randperm(1000)]
+    assert len(medoids(x, 50)) > 40
 
 
 # -- nets ------------------------------------------------------------------------------------------
@@ -325,6 +361,19 @@ def test_sizes_beyond_the_net_are_brought_down_and_labels_asked_for():
     assert isinstance(asked, Misfit) and "needs labels" in asked.reason
 
 
+def test_attention_is_in_both_nets_or_in_none():
+    for side, asked, has in ((16, 32, True), (16, 33, True), (8, 32, False), (64, 0, False), (64, 32, True)):
+        model = built(side, attention=asked)
+        assert bool(model.generator.attention) == bool(model.discriminator.attention) == has
+
+
+def test_loudness_is_a_factor_of_instances():
+    one, eight = (built(loudness=factor).given for factor in (1.0, 8.0))
+    eight.load_state_dict(one.state_dict())
+    h = torch.randn(3, 1280)
+    assert torch.allclose(eight.eval()(h, h), one.eval()(8 * h, h), atol=1e-5)
+
+
 # -- in use ----------------------------------------------------------------------------------------
 
 
@@ -335,7 +384,7 @@ def folder(tmp_path_factory):
     y, x = np.mgrid[:32, :32]
     for i in range(60):
         radius = 5 + i % 8
-        inside = ((y - 16) ** 2 + (x - 16) ** 2 < radius**2)[..., None]
+        inside = ((y - 16) ** 2 + (x - 14 - i // 24) ** 2 < radius**2)[..., None]
         colour = np.roll([220, 40, 90], i % 3)
         path = root / CLASSES[i % 3] / f"{i}.png"
         path.parent.mkdir(exist_ok=True)
@@ -354,10 +403,13 @@ def test_a_run_resumes_and_samples_without_its_data(folder, trained, tmp_path):
     values = {"preset": "tiny", "size": "16", "seed": 0, "hyper": {"condition": "both"}}
     genloom.fit("icgan", folder, tmp_path / "run", examples=32, **values)
     again = genloom.fit("icgan", folder, tmp_path / "run", examples=96, **values)
+    gone = folder.rename(folder.with_name("gone"))
     one, two = genloom.load(trained), genloom.load(again)
     assert all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), two.state_dict().values(), strict=True))
     assert one.store.shape == (50, 1280) and torch.allclose(one.store.norm(dim=1), torch.ones(50), atol=1e-3)
     assert draw(one, 5).shape == (5, 3, 16, 16) and one.frozen == []
+    gone.rename(folder)
+    assert set(one.store_labels.tolist()) == {0, 1, 2}
     assert not any("frozen" in name for name in one.state_dict()) and one.taught_by == "lite0"
 
 
@@ -368,7 +420,16 @@ def test_samples_like_pictures(folder, trained):
     assert one.h.shape == (1, 1280) and one.pictures.shape == (1, 3, 16, 16)
     more = instances_of(model, None, str(folder))
     assert more.h.shape == (60, 1280) and torch.allclose(more.h[:1], one.h, atol=1e-4)
+    x = genloom.load_data(folder, size=16).pictures(torch.arange(60))
+    kept = ((model.instances(x) @ model.store.T).amax(1) > 0.999).sum()  # the store holds what training saw
+    assert kept >= 50
+    given = model.store_labels[(more.h @ model.store.T).argmax(1)]
+    by_itself, said = (model.sample_like(more.h, y, noise=Noise.of(0, 60)) for y in (None, given))
+    assert torch.equal(by_itself, said)
+    assert not torch.equal(said, model.sample_like(more.h, (given + 1) % 3, noise=Noise.of(0, 60)))
     eight = torch.cat(list(stream_like(model, more, 8, seed=3)))
+    turned = torch.cat(list(stream_like(model, type(more)(more.pictures.flip(0), more.h.flip(0)), 8, seed=3)))
+    assert not torch.equal(eight[1:], turned[1:])  # each has an instance of its own
     assert torch.equal(eight[:5], torch.cat(list(stream_like(model, more, 5, seed=3))))
     assert not torch.equal(eight, torch.cat(list(stream_like(model, more, 8, seed=4))))
 
@@ -379,6 +440,7 @@ def test_a_sheet_shows_instances_neighbours_and_samples(folder, trained):
     shown = sheet(model, trained, None, 3).unflatten(0, (3, COLUMNS))
     assert shown.shape[1:] == (13, 3, 16, 16)
     assert (shown[:, 0, :, 8, 8].argmax(1) == shown[:, 1, :, 8, 8].argmax(1)).all()  # a neighbour has its colour
+    assert not (shown[:, 0] == shown[:, 1]).flatten(1).all(1).any()  # and is another picture
     given = sheet(model, trained, instances_of(model, str(folder / "b" / "1.png"), None), 3)
     assert len(given) == COLUMNS
 
@@ -406,9 +468,45 @@ def test_bad_input_of_instances(folder, trained, tmp_path):
     plain = genloom.fit("icgan", folder, tmp_path / "p", preset="tiny", size="16", examples=32, hyper={"condition": "none"})
     with pytest.raises(InputError, match="it follows no instances"):
         instances_of(genloom.load(plain), str(folder / "a" / "0.png"), None)
+    with pytest.raises(InputError, match="--temperature takes a number from 0"):
+        next(stream_like(model, instances_of(model, str(folder / "a" / "0.png"), None), 2, temperature=-1.0))
     other = genloom.fit("dcgan", folder, tmp_path / "d", preset="tiny", size="16", batch=16, examples=32)
     with pytest.raises(InputError, match="does not follow given pictures; icgan does"):
         instances_of(genloom.load(other), str(folder / "a" / "0.png"), None)
+
+
+@needs_lite0
+def test_the_commands(folder, trained, tmp_path, capsys):
+    picture, run = str(folder / "a" / "0.png"), str(trained.folder)
+    for said in (["--like", picture], ["--instances", str(folder)]):
+        assert main_status("sample", run, *said, "-n", "3", "-o", str(tmp_path / "s.npy")) == 0
+        assert np.load(tmp_path / "s.npy").shape[0] == 3
+        assert main_status("neighbours", run, *said, "-o", str(tmp_path / "n.png"), "--rows", "2") == 0
+    assert main_status("neighbours", run, "-o", str(tmp_path / "n.png")) == 0
+    assert main_status("neighbours", run, "-o", str(tmp_path / "n.png"), "--rows", "0") == 2
+    assert main_status("sample", run, "--like", picture, "--instances", str(folder), "-o", str(tmp_path / "s.npy")) == 2
+    assert "either --like PICTURE or --instances FOLDER" in capsys.readouterr().err
+
+
+@needs_lite0
+def test_neighbours_of_other_data_are_refused(tmp_path):
+    for i in range(20):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        Image.new("RGB", (16, 16), (i * 12, 0, 99)).save(tmp_path / "data" / f"{i}.png")
+    run = genloom.fit("icgan", tmp_path / "data", tmp_path / "run", preset="tiny", size="16", batch=8, examples=8)
+    (tmp_path / "data" / "3.png").unlink()
+    with pytest.raises(InputError, match="does not hold the pictures any more"):
+        sheet(genloom.load(run), run, None, 2)
+
+
+@needs_lite0
+def test_precision_and_recall_by_temperature(folder, trained):
+    jury = make_jury(JudgedData(genloom.load_data(folder, size=16), None, None, True), Terms(features="pixels"), False)
+    points = variety(genloom.load(trained), jury, 0)
+    assert [point["temperature"] for point in points] == [0.4, 0.6, 0.8, 1.0]
+    assert all(0 <= point[key] <= 1 for point in points for key in ("precision", "recall"))
+    assert variety_figure([("run", points)]).axes[0].lines[0].get_xdata().tolist() == [point["recall"] for point in points]
+    assert not scales(Projected(ProjectedHyper.tiny(), ImageShape((), 3, 8, 8)))
 
 
 def test_missing_weights_are_named(folder, tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ WHOLE = {  # option: least, most
     "save_examples": (1, 2**53),
     "report_examples": (1, 2**53),
     "frames": (1, 10_000),
+    "rows": (1, 1000),
     "draws": (0, 100),
     "unlabelled": (0, 10**7),
     "seeds": (1, 1000),

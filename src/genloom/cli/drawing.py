@@ -1,4 +1,4 @@
-"""`genloom sample` and `genloom walk`."""
+"""`genloom sample`, `genloom neighbours` and `genloom walk`."""
 
 from __future__ import annotations
 

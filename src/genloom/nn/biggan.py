@@ -89,8 +89,7 @@ class Attention(nn.Module):
         key, value = (F.max_pool2d(layer(x), 2).flatten(2).transpose(1, 2) for layer in (self.key, self.value))
         with full_precision(x):
             found = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), scale=1.0)
-        taken = found.transpose(1, 2).unflatten(2, x.shape[2:]).to(value.dtype)
-        return x + self.share * self.out(taken)
+        return x + self.share * self.out(found.transpose(1, 2).unflatten(2, x.shape[2:]).to(value.dtype))
 
 
 class UpBlock(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from genloom.nn.conv import normal_weights, spectral
 from genloom.nn.dense import exactly
-from genloom.nn.doubling import LEAST, Doubling
+from genloom.nn.doubling import LEAST, DoubledConv
 from genloom.nn.strided import Down, Up
 
 
@@ -80,7 +80,7 @@ class StridedGenerator(nn.Module):
         self.smallest, maps = plan(size, width)
         maps.reverse()
         sides = [min(self.smallest) * 2**i for i in range(len(maps))]
-        up = [Doubling if resized and side >= LEAST else partial(Up, kernel=kernel) for side in sides]
+        up = [DoubledConv if resized and side >= LEAST else partial(Up, kernel=kernel) for side in sides]
         self.project = nn.Linear(inputs, math.prod(self.smallest) * maps[0], bias=False)
         self.norms = nn.ModuleList(nn.BatchNorm2d(c) for c in maps)
         self.convs = nn.ModuleList(kind(a, b, bias=False) for kind, a, b in zip(up, maps[:-1], maps[1:], strict=False))

@@ -38,7 +38,7 @@ def convolve_doubled(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     return F.conv_transpose2d(x, summed(weight).transpose(0, 1).flip(2, 3), bias, stride=2, padding=1)
 
 
-class Doubling(nn.Conv2d):
+class DoubledConv(nn.Conv2d):
     """A 3x3 convolution of maps at twice their size: `[B, I, H, W] -> [B, O, 2 H, 2 W]`."""
 
     def __init__(self, inputs: int, outputs: int, bias: bool = True) -> None:

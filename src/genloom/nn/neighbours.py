@@ -1,4 +1,4 @@
-"""The nearest neighbours among many features, exact: found by bf16 products, proved and ordered by fp32 ones.
+"""The nearest neighbours among many features, exact to the rounding of fp32: found by bf16 products, proved by fp32 ones.
 
 A bf16 product of all pairs costs a fraction of an fp32 one and says within a bound how alike two rows are. A few more rows
 than asked for are looked at again in fp32; where the worst of those kept is above all that the bound leaves open, no row was
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from genloom.errors import InputError
 
-QUERIES, SPAN = 1024, 65_536  # rows and columns of the products held at once: 128 MiB
+QUERIES, SPAN = 1024, 32_768  # rows and columns of the products held at once: 64 MiB
 GROUP = 16  # neighbouring scores of which the largest stands for all, at first
 MORE = (32, 256)  # candidates beyond those asked for, at first and where that proves nothing
 MULTIPLE = 32  # of columns, by which bf16 products are quick
@@ -49,16 +49,19 @@ def approximate(x: Tensor, k: int) -> Tensor:
 
 
 def neighbours(x: Tensor, k: int, queries: Tensor | None = None) -> Tensor:
-    """Return the places `[q, k]` of the k rows of `x [n, D]` most alike, by inner product, most alike first, ties by place.
+    """Return the places `[q, k]` of the k rows of `x [n, D]` most alike, by inner product, most alike first.
 
-    Of rows of length 1 the inner product is the cosine. Memory is that of `x` and half as much again, and 300 MiB.
+    Of rows of length 1 the inner product is the cosine. Two rows whose products differ by less than fp32 rounds may change
+    places. Memory beside `x` is 2 D bytes a row, and some hundred MiB.
 
     Args:
         queries: `[q, D]`; None for the rows themselves, none of which is then its own neighbour.
 
     Raises:
-        ValueError: there are no k others.
+        ValueError: there are no k others, or a row holds what is no number.
     """
+    if not all(part.isfinite().all() for part in x.split(SPAN)):
+        raise ValueError("a row holds what is no number")
     own, asked = queries is None, x if queries is None else queries
     if not 1 <= k <= len(x) - own:
         raise ValueError(f"there are no {k} neighbours among {len(x)} rows")
@@ -136,7 +139,9 @@ class Coarse:
             torch.cat([rounded, rounded.new_ones(len(rounded), 2)], 1), (0, self.rows.shape[1] - about.shape[1] - 2)
         )
         off = (about - rounded.float()).norm(dim=1) * self.length + rounded.float().norm(dim=1) * self.lost + self.share_lost
-        off = off + about.norm(dim=1) * self.length * wide.shape[1] * 2.0**-23  # of the sums in fp32
+        # Of the sums in fp32, here, of the products with the mean, and of those by which candidates are compared.
+        whole = (about.norm(dim=1) + queries.norm(dim=1) + self.mean.norm()) * (self.length + self.mean.norm())
+        off = off + whole * wide.shape[1] * 2.0**-23 + torch.finfo(torch.float32).tiny
         spans = ((start, wide @ self.rows[start : start + SPAN].T) for start in range(0, len(self.rows), SPAN))
         return spans, off
 
@@ -183,7 +188,7 @@ def compared(x: Tensor, queries: Tensor, places: Tensor, itself: Tensor | None) 
 
 
 def ordered(exact: Tensor, places: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """Return the k-th largest `[q]`, and the places `[q, k]` of the k largest, falling, ties by place."""
+    """Return the k-th largest `[q]`, and the places `[q, k]` of the k largest, falling."""
     places, order = places.sort(1)
     exact, best = exact.gather(1, order).sort(dim=1, descending=True, stable=True)
     return exact[:, k - 1], places.gather(1, best[:, :k])

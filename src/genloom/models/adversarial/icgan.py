@@ -13,10 +13,11 @@ instances, the medoids of k-means, lie in the checkpoint.
 
 What differs from the paper: features are those of an EfficientNet-Lite, 1,280 numbers that were learnt with labels, in place
 of a ResNet-50's 2,048; those of mirrored pictures are not taken beside; pictures are squares of 8 to 256 pixels (published:
-64, 128, 256), sides other than those by BigGAN's rule; a code serves both moves of a round, the discriminator's first; bf16
-by autocast where the processor is good at it, the last layers in fp32. `modern` is narrow, without attention, takes features
-of smaller pictures about their mean, and five neighbours; its generator takes instances eight times as loud, about as loud
-as noise: in an orthogonal layer a vector of length 1 is a whisper beside a code.
+64, 128, 256), sides other than those by BigGAN's rule; with labels alone the generator gets those of the batch in another
+order; samples of a label start at instances of that very label; a code serves both moves of a round, the discriminator's
+first; bf16 by autocast where the processor is good at it, the last layers in fp32. `modern` is narrow, without attention, and
+takes features of smaller pictures about their mean, and five neighbours; its generator takes instances eight times as loud,
+about as loud as noise: in an orthogonal layer a vector of length 1 is a whisper beside a code.
 
 A generator flatters the features that it was conditioned on, and their kin: look at others too (`--features random`, SWD).
 """
@@ -25,6 +26,7 @@ A generator flatters the features that it was conditioned on, and their kin: loo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -55,6 +57,7 @@ from genloom.nn.neighbours import approximate, neighbours
 from genloom.shapes.base import Shape
 
 LARGEST = 256  # pixels of a side
+BLOCK = 8192  # instances worked on at once
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,9 @@ class ICGANHyper(Hyper):
 
     z: int = hp(120, "width of the latent code, normal", low=8)
     width: int = hp(64, "channels of the discriminator's largest map; maps double in width as they halve in size", low=1)
-    attention: int = hp(32, "side of the maps in which each pixel attends to all others, 0 for none", low=0)
+    attention: int = hp(
+        32, "side of the maps in which pixels attend to each other, at most half the picture's; 0 for none", low=0
+    )
     condition: Literal["instances", "both", "classes", "none"] = hp("instances", "what both nets are given")
     features: Literal["lite0", "lite1", "lite2"] = hp("lite0", "the frozen network whose features say what is alike")
     seen: int = hp(224, "pixels of a side that pictures are brought to for it", low=32, high=512)
@@ -141,11 +146,11 @@ class ICGAN(Model, Likens):
         channels, side, _ = shape.dims
         self.classes = len(shape.classes)
         self.by_instances = hyper.condition in ("instances", "both")
-        self.conditional_on_classes = hyper.condition in ("classes", "both")
-        features, labels = int(self.by_instances), int(self.conditional_on_classes)
+        features, labels = int(self.by_instances), int(self.conditional)
+        attention = attended(hyper.attention, side)
         self.given = Condition(512 * features, 128 * labels, self.classes, normed=False, loudness=hyper.loudness)
-        self.generator = ResidualGenerator(hyper.z, channels, side, hyper.width, self.given.width, hyper.attention)
-        self.discriminator = ResidualDiscriminator(channels, side, hyper.width, hyper.attention)
+        self.generator = ResidualGenerator(hyper.z, channels, side, hyper.width, self.given.width, attention)
+        self.discriminator = ResidualDiscriminator(channels, side, hyper.width, attention)
         part = self.discriminator.features // max(features + labels, 1)
         self.wanted = Condition(part * features, part * labels, self.classes, normed=True)
         self.register_buffer("store", torch.zeros(hyper.store if features else 0, HEAD))
@@ -156,7 +161,7 @@ class ICGAN(Model, Likens):
 
     @property
     def conditional(self) -> bool:
-        return self.conditional_on_classes
+        return self.hyper.condition in ("classes", "both")
 
     @property
     def taught_by(self) -> str:
@@ -186,10 +191,11 @@ class ICGAN(Model, Likens):
             refuse_lone_classes(data)
         if hyper.condition not in ("instances", "both"):
             return hyper
+        if n < 2:
+            raise InputError(f"{data.source} holds a single picture: icgan learns from neighbours, and it has none")
         if hyper.neighbours >= n:
             raise InputError(
-                f"a picture cannot have {hyper.neighbours} neighbours among {n}: "
-                f"say --hyper.neighbours {max(n - 1, 1)} or less"
+                f"a picture cannot have {hyper.neighbours} neighbours among {n}: say --hyper.neighbours {n - 1} or less"
             )
         pretrained(hyper.features)  # better now than after the run began
         return replace(hyper, store=min(hyper.store, n))
@@ -199,7 +205,7 @@ class ICGAN(Model, Likens):
         self.augmenting = size(data) < self.hyper.augment_below
         if not self.by_instances:
             return data
-        labels = labels_of(data) if self.conditional_on_classes else None
+        labels = labels_of(data) if self.conditional else None
         found = remember("instances", lambda: self.learn_instances(data))
         with torch.no_grad():
             self.mean.copy_(found["mean"])
@@ -211,9 +217,12 @@ class ICGAN(Model, Likens):
 
     def learn_instances(self, data: Dataset) -> Mapping[str, Tensor]:
         """Return the instances `[n, F]`, their mean, their neighbours `[n, k]` and which to keep `[m]`."""
-        h = F.normalize(all_features(self.network(), data, self.hyper.seen).float(), dim=1)
-        mean = h.mean(0) if self.hyper.centred else torch.zeros(h.shape[1])
-        h = F.normalize(h - mean, dim=1).half()
+        h = all_features(self.network(), data, self.hyper.seen)
+        blocks = h.split(BLOCK)  # a million instances would fill the memory as fp32
+        sums = torch.stack([rows.double().sum(0) for rows in blocks]).sum(0)
+        mean = (sums / len(h)).float() if self.hyper.centred else torch.zeros(h.shape[1])
+        for rows in blocks:
+            rows.copy_(F.normalize(rows.float() - mean, dim=1))
         search = neighbours if self.hyper.search == "exact" else approximate
         near = search(h, self.hyper.neighbours).int()
         return {"features": h, "mean": mean, "near": near, "kept": medoids(h, self.hyper.store)}
@@ -277,7 +286,7 @@ class ICGAN(Model, Likens):
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         z = z.to(self.device)
         noise, h = z.split([self.generator.z, z.shape[1] - self.generator.z], 1)
-        y = even_labels(len(z), self.classes or 1, z.device) if given is None else given.to(z.device)
+        y = self.usual_labels(h) if given is None else given.to(z.device)
         return self.generator(noise, self.given(F.normalize(h, dim=1), y)) / 2 + 0.5
 
     def sample(self, n: int, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None) -> Tensor:
@@ -296,6 +305,12 @@ class ICGAN(Model, Likens):
         wanted = (chance * match.sum(1)).long()[:, None] + 1
         return (match.cumsum(1) >= wanted).int().argmax(1)
 
+    def usual_labels(self, h: Tensor) -> Tensor:
+        """Return the label `[n]` of the instance in the store that is most like each, or labels round the classes."""
+        if self.by_instances and self.conditional:
+            return self.store_labels[(h @ self.store.T).argmax(1)]
+        return even_labels(len(h), self.classes or 1, h.device)
+
     def instances(self, x: Tensor) -> Tensor:
         if not self.by_instances:
             raise InputError(
@@ -309,10 +324,14 @@ class ICGAN(Model, Likens):
     ) -> Tensor:
         h = h.to(self.device)
         noise = Noise.fresh(len(h)) if noise is None else noise
-        if given is None and self.conditional:  # the label of the instance in the store that is most alike
-            given = self.store_labels[(h @ self.store.T).argmax(1)]
         with torch.no_grad():
             return self.generate(self.scaled(torch.cat([self.noise_of(len(h), noise), h], 1), temperature), given).cpu()
+
+
+def attended(asked: int, side: int) -> int:
+    """Return the side of the maps that attention follows in both nets for pictures of `side`: 0, or 8, 16, ... side / 2."""
+    most = min(asked, side // 2)
+    return 2 ** int(math.log2(most)) if most >= 8 else 0
 
 
 def refuse_lone_classes(data: Dataset) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.core.dataset import Dataset, size, take
@@ -81,8 +82,9 @@ def features_of(net: EfficientNetLite, x: Tensor, side: int) -> Tensor:
 
 
 def all_features(net: EfficientNetLite, data: Dataset, side: int) -> Tensor:
-    """Return the features of every example `[n, 1280]`, not mirrored, in 16 bits."""
-    return torch.cat([features_of(net, pictures(data, rows), side).half() for rows in torch.arange(size(data)).split(256)])
+    """Return the features of every example, of length 1, `[n, 1280]`, not mirrored, in 16 bits."""
+    blocks = torch.arange(size(data)).split(256)
+    return torch.cat([F.normalize(features_of(net, pictures(data, rows), side), dim=1).half() for rows in blocks])
 
 
 def pictures(data: Dataset, index: Tensor) -> Tensor:

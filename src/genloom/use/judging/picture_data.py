@@ -76,12 +76,15 @@ def trained_on(run: Run) -> ImageData:
     """Return the pictures that a run was trained on, without asking whether they are enough to judge by.
 
     Raises:
-        InputError: they are not there any more, or were no files.
+        InputError: they are not there any more, have changed, or were no files.
     """
     named, shape = str(run.record["data"]["source"]), shape_of(run)
     if named == "python" or not isinstance(shape, ImageShape):
         raise InputError(f"{run.folder} was trained on a Python object: there are no files to look for neighbours in")
-    return load_pictures(named, options_of(run.record, shape))
+    data = load_pictures(named, options_of(run.record, shape))
+    if data.fingerprint != run.record["data"]["fingerprint"]:
+        raise InputError(f"{named} does not hold the pictures any more that {run.folder} was trained on")
+    return data
 
 
 def pictures_at(source: str, dims: Sequence[int]) -> Tensor:

@@ -27,20 +27,26 @@ def variety(model: Model, jury: Jury, seed: int) -> list[dict[str, float]]:
 
     Fewer samples than the judge's other figures have: these compare with each other alone.
     """
-    if jury.quick or not isinstance(model, Latent):
+    if jury.quick or not isinstance(model, Latent) or not scales(model):
         return []
     n = min(MANY if jury.features.name.partition(":")[0] in CHEAP else FEW, len(jury.real))
     real = jury.real.features[:n]
     radii, points = neighbour_squares(real, 5), []
     labels = jury.real.given[:n] if model.conditional and jury.real.given is not None else None
     for temperature in TEMPERATURES:
-        try:
-            parts = [jury.features(x)[0] for x, _ in stream(model, n, seed, None, temperature, labels)]
-        except InputError:  # some have no noise to scale
-            return []
+        parts = [jury.features(x)[0] for x, _ in stream(model, n, seed, None, temperature, labels)]
         found = manifold_figures(torch.cat(parts), real, radii)
         points.append({"temperature": temperature, "precision": found["precision"].value, "recall": found["recall"].value})
     return points
+
+
+def scales(model: Latent) -> bool:
+    """Whether a model has noise to scale: of some codes the direction alone counts."""
+    try:
+        model.scaled(torch.zeros(1, model.code_width), 0.5)
+    except InputError:
+        return False
+    return True
 
 
 def variety_figure(curves: Sequence[tuple[str, Sequence[dict[str, float]]]]) -> Any:

@@ -61,14 +61,19 @@ def stream(
     if not isinstance(model, Samples):
         raise InputError(f"{type(model).__name__} draws no samples")
     n, seed = whole("n", n), whole("seed", seed)
-    if not 0 <= temperature <= HOTTEST:
-        raise InputError(f"--temperature takes a number from 0 to {HOTTEST}, got {temperature}")
+    check_temperature(temperature)
     for start in range(0, n, BLOCK):
         noise = Noise.of(seed, min(BLOCK, n - start), start)
         part = labels_for(model, label, len(noise), start) if given is None else given[start : start + BLOCK]
         with torch.no_grad():
             samples = model.sample(len(noise), part, temperature, noise).float().cpu()
         yield checked(samples), part
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise InputError for a scale of the noise that makes no sense."""
+    if not 0 <= temperature <= HOTTEST:
+        raise InputError(f"--temperature takes a number from 0 to {HOTTEST}, got {temperature}")
 
 
 def checked(samples: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from genloom.nn.neighbours import neighbours
 from genloom.train.run import Run
 from genloom.use.judging.picture_data import pictures_at, trained_on
 from genloom.use.likelihood.complete import read_picture
-from genloom.use.sampling.draw import BLOCK, checked, labels_for
+from genloom.use.sampling.draw import BLOCK, check_temperature, checked, labels_for
 
 NEAR, MADE = 4, 8  # neighbours, and samples, of an instance on a sheet
 COLUMNS = 1 + NEAR + MADE
@@ -59,6 +59,7 @@ def stream_like(
     """Yield `n` samples in blocks `[b, C, H, W]`, the i-th like the instance i, which go round; raises as `draw`."""
     follows = likening(model)
     n, seed = whole("n", n), whole("seed", seed)
+    check_temperature(temperature)
     given = labels_for(model, label, n) if label is not None else None
     for start in range(0, n, BLOCK):
         noise = Noise.of(seed, min(BLOCK, n - start), start)
@@ -78,7 +79,9 @@ def sheet(model: Model, run: Run, found: Instances | None, rows: int, seed: int 
     """
     follows = likening(model)
     train = trained_on(run)
-    own = follows.instances(train.pictures(torch.arange(len(train))))
+    own = torch.cat([follows.instances(train.pictures(index)) for index in torch.arange(len(train)).split(BLOCK)])
+    if len(train) <= NEAR:
+        raise InputError(f"{run.folder} was trained on {len(train)} pictures: too few to show {NEAR} neighbours of one")
     if found is None:
         index = torch.linspace(0, len(train) - 1, min(rows, len(train))).long()
         found, close = Instances(train.pictures(index), own[index]), neighbours(own, NEAR)[index]
