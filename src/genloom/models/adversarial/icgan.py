@@ -15,9 +15,10 @@ What differs from the paper: features are those of an EfficientNet-Lite, 1,280 n
 of a ResNet-50's 2,048; those of mirrored pictures are not taken beside; pictures are squares of 8 to 256 pixels (published:
 64, 128, 256), sides other than those by BigGAN's rule; with labels alone the generator gets those of the batch in another
 order; samples of a label start at instances of that very label; a code serves both moves of a round, the discriminator's
-first; bf16 by autocast where the processor is good at it, the last layers in fp32. `modern` is narrow, without attention, and
-takes features of smaller pictures about their mean, and five neighbours; its generator takes instances eight times as loud,
-about as loud as noise: in an orthogonal layer a vector of length 1 is a whisper beside a code.
+first; bf16 by autocast where the processor is good at it, the last layers in fp32.
+
+`modern` is narrow, without attention, and takes features of smaller pictures about their mean, and five neighbours; its
+generator takes instances eight times as loud, about as loud as noise: a vector of length 1 is a whisper beside a code.
 
 A generator flatters the features that it was conditioned on, and their kin: look at others too (`--features random`, SWD).
 """
