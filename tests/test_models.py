@@ -95,7 +95,8 @@ class Random:
 def test_contract(name, precision):
     model = build(name)
     data = Random(model.shape)
-    assert model.study(data, at_once).lengths == data.lengths
+    data, known = model.study(data, at_once), data.lengths
+    assert known.items() <= data.lengths.items()  # a second order of the examples may come beside
     learners = {p.name: Learner(p, Ranks()) for p in model.players()}
     assert sorted(id(p) for s in learners.values() for p in s.parameters) == sorted(id(p) for p in model.parameters())
     moved, trained = set(), set()

@@ -198,7 +198,10 @@ def how_it_fits(name: str, data: ImageData) -> str:
     hyper = model.Hyper.preset(preset)
     shape = model.fits(data.shape, hyper)
     if not isinstance(shape, Misfit):
-        hyper = model.settle(hyper, data)
+        try:
+            hyper = model.settle(hyper, data)
+        except InputError as error:  # a package is missing, or there are too few pictures
+            return f"{name}: {error}"
         shape = model.fits(shape, hyper)
     if isinstance(shape, Misfit):
         return f"{name}: {shape.reason}" if shape.remedy else ""  # where an option helps

@@ -245,7 +245,7 @@ class ICGAN(Model, Likens):
         batch = next(batches)
         seen = augment if self.augmenting else nn.Identity()
         x = batch["x"] * 2 - 1
-        nothing = x.new_zeros(len(x), 0)
+        nothing = x.new_zeros(len(x), HEAD * self.by_instances)  # as where a rehearsal has not studied the data
         h, h_fake = batch.get("h", nothing), batch.get("h_fake", nothing)
         y = batch.get("y", nothing)
         y_fake = batch["y_fake"] if "y_fake" in batch else y[torch.randperm(len(y), device=y.device)]
