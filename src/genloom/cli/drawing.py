@@ -111,11 +111,13 @@ def neighbours(
     """Show what a run of icgan learnt: instances, the training pictures most like each, and samples."""
     from genloom.api import load
     from genloom.cli.console import threads_of
+    from genloom.files import check_writable
     from genloom.train.run import Run
     from genloom.use.latent.codes import write_grid
     from genloom.use.sampling.like import COLUMNS, MADE, NEAR, instances_of, likening, sheet
 
     named_so(out, GRIDS, "this is a picture", "neighbours")
+    check_writable(out)
     model = load(run, checkpoint)
     likening(model)
     with threads_of(threads):
