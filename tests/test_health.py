@@ -1,9 +1,12 @@
 """The referee on runs made to fail, and on one that does not."""
 
+import pytest
 import torch
 
 import genloom
 from games import Duel, Points, record, write_pairs
+from genloom.core.dataset import take
+from genloom.measures.light import LightJudge
 from genloom.models.adversarial.gan import GAN
 from genloom.models.likelihood.autoencoder import Autoencoder
 from genloom.models.translation.cyclegan import CycleGAN, CycleGANHyper
@@ -138,6 +141,36 @@ def test_training_ends_on_a_plateau_where_asked(tmp_path):
     assert run.history()[-1]["score"] == ["toy", 2.0]
     again = list(play(Duel(), Points(), Run.begin(tmp_path / "a", record()), plan, score=lambda model: ("toy", 2.0)))
     assert again[-1].examples < 64 * 27  # and says so again at once when resumed
+
+
+def test_two_looks_no_nearer_than_the_mean_are_a_training_that_has_not_begun(tmp_path):
+    class Judge:
+        of_mean = 1.0
+
+        def __init__(self, *scores: float) -> None:
+            self.scores = iter(scores)
+
+        def __call__(self, model):
+            return "toy", next(self.scores)
+
+    def spoken(name, *scores):
+        run = Run.begin(tmp_path / name, record())
+        plan = Plan(examples=64 * len(scores), batch=32, save_examples=64, report_examples=32)
+        return [{verdict.name for verdict in report.health} for report in play(Duel(), Points(), run, plan, Judge(*scores))]
+
+    assert "no-start" not in set.union(*spoken("better", 2.0, 0.9, 2.0, 0.9))
+    assert "no-start" in spoken("worse", 2.0, 0.9, 1.1, 1.2, 1.0)[-1]
+
+
+def test_samples_that_are_all_the_mean_have_the_score_that_the_light_judge_names():
+    data = genloom.load_data("digits")
+    judge, mean = LightJudge(data, seed=0), take(data, torch.arange(len(data)))["x"].mean(0)
+
+    class Mean(GAN):
+        def sample(self, n, **said):
+            return mean.expand(n, *mean.shape)
+
+    assert judge(Mean(GAN.Hyper.tiny(), data.shape))[1] == pytest.approx(judge.of_mean, rel=0.05)
 
 
 def test_a_costly_light_judge_leaves_checkpoints_unscored(tmp_path):

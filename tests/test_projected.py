@@ -158,22 +158,22 @@ def test_the_judge_says_that_features_flatter_what_they_taught():
 
 @needs_lite0
 def test_a_round_is_the_papers():
-    model = built(64, augment=False, seen=64, share=0.5)
+    model = built(64, augment=False, adaptive=0.0, seen=64, share=0.5)
     model.study(None, None)
     x = torch.rand(4, 3, 64, 64)
     torch.manual_seed(1)
     moves = model.round(iter([{"x": x}]), None)
     first = next(moves)
     torch.manual_seed(1)
-    fake = model.generator(torch.randn(4, 16))
+    fake = model.made(torch.randn(4, 16))
     net, judge = model.frozen[0], model.discriminator
     sets = [(judge(judge.views(each, net)), model.pixel_discriminator(each)) for each in (x * 2 - 1, fake)]
     heads = [objectives.hinge(a, b) for a, b in zip(sets[0][0], sets[1][0], strict=True)]
     assert len(heads) == 4 and {each.shape[1] for each in sets[0][0]} == {25, 1}  # which count alike
-    expected = sum(heads) / 4 + 0.5 * objectives.hinge(sets[0][1], sets[1][1])
+    expected = sum(heads) / 4 + 0.5 * objectives.discriminate(sets[0][1], sets[1][1])
     assert first.loss.item() == pytest.approx(expected.item(), rel=0.05)  # spectral norms have moved a step
     second = next(moves)
-    wanted = -sum(each.mean() for each in sets[1][0]) / 4 - 0.5 * sets[1][1].mean()
+    wanted = -sum(each.mean() for each in sets[1][0]) / 4 + 0.5 * objectives.non_saturating(sets[1][1])
     assert second.player == "generator" and second.loss.item() == pytest.approx(wanted.item(), abs=0.05)
 
 

@@ -21,7 +21,7 @@ from genloom.core.hyper import Hyper as AnyHyper
 from genloom.shapes.base import Shape
 
 Remember = Callable[[str, Callable[[], Mapping[str, Tensor]]], Mapping[str, Tensor]]
-NoteKind = Literal["loss", "nats", "error", "accuracy", "distance", "change"]
+NoteKind = Literal["loss", "nats", "error", "accuracy", "distance", "change", "share"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Note:
 
     Attributes:
         kind: loss; nats, of a likelihood; error, of what is made again or filled in; accuracy, the share that a critic
-            calls rightly; distance, of samples to examples; change, of what a translator makes to what it was given.
+            calls rightly; distance, of samples to examples; change, of what a translator makes to what it was given; share,
+            of pictures.
         player: whose it is, or None.
         shown: whether the live line shows it.
     """

@@ -30,6 +30,9 @@ class LightJudge:
     """KID[random]: the polynomial-kernel distance (Binkowski et al. 2018, arXiv 1801.01401) in fixed random features.
 
     Good for saying which of two checkpoints of one run is nearer to the data; no figure to quote.
+
+    Attributes:
+        of_mean: the distance of samples that are all alike, the mean of the data.
     """
 
     def __init__(self, data: Dataset, seed: int) -> None:
@@ -39,6 +42,7 @@ class LightJudge:
         x = take(data, index)["x"].float().cpu()
         self.features = RandomFeatures(x)
         self.real = self.features(x)
+        self.of_mean = kernel_distance(self.real, self.features(x.mean(0, keepdim=True)).expand_as(self.real))
 
     @torch.no_grad()
     def __call__(self, model: Model) -> tuple[str, float]:

@@ -21,6 +21,7 @@ from genloom.train.run import fixed_samples
 
 COMPARED = 64  # fakes and reals
 LEAST_DIVERSITY = 0.25
+LOOKS = 2  # of the light judge, a minute apart, in which nothing but the mean may have been learnt
 ROUNDS_TO_PART = 1000  # a generator that starts with equal samples is given so many rounds
 STILL, ROUNDS_TO_MOVE = 0.02, 200  # mean change below which a picture was left as it is, and rounds before that is said
 PATIENCE = 4  # reports in a row before a verdict is spoken
@@ -54,6 +55,13 @@ RULES = {
         "the generator has collapsed: its samples differ from each other far less than real "
         "examples do; go back to an earlier checkpoint with a smaller rate, or use --preset modern",
     ),
+    "no-start": Rule(
+        "no-start",
+        "what it makes is still no nearer to the data than the data's mean is: going on like this will take "
+        "very long; start again with --preset modern, a smaller --batch (more steps in the same time), another "
+        "--hyper.rate, or a smaller --size",
+        1,
+    ),
     "plateau": Rule(
         "plateau",
         "no better by the light judge in the last half of its looks: more of the same training "
@@ -78,7 +86,12 @@ class Referee:
     """Examines each report and remembers for how long each condition has held."""
 
     def __init__(
-        self, model: Model, data: Dataset, learners: Mapping[str, Learner], history: Sequence[Mapping[str, Any]]
+        self,
+        model: Model,
+        data: Dataset,
+        learners: Mapping[str, Learner],
+        history: Sequence[Mapping[str, Any]],
+        of_mean: float = math.inf,
     ) -> None:
         self.samples = isinstance(model, Samples)
         self.fatal = False
@@ -97,6 +110,7 @@ class Referee:
         self.since: dict[str, int] = {}
         self.steps: dict[str, int] = {}
         self.scores: list[float] = []  # of the light judge, lower is better
+        self.of_mean = of_mean
         for name, learner in learners.items():
             self.movement(name, learner)
         for line in history:  # a resumed run goes on counting
@@ -138,6 +152,7 @@ class Referee:
             ),
             "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
             "unchanged": clock.rounds >= ROUNDS_TO_MOVE and any(figures.get(name, 1.0) < STILL for name in self.changes),
+            "no-start": len(self.scores) >= LOOKS and min(self.scores[-LOOKS:]) >= self.of_mean,
             "plateau": plateaued(self.scores),
             "no-gradient": playing and any(value == 0 for name, value in figures.items() if name.startswith("grad_")),
             "stalled": playing and any(value == 0 for value in moved.values()),

@@ -7,6 +7,7 @@ run goes on to the same weights; closing the iterator ends it at the last one.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -134,7 +135,7 @@ class Loop:
             compile_networks(list(self.learners.values()), model)
         # A program's own data may be bound to this thread, or draw from torch's generator, which is seeded here.
         self.feed = Feed(self.data, plan.seed, plan.device, ahead=0 if isinstance(data, Given) else AHEAD)
-        self.referee = Referee(model, self.data, self.learners, run.history())
+        self.referee = Referee(model, self.data, self.learners, run.history(), getattr(score, "of_mean", math.inf))
         self.last: Report | None = None
 
     # -- playing -----------------------------------------------------------------------------------

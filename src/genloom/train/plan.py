@@ -11,7 +11,8 @@ import torch
 
 from genloom.core.model import Model
 
-Score = Callable[[Model], tuple[str, float]]  # a measure of a model by name, lower is better
+# A measure of a model by name, lower is better. It may have `of_mean`: its value where only the data's mean is learnt.
+Score = Callable[[Model], tuple[str, float]]
 Start = Callable[[Model], None] | None
 
 

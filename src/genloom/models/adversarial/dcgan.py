@@ -31,18 +31,18 @@ from functools import partial
 from typing import Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from genloom.core import objectives
 from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset, size
+from genloom.core.dataset import Batch
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Model, Move, Player, Remember
+from genloom.core.model import Misfit, Model, Move, Player
 from genloom.core.random import Noise
 from genloom.models.fitting import no_labels, no_pictures
-from genloom.nn.augment import augment
+from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
 from genloom.nn.dcgan import StridedDiscriminator, StridedGenerator
 from genloom.nn.dense import even_labels, full_precision, one_hot, uniform
 from genloom.shapes.base import Shape
@@ -60,7 +60,7 @@ class DCGANHyper(Hyper):
     conditional: bool = hp(False, "feed labels to both nets")
     norm: Literal["batch", "spectral"] = hp("batch", "of the discriminator")
     penalty: float = hp(0.0, "gamma of the R1 gradient penalty on real pictures, 0 for none", low=0)
-    augment_below: int = hp(0, "augment differentiably where the data has fewer examples than this", low=0)
+    adaptive: float = hp(0.0, "change a share of what the discriminator sees: " + GROWTH, low=0)
     rate: float = hp(2e-4, "learning rate of Adam", low=0)
     beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
     deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
@@ -70,7 +70,7 @@ class DCGANHyper(Hyper):
     @classmethod
     def modern(cls) -> Self:
         """Good in ten minutes: half the paper's width, small batches, a higher rate, resized maps, averaged weights."""
-        return cls(width=64, kernel=4, up="resized", rate=5e-4, batch=16, ema=10_000.0)
+        return cls(width=64, kernel=4, up="resized", adaptive=50_000.0, rate=5e-4, batch=16, ema=10_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
@@ -93,7 +93,7 @@ class DCGAN(Model, Latent):
     Hyper = DCGANHyper
     hyper: DCGANHyper
     law = "uniform"
-    notes = objectives.ACCURACY
+    notes = objectives.ACCURACY | AUGMENTED
 
     def __init__(self, hyper: DCGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
@@ -103,7 +103,7 @@ class DCGAN(Model, Latent):
         self.generator = StridedGenerator(*made, deviation=hyper.deviation, resized=hyper.up == "resized")
         sizes = (channels + self.classes, (height, width), hyper.width, hyper.kernel)
         self.discriminator = StridedDiscriminator(*sizes, spectrally=hyper.norm == "spectral", deviation=hyper.deviation)
-        self.augmenting = False
+        self.adaptive = Adaptive(hyper.adaptive)
 
     @property
     def conditional(self) -> bool:
@@ -120,11 +120,6 @@ class DCGAN(Model, Latent):
         height, width = nearest_size(shape.size)
         return replace(shape, height=height, width_px=width)
 
-    def study(self, data: Dataset, remember: Remember) -> Dataset:
-        """Decide from the number of examples whether to augment."""
-        self.augmenting = size(data) < self.hyper.augment_below
-        return data
-
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
         return [
@@ -135,15 +130,15 @@ class DCGAN(Model, Latent):
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(batches)
         x, y = batch["x"] * 2 - 1, self.one_hot(batch.get("y"))
-        seen = augment if self.augmenting else nn.Identity()
         x_fake = self.generator(beside_code(self.prior(len(x)), y))
-        real = self.discriminator(beside_picture(seen(x), y))
-        fake = self.discriminator(beside_picture(seen(x_fake.detach()), y))
+        seen = self.adaptive(x_fake)
+        real = self.discriminator(beside_picture(self.adaptive(x), y))
+        fake = self.discriminator(beside_picture(seen.detach(), y))
         loss = objectives.discriminate(real, fake)
         if self.hyper.penalty:
             loss = loss + self.hyper.penalty / 2 * self.r1(x, y)
-        yield Move("discriminator", loss, objectives.accuracy(real, fake))
-        fake = self.discriminator(beside_picture(seen(x_fake), y))
+        yield Move("discriminator", loss, objectives.accuracy(real, fake) | self.adaptive.follow(real))
+        fake = self.discriminator(beside_picture(seen, y))
         yield Move("generator", objectives.non_saturating(fake))
 
     def r1(self, x: Tensor, y: Tensor | None) -> Tensor:
