@@ -48,7 +48,7 @@ from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.models.adversarial.instances import Neighbourhoods, all_features, features_of, labels_of
 from genloom.models.fitting import no_labels, other_channels, square
-from genloom.nn.augment import augment
+from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
 from genloom.nn.biggan import ResidualDiscriminator, ResidualGenerator, linear, start
 from genloom.nn.clusters import medoids
 from genloom.nn.conv import spectral
@@ -80,7 +80,7 @@ class ICGANHyper(Hyper):
         "exact", "how they are found; approximate by faiss, for millions of pictures"
     )
     store: int = hp(1000, "instances that lie in the checkpoint, at most", low=1)
-    augment_below: int = hp(0, "augment differentiably where the data has fewer examples than this", low=0)
+    adaptive: float = hp(0.0, "change a share of what the discriminator sees: " + GROWTH, low=0)
     rate_g: float = hp(1e-4, "learning rate of the generator's Adam", low=0)
     rate_d: float = hp(1e-4, "learning rate of the discriminator's Adam", low=0)
     batch: int = hp(256, "examples a batch", low=2)
@@ -137,7 +137,7 @@ class ICGAN(Model, Likens):
     Hyper = ICGANHyper
     hyper: ICGANHyper
     law = "gaussian"
-    notes = objectives.ACCURACY
+    notes = objectives.ACCURACY | AUGMENTED
     store: Tensor
     store_labels: Tensor
     mean: Tensor
@@ -158,7 +158,7 @@ class ICGAN(Model, Likens):
         self.register_buffer("store_labels", torch.zeros(len(self.store), dtype=torch.long))
         self.register_buffer("mean", torch.zeros(HEAD if features else 0))
         self.frozen: list[EfficientNetLite] = []  # in a list, so that it is no part of the model: neither trained nor saved
-        self.augmenting = False
+        self.adaptive = Adaptive(hyper.adaptive)
 
     @property
     def conditional(self) -> bool:
@@ -203,7 +203,6 @@ class ICGAN(Model, Likens):
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Find each picture's features and neighbours, and the instances to keep."""
-        self.augmenting = size(data) < self.hyper.augment_below
         if not self.by_instances:
             return data
         labels = labels_of(data) if self.conditional else None
@@ -243,16 +242,17 @@ class ICGAN(Model, Likens):
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(batches)
-        seen = augment if self.augmenting else nn.Identity()
         x = batch["x"] * 2 - 1
         nothing = x.new_zeros(len(x), HEAD * self.by_instances)  # as where a rehearsal has not studied the data
         h, h_fake = batch.get("h", nothing), batch.get("h_fake", nothing)
         y = batch.get("y", nothing)
         y_fake = batch["y_fake"] if "y_fake" in batch else y[torch.randperm(len(y), device=y.device)]
         x_fake = self.generator(self.noise_of(len(x)), self.given(h_fake, y_fake))
-        real, fake = self.judged(seen(x), h, y), self.judged(seen(x_fake.detach()), h_fake, y_fake)
-        yield Move("discriminator", objectives.hinge(real, fake), objectives.accuracy(real, fake))
-        yield Move("generator", -self.judged(seen(x_fake), h_fake, y_fake).mean())
+        seen = self.adaptive(x_fake)
+        real, fake = self.judged(self.adaptive(x), h, y), self.judged(seen.detach(), h_fake, y_fake)
+        notes = objectives.accuracy(real, fake) | self.adaptive.follow(real)
+        yield Move("discriminator", objectives.hinge(real, fake), notes)
+        yield Move("generator", -self.judged(seen, h_fake, y_fake).mean())
 
     def judged(self, x: Tensor, h: Tensor, y: Tensor) -> Tensor:
         """Return the logits `[B]` of pictures `[B, C, H, W]` in [-1, 1] for their instances and classes."""
