@@ -32,12 +32,12 @@ from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, take
 from genloom.core.model import Model, Move
 from genloom.core.precision import pick_precision
+from genloom.models.adversarial.dcgan import DCGAN
 from genloom.models.adversarial.icgan import ICGAN
 from genloom.models.adversarial.progan import LAZY, ProGAN
 from genloom.models.adversarial.projected import Projected
 from genloom.models.adversarial.r3gan import R3GAN
 from genloom.nn import doubling, efficientnet_lite
-from genloom.nn.augment import augment
 from genloom.train.loop import Loop
 from genloom.train.plan import Plan
 from genloom.train.ranks import Ranks
@@ -48,13 +48,16 @@ class PlainProjected(Projected):
     """Its round as the authors' code has it: the frozen network sees the fakes for either move."""
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
-        x = augment(next(batches)["x"] * 2 - 1)
-        x_fake = augment(self.generator(self.prior(len(x))))
-        real, fake = self.judged(self.views(x)), self.judged(self.views(x_fake.detach()))
-        losses = [weight * objectives.hinge(a, b) for (a, weight), (b, _) in zip(real, fake, strict=True)]
-        yield Move("discriminator", torch.stack(losses).sum())
-        made = self.judged(self.views(x_fake))
-        yield Move("generator", torch.stack([-weight * part.mean() for part, weight in made]).sum())
+        x = next(batches)["x"] * 2 - 1
+        x_fake = self.made(self.prior(len(x)))
+        heads = self.discriminator(self.views(x)), self.discriminator(self.views(x_fake.detach()))
+        seen = self.adaptive(x), self.adaptive(x_fake)
+        real, fake = self.pixel_discriminator(seen[0]), self.pixel_discriminator(seen[1].detach())
+        loss = torch.stack([objectives.hinge(a, b) for a, b in zip(*heads, strict=True)]).mean()
+        self.adaptive.follow(real)
+        yield Move("discriminator", loss + objectives.discriminate(real, fake))
+        loss = torch.stack([-logits.mean() for logits in self.discriminator(self.views(x_fake))]).mean()
+        yield Move("generator", loss + objectives.non_saturating(self.pixel_discriminator(seen[1])))
 
 
 # A model, its plain form, changes to `modern`, and how many rounds have their share of penalties.
@@ -62,6 +65,7 @@ MODELS: dict[str, tuple[type[Model], type[Model], dict[str, Any], int]] = {
     "r3gan": (R3GAN, R3GAN, {}, 8),
     "projected": (Projected, PlainProjected, {}, 4),
     "progan": (ProGAN, ProGAN, {"grow": False}, LAZY),  # its last level, where its time goes
+    "dcgan": (DCGAN, DCGAN, {}, 8),
     "icgan": (ICGAN, ICGAN, {"condition": "none"}, 4),
 }
 
