@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.evidence import record
-from benchmarks.training_speed import pictures, seconds
+from benchmarks.training_speed import pictures
 from genloom.core import objectives
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, take
@@ -54,7 +54,7 @@ class PlainProjected(Projected):
         seen = self.adaptive(x), self.adaptive(x_fake)
         real, fake = self.pixel_discriminator(seen[0]), self.pixel_discriminator(seen[1].detach())
         loss = torch.stack([objectives.hinge(a, b) for a, b in zip(*heads, strict=True)]).mean()
-        self.adaptive.follow(real)
+        self.adaptive.follow(real, clock)
         yield Move("discriminator", loss + objectives.discriminate(real, fake))
         loss = torch.stack([-logits.mean() for logits in self.discriminator(self.views(x_fake))]).mean()
         yield Move("generator", loss + objectives.non_saturating(self.pixel_discriminator(seen[1])))
@@ -138,9 +138,11 @@ def measured(name: str, times: int) -> dict[str, Any]:
         if name == "r3gan":
             loops["each round"] = plain_loop(plain_kind, replace(hyper, every=1), rounds)
         costs: dict[str, list[float]] = {each: [] for each in loops}
-        for i in range(times):
+        for i in range(times + 1):
             for each in sorted(loops, reverse=bool(i % 2)):
-                costs[each].append(seconds(loops[each], 1))
+                began = time.process_time()
+                loops[each]()
+                costs[each] += [time.process_time() - began] if i else []  # the first warms up
     figures: dict[str, Any] = {}
     for each in loops.keys() - {"own"}:
         ratios = sorted(a / b for a, b in zip(costs[each], costs["own"], strict=True))

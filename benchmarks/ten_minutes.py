@@ -34,12 +34,12 @@ from genloom.shapes.pictures import grid, save, to_bytes, to_picture
 
 N, BLOCK = 3000, 250
 DCGAN = {"width": 64, "kernel": 4, "batch": 64, "ema": 10_000.0}
-LIGHT = {"generator": "light", "z": 128, "width": 16, "noisy": False, "beta1": 0.0, "beta2": 0.99, "adaptive": 0.0}
+LIGHT = {"generator": "light", "z": 128, "width": 16, "noisy": False, "beta1": 0.0, "beta2": 0.99, "adaptive_augment": 0.0}
 CANDIDATES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "dcgan": ("dcgan", "modern", {}),
-    "dcgan-plain": ("dcgan", "modern", {"adaptive": 0.0}),
-    "dcgan-strided": ("dcgan", "modern", {"up": "strided", "adaptive": 0.0}),
-    "dcgan-strided-32": ("dcgan", "modern", {"up": "strided", "batch": 32, "adaptive": 0.0}),
+    "dcgan-plain": ("dcgan", "modern", {"adaptive_augment": 0.0}),
+    "dcgan-strided": ("dcgan", "modern", {"up": "strided", "adaptive_augment": 0.0}),
+    "dcgan-strided-32": ("dcgan", "modern", {"up": "strided", "batch": 32, "adaptive_augment": 0.0}),
     "dcgan-spectral": ("dcgan", "paper", DCGAN | {"norm": "spectral"}),  # `modern` until November 2026, but for augmentation
     "dcgan-batch": ("dcgan", "paper", DCGAN),
     "dcgan-batch-fast": ("dcgan", "paper", DCGAN | {"rate": 5e-4}),
@@ -98,6 +98,7 @@ def features_of(kind: str, data: Any, folder: Path) -> tuple[Features, torch.Ten
 def few(source: Path, target: Path, count: int = 1000) -> Path:
     """Write so many of a zip's pictures, from all over it, into another: what is made from them is set against all."""
     if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
         with ZipFile(source) as packed, ZipFile(target, "w") as fewer:
             names = sorted(name for name in packed.namelist() if name.endswith(".png"))
             for i in range(count):

@@ -1,8 +1,8 @@
 """Whether the weights of a fixed seed are those of another commit: `python -m benchmarks.weights --before COMMIT`.
 
 Trains every model in several presets, in fp32 and bf16, with either tree in a process of its own, by the calls that both
-share, and compares hashes of the last checkpoint's tensors: weights, buffers and averages. A counter that one tree alone
-has (`augmenting`) is left out, and so are averages of the vectors of power iteration (`along`), which nothing reads.
+share, and compares hashes of the last checkpoint's tensors: weights, buffers and averages. Counters that one tree alone has
+(`augmenting`, `adaptive.*`) are left out, and averages of the vectors of power iteration (`along`), which nothing reads.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def digest(checkpoint: Path) -> str:
     for name in ("model", "shadow", "ema"):  # averages were called shadow
         path = checkpoint / f"{name}.safetensors"
         for key, value in sorted(load_file(path).items()) if path.exists() else ():
-            if key != "augmenting" and not (name != "model" and key.endswith("along")):
+            if key != "augmenting" and not key.startswith("adaptive.") and not (name != "model" and key.endswith("along")):
                 found.update(key.encode() + value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
 

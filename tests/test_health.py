@@ -1,5 +1,8 @@
 """The referee on runs made to fail, and on one that does not."""
 
+import math
+from typing import ClassVar
+
 import pytest
 import torch
 
@@ -159,7 +162,20 @@ def test_two_looks_no_nearer_than_the_mean_are_a_training_that_has_not_begun(tmp
         return [{verdict.name for verdict in report.health} for report in play(Duel(), Points(), run, plan, Judge(*scores))]
 
     assert "no-start" not in set.union(*spoken("better", 2.0, 0.9, 2.0, 0.9))
-    assert "no-start" in spoken("worse", 2.0, 0.9, 1.1, 1.2, 1.0)[-1]
+    assert "no-start" not in set.union(*spoken("was better", 2.0, 0.9, 1.1, 1.2, 1.0))
+    assert "no-start" in spoken("worse", 2.0, 1.1, 1.2, 1.0)[-1]
+
+
+class Alike:
+    """Examples that are all the same."""
+
+    lengths: ClassVar[dict[str, int]] = {"x": 60}
+
+    def __init__(self, x):
+        self.x = x
+
+    def batch(self, indices, generator=None):
+        return {"x": self.x.expand(len(indices["x"]), *self.x.shape)}
 
 
 def test_samples_that_are_all_the_mean_have_the_score_that_the_light_judge_names():
@@ -170,6 +186,7 @@ def test_samples_that_are_all_the_mean_have_the_score_that_the_light_judge_names
         def sample(self, n, **said):
             return mean.expand(n, *mean.shape)
 
+    assert LightJudge(Alike(mean), seed=0).of_mean == math.inf  # it says nothing of equal examples
     assert judge(Mean(GAN.Hyper.tiny(), data.shape))[1] == pytest.approx(judge.of_mean, rel=0.05)
 
 

@@ -25,10 +25,11 @@ RESUMED = {
     "row": ("pixelrnn", {"kind": "row", "layers": 1}),
     "pixelrnn": ("pixelrnn", {"layers": 1}),
     "prior": ("vae", {"decay": 1.0}),
+    "adaptive": ("dcgan", {"adaptive_augment": 200.0}),
 }
 
 
-@pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior"])
+@pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior", "adaptive"])
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
     source, (name, hyper) = "digits", RESUMED.get(name, (name, {}))
     if name in ("pix2pix", "cyclegan"):

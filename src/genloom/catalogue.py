@@ -20,6 +20,10 @@ MODELS = {
         "genloom.models.adversarial.r3gan:R3GAN",
         "The GAN is dead; long live the GAN! A Modern Baseline GAN, Huang et al. 2024",
     ),
+    "feature_matching": (
+        "genloom.models.adversarial.feature_matching:FeatureMatching",
+        "Improved Techniques for Training GANs, Salimans et al. 2016",
+    ),
     "icgan": ("genloom.models.adversarial.icgan:ICGAN", "Instance-Conditioned GAN, Casanova et al. 2021"),
     "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),

@@ -170,6 +170,14 @@ class Completes(ABC):
         """Return pictures `[n, C, H, W]` in [0, 1] whose pixels of `known` `[H, W]` are those of `x`, bit for bit."""
 
 
+class Classifies(ABC):
+    """Says of which class an example is."""
+
+    @abstractmethod
+    def classify(self, x: Tensor) -> Tensor:
+        """Return the probability `[n, K]` of each class for examples `[n, *dims]`, without gradient."""
+
+
 class Encodes(ABC):
     """Turns examples into codes and back."""
 

@@ -55,3 +55,13 @@ def size(data: Dataset) -> int:
 def take(data: Dataset, index: Tensor, generator: torch.Generator | None = None) -> dict[str, Tensor]:
     """Return the examples at places `[n]`; a shorter second domain goes round."""
     return data.batch({key: index % n for key, n in data.lengths.items()}, generator)
+
+
+def labels_of(data: Dataset) -> Tensor | None:
+    """Return the labels `[n]` of data that has classes, else None."""
+    if not data.shape.classes:
+        return None
+    known = getattr(data, "labels", None)
+    if isinstance(known, Tensor):
+        return known.cpu()
+    return torch.cat([take(data, rows)["y"].cpu() for rows in torch.arange(size(data)).split(256)])

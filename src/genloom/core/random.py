@@ -43,6 +43,8 @@ STREAMS = {
     "label reader": 36,
     "label reader order": 37,
     "noise of cycles": 38,
+    "labelled": 39,  # pictures whose labels are used
+    "weight norm": 40,  # pictures that gains and biases start from
 }
 
 

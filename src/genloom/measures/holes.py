@@ -22,8 +22,6 @@ LEAST_ROWS, FOREST_ROWS = 50, 5000  # below which a figure says nothing; on whic
 class HeldOut:
     """The light judge of imputation: the error of cells held out, relative to the mean's; 1 is no better than the mean."""
 
-    of_mean = 1.0
-
     def __init__(self, x: torch.Tensor, mask: torch.Tensor, held: torch.Tensor, columns: Sequence[Column]) -> None:
         rows = held.any(1).nonzero()[:, 0]
         rows = rows[torch.linspace(0, len(rows) - 1, min(len(rows), ROWS)).long()]  # from all over the table

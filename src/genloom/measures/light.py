@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -15,7 +16,7 @@ from genloom.measures.holes import HeldOut
 from genloom.measures.kernel import kernel_distance
 
 EXAMPLES = 2000
-LEAST = 20  # examples below which nothing can be compared
+LEAST, LEAST_OF_MEAN = 20, 50  # examples below which nothing can be compared, and the mean lies too near to other examples
 BLOCK = 100  # samples drawn at once on a CPU
 
 
@@ -32,7 +33,7 @@ class LightJudge:
     Good for saying which of two checkpoints of one run is nearer to the data; no figure to quote.
 
     Attributes:
-        of_mean: the distance of samples that are all alike, the mean of the data.
+        of_mean: the distance of samples that are all alike, the mean of the data; infinite where it says nothing.
     """
 
     def __init__(self, data: Dataset, seed: int) -> None:
@@ -42,7 +43,9 @@ class LightJudge:
         x = take(data, index)["x"].float().cpu()
         self.features = RandomFeatures(x)
         self.real = self.features(x)
-        self.of_mean = kernel_distance(self.real, self.features(x.mean(0, keepdim=True)).expand_as(self.real))
+        telling = n >= LEAST_OF_MEAN and bool((x != x[:1]).any())
+        mean = self.features(x.mean(0, keepdim=True)).expand_as(self.real)
+        self.of_mean = kernel_distance(self.real, mean) if telling else math.inf
 
     @torch.no_grad()
     def __call__(self, model: Model) -> tuple[str, float]:

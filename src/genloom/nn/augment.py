@@ -12,12 +12,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from genloom.core.clock import Clock
 from genloom.core.model import Note
 
 TARGET = 0.75  # the mean sign of the logits of real pictures; 0.6, as theirs, costs variety in the first ten minutes
 RECENT = 0.1  # weight of the newest batch in it
 MOST = 0.9  # of a share: what is done to nearly every picture, the generator learns to do
-GROWTH = "it goes from 0 to 1 in so many examples of over-fitting, 0 for none"
+GROWTH = "augment a share of the pictures, which would grow to 1 in so many examples of over-fitting; 0 for none"
 AUGMENTED = {"augmented": Note("share", shown=False)}
 
 
@@ -25,7 +26,7 @@ class Adaptive(nn.Module):
     """Changes made to a share of the pictures, which grows while the discriminator over-fits.
 
     Karras et al. 2020, section 3.1: what over-fits gives nearly all real pictures logits over zero. While the mean sign of
-    these lies over a target the share grows by a step a batch, else it shrinks. Each process follows its own.
+    these lies over a target the share grows by a step a round, else it shrinks. Each process follows its own pictures.
 
     Args:
         examples: in which the share can go from 0 to 1, 0 for no changes; theirs are 500,000, of 25 million.
@@ -33,12 +34,15 @@ class Adaptive(nn.Module):
 
     share: Tensor
     sign: Tensor
+    seen: Tensor
 
     def __init__(self, examples: float) -> None:
         super().__init__()
         self.examples = examples
-        self.register_buffer("share", torch.zeros(()))
-        self.register_buffer("sign", torch.zeros(()))
+        if examples:
+            self.register_buffer("share", torch.zeros(()))
+            self.register_buffer("sign", torch.zeros(()))
+            self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # examples, when the share last moved
 
     def forward(self, x: Tensor) -> Tensor:
         """Make each change to a share of the pictures `[B, C, H, W]`, zero being mid-grey."""
@@ -48,12 +52,14 @@ class Adaptive(nn.Module):
         return x
 
     @torch.no_grad()
-    def follow(self, real: Tensor) -> dict[str, Tensor]:
+    def follow(self, real: Tensor, clock: Clock) -> dict[str, Tensor]:
         """Move the share by what the discriminator says of real pictures, logits `[B]`, and return it as a note."""
         if not self.examples:
             return {}
         self.sign.lerp_(real.sign().float().mean(), RECENT)
-        self.share.add_((self.sign - TARGET).sign() * (len(real) / self.examples)).clamp_(0, MOST)
+        passed = (clock.examples - self.seen).clamp(min=0)
+        self.share.add_((self.sign - TARGET).sign() * passed / self.examples).clamp_(0, MOST)
+        self.seen.fill_(clock.examples)
         return {"augmented": self.share.clone()}
 
 

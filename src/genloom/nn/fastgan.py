@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from genloom.nn.conv import spectral
 from genloom.nn.dense import full_precision
 from genloom.nn.doubling import convolve_doubled
-from genloom.nn.progressive import pixel_norm
 
 SMALLEST = 4
 FACTORS = {4: 16.0, 8: 8.0, 16: 4.0, 32: 2.0, 64: 2.0, 128: 1.0, 256: 0.5, 512: 0.25, 1024: 0.125}  # times the width
@@ -68,7 +67,7 @@ class Excitation(nn.Module):
 
 
 class FastGenerator(nn.Module):
-    """Codes `[B, z]` to pictures `[B, C, side, side]`, near [-1, 1]: the last layer is linear.
+    """Codes `[B, z]` of length sqrt(z) to pictures `[B, C, side, side]`, near [-1, 1]: the last layer is linear.
 
     Args:
         width: channels of a map of 128 pixels; those of smaller ones are up to 16 times as many.
@@ -95,7 +94,7 @@ class FastGenerator(nn.Module):
         self.out = spectral(nn.Conv2d(maps[-1], channels, 3, padding=1))
 
     def forward(self, z: Tensor) -> Tensor:
-        h = F.glu(self.norm(self.project(pixel_norm(z)[:, :, None, None])), 1)
+        h = F.glu(self.norm(self.project(z[:, :, None, None])), 1)
         found = {SMALLEST: h}
         for size, block in zip(self.sides[1:], self.blocks, strict=True):
             h = block(h)

@@ -21,7 +21,7 @@ from genloom.train.run import fixed_samples
 
 COMPARED = 64  # fakes and reals
 LEAST_DIVERSITY = 0.25
-LOOKS = 2  # of the light judge, a minute apart, in which nothing but the mean may have been learnt
+LOOKS = 2  # of the light judge, a minute apart unless told otherwise, by which more than the mean must be learnt
 ROUNDS_TO_PART = 1000  # a generator that starts with equal samples is given so many rounds
 STILL, ROUNDS_TO_MOVE = 0.02, 200  # mean change below which a picture was left as it is, and rounds before that is said
 PATIENCE = 4  # reports in a row before a verdict is spoken
@@ -57,9 +57,8 @@ RULES = {
     ),
     "no-start": Rule(
         "no-start",
-        "what it makes is still no nearer to the data than the data's mean is: going on like this will take "
-        "very long; start again with --preset modern, a smaller --batch (more steps in the same time), another "
-        "--hyper.rate, or a smaller --size",
+        "what it makes is still no nearer to the data than the data's mean is: this may take very long; try a smaller "
+        "--batch (more steps in the same time), another learning rate, or --preset modern where it is not that already",
         1,
     ),
     "plateau": Rule(
@@ -152,7 +151,7 @@ class Referee:
             ),
             "collapse": self.collapsed(clock, figures.get("diversity", float("nan"))),
             "unchanged": clock.rounds >= ROUNDS_TO_MOVE and any(figures.get(name, 1.0) < STILL for name in self.changes),
-            "no-start": len(self.scores) >= LOOKS and min(self.scores[-LOOKS:]) >= self.of_mean,
+            "no-start": len(self.scores) >= LOOKS and min(self.scores) >= self.of_mean,
             "plateau": plateaued(self.scores),
             "no-gradient": playing and any(value == 0 for name, value in figures.items() if name.startswith("grad_")),
             "stalled": playing and any(value == 0 for value in moved.values()),

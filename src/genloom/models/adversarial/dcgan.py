@@ -60,7 +60,7 @@ class DCGANHyper(Hyper):
     conditional: bool = hp(False, "feed labels to both nets")
     norm: Literal["batch", "spectral"] = hp("batch", "of the discriminator")
     penalty: float = hp(0.0, "gamma of the R1 gradient penalty on real pictures, 0 for none", low=0)
-    adaptive: float = hp(0.0, "change a share of what the discriminator sees: " + GROWTH, low=0)
+    adaptive_augment: float = hp(0.0, GROWTH, low=0)
     rate: float = hp(2e-4, "learning rate of Adam", low=0)
     beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
     deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
@@ -70,7 +70,7 @@ class DCGANHyper(Hyper):
     @classmethod
     def modern(cls) -> Self:
         """Good in ten minutes: half the paper's width, small batches, a higher rate, resized maps, averaged weights."""
-        return cls(width=64, kernel=4, up="resized", adaptive=50_000.0, rate=5e-4, batch=16, ema=10_000.0)
+        return cls(width=64, kernel=4, up="resized", adaptive_augment=50_000.0, rate=5e-4, batch=16, ema=10_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
@@ -103,7 +103,7 @@ class DCGAN(Model, Latent):
         self.generator = StridedGenerator(*made, deviation=hyper.deviation, resized=hyper.up == "resized")
         sizes = (channels + self.classes, (height, width), hyper.width, hyper.kernel)
         self.discriminator = StridedDiscriminator(*sizes, spectrally=hyper.norm == "spectral", deviation=hyper.deviation)
-        self.adaptive = Adaptive(hyper.adaptive)
+        self.adaptive = Adaptive(hyper.adaptive_augment)
 
     @property
     def conditional(self) -> bool:
@@ -137,7 +137,7 @@ class DCGAN(Model, Latent):
         loss = objectives.discriminate(real, fake)
         if self.hyper.penalty:
             loss = loss + self.hyper.penalty / 2 * self.r1(x, y)
-        yield Move("discriminator", loss, objectives.accuracy(real, fake) | self.adaptive.follow(real))
+        yield Move("discriminator", loss, objectives.accuracy(real, fake) | self.adaptive.follow(real, clock))
         fake = self.discriminator(beside_picture(seen, y))
         yield Move("generator", objectives.non_saturating(fake))
 

@@ -40,13 +40,13 @@ from torch import Tensor, nn
 from genloom.core import objectives
 from genloom.core.capabilities import Likens
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset, size
+from genloom.core.dataset import Batch, Dataset, labels_of, size
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.core.random import Noise
 from genloom.errors import InputError
-from genloom.models.adversarial.instances import Neighbourhoods, all_features, features_of, labels_of
+from genloom.models.adversarial.instances import Neighbourhoods, all_features, features_of
 from genloom.models.fitting import no_labels, other_channels, square
 from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
 from genloom.nn.biggan import ResidualDiscriminator, ResidualGenerator, linear, start
@@ -80,7 +80,7 @@ class ICGANHyper(Hyper):
         "exact", "how they are found; approximate by faiss, for millions of pictures"
     )
     store: int = hp(1000, "instances that lie in the checkpoint, at most", low=1)
-    adaptive: float = hp(0.0, "change a share of what the discriminator sees: " + GROWTH, low=0)
+    adaptive_augment: float = hp(0.0, GROWTH, low=0)
     rate_g: float = hp(1e-4, "learning rate of the generator's Adam", low=0)
     rate_d: float = hp(1e-4, "learning rate of the discriminator's Adam", low=0)
     batch: int = hp(256, "examples a batch", low=2)
@@ -158,7 +158,7 @@ class ICGAN(Model, Likens):
         self.register_buffer("store_labels", torch.zeros(len(self.store), dtype=torch.long))
         self.register_buffer("mean", torch.zeros(HEAD if features else 0))
         self.frozen: list[EfficientNetLite] = []  # in a list, so that it is no part of the model: neither trained nor saved
-        self.adaptive = Adaptive(hyper.adaptive)
+        self.adaptive = Adaptive(hyper.adaptive_augment)
 
     @property
     def conditional(self) -> bool:
@@ -250,7 +250,7 @@ class ICGAN(Model, Likens):
         x_fake = self.generator(self.noise_of(len(x)), self.given(h_fake, y_fake))
         seen = self.adaptive(x_fake)
         real, fake = self.judged(self.adaptive(x), h, y), self.judged(seen.detach(), h_fake, y_fake)
-        notes = objectives.accuracy(real, fake) | self.adaptive.follow(real)
+        notes = objectives.accuracy(real, fake) | self.adaptive.follow(real, clock)
         yield Move("discriminator", objectives.hinge(real, fake), notes)
         yield Move("generator", -self.judged(seen, h_fake, y_fake).mean())
 

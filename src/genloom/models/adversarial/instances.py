@@ -91,13 +91,3 @@ def pictures(data: Dataset, index: Tensor) -> Tensor:
     """Return the examples at places as they are stored: never mirrored, where the data can do that."""
     plain: Any = getattr(data, "pictures", None)
     return plain(index) if plain else take(data, index)["x"].cpu()
-
-
-def labels_of(data: Dataset) -> Tensor | None:
-    """Return the labels `[n]` of data that has classes, else None."""
-    if not data.shape.classes:
-        return None
-    known = getattr(data, "labels", None)
-    if isinstance(known, Tensor):
-        return known.cpu()
-    return torch.cat([take(data, rows)["y"].cpu() for rows in torch.arange(size(data)).split(256)])

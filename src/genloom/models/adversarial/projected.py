@@ -65,7 +65,7 @@ class ProjectedHyper(Hyper):
     pixels: int = hp(0, "channels of the largest map of DCGAN's discriminator, of the pixels, beside it, 0 for none", low=0)
     share: float = hp(1.0, "weight of that discriminator", low=0)
     augment: bool = hp(True, "change real and made pictures alike before the frozen network sees them")
-    adaptive: float = hp(0.0, "change a share of what the pixels' discriminator sees: " + GROWTH, low=0)
+    adaptive_augment: float = hp(0.0, "for the pixels' discriminator " + GROWTH, low=0)
     rate: float = hp(2e-4, "learning rate of Adam", low=0)
     beta1: float = hp(0.0, "Adam's decay of the first moment", low=0, high=0.999)
     beta2: float = hp(0.99, "and of the second", low=0, high=0.99999)
@@ -76,7 +76,7 @@ class ProjectedHyper(Hyper):
     def modern(cls) -> Self:
         """DCGAN as its `modern` has it, and a small frozen network that sees pictures as they are."""
         dcgan = cls(z=100, generator="resized", width=64, pixels=64, rate=5e-4, beta1=0.5, beta2=0.999, batch=16)
-        return replace(dcgan, backbone="lite0", seen=64, adaptive=50_000.0, ema=10_000.0)
+        return replace(dcgan, backbone="lite0", seen=64, adaptive_augment=50_000.0, ema=10_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
@@ -102,7 +102,7 @@ class Projected(DirectionCodes):
         self.discriminator = ProjectedDiscriminator(max(side, hyper.seen))
         if hyper.pixels:
             self.pixel_discriminator = StridedDiscriminator(channels, (side, side), hyper.pixels, 4, spectrally=False)
-        self.adaptive = Adaptive(hyper.adaptive)
+        self.adaptive = Adaptive(hyper.adaptive_augment)
         self.frozen: list[EfficientNetLite] = []  # in a list, so that it is no part of the model: neither trained nor saved
 
     @classmethod
@@ -110,6 +110,10 @@ class Projected(DirectionCodes):
         assert isinstance(hyper, ProjectedHyper)
         if hyper.seen % COARSEST:
             return Misfit(f"--hyper.seen is a multiple of {COARSEST}, such as 224, not {hyper.seen}", remedy=True)
+        if hyper.adaptive_augment and not hyper.pixels:
+            return Misfit(
+                "--hyper.adaptive_augment is for the pixels' discriminator: say --hyper.pixels 64 too", remedy=True
+            )
         found = square(shape, "projected")
         return found if isinstance(found, Misfit) else other_channels(found, "projected") or found
 
@@ -139,12 +143,13 @@ class Projected(DirectionCodes):
         views = self.views(x_fake)  # the frozen network sees them once for both moves
         real, fake = self.discriminator(self.views(x)), self.discriminator([view.detach() for view in views])
         loss = torch.stack([objectives.hinge(a, b) for a, b in zip(real, fake, strict=True)]).mean()
-        notes = objectives.accuracy(*(torch.cat([logits.flatten() for logits in each]) for each in (real, fake)))
-        if self.hyper.pixels:
+        if not self.hyper.pixels:
+            notes = objectives.accuracy(*(torch.cat([logits.flatten() for logits in each]) for each in (real, fake)))
+        else:  # it is the pixels' discriminator that can over-fit and win
             seen = self.adaptive(x), self.adaptive(x_fake)
             real, fake = self.pixel_discriminator(seen[0]), self.pixel_discriminator(seen[1].detach())
             loss = loss + self.hyper.share * objectives.discriminate(real, fake)
-            notes = objectives.accuracy(real, fake) | self.adaptive.follow(real)
+            notes = objectives.accuracy(real, fake) | self.adaptive.follow(real, clock)
         yield Move("discriminator", loss, notes)
         loss = torch.stack([-logits.mean() for logits in self.discriminator(views)]).mean()
         if self.hyper.pixels:
