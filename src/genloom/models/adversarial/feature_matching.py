@@ -138,7 +138,8 @@ class FeatureMatching(Model, Latent, Classifies):
         return data
 
     def players(self) -> Sequence[Player]:
-        adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(0.5, 0.999), fused=True)
+        # Theirs divides by sqrt(v + 1e-8), which for small gradients is an epsilon of 1e-4.
+        adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(0.5, 0.999), eps=1e-4, fused=True)
         return [
             Player("generator", (self.generator,), adam, self.descent),
             Player("discriminator", (self.classifier,), adam, self.descent, ema=self.hyper.ema),
