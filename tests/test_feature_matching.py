@@ -1,5 +1,6 @@
 """Feature matching: the nets and losses of the paper, and learning to classify from few labels."""
 
+import csv
 import itertools
 import math
 
@@ -8,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 import genloom
+from genloom.cli.app import run
 from genloom.core.clock import Clock
 from genloom.core.dataset import labels_of
 from genloom.core.model import Misfit
@@ -15,7 +17,7 @@ from genloom.errors import InputError
 from genloom.models.adversarial.feature_matching import FeatureMatching, chosen, normaliser
 from genloom.nn.guided import ConvClassifier, DenseClassifier, MinibatchDiscrimination, Noise
 from genloom.nn.weight_norm import start_from, weight_normed
-from genloom.shapes.pictures import ImageShape
+from genloom.shapes.pictures import ImageShape, save, to_picture
 
 CLASSES = tuple("0123456789")
 MNIST, CIFAR = ImageShape(CLASSES, 1, 28, 28), ImageShape(CLASSES, 3, 32, 32)
@@ -190,10 +192,65 @@ def test_the_rate_stays_and_then_falls_to_zero():
     assert tiny(rate=0.1).descent(Clock(examples=10**9))["lr"] == 0.1
 
 
+def rows_of(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fm")
+    genloom.fit("feature_matching", "digits", folder / "run", preset="tiny", examples=4_000, seed=0)
+    return folder / "run"
+
+
+def test_the_command(trained, tmp_path, capsys):
+    data, out = genloom.load_data("digits"), tmp_path / "labels.csv"
+    assert run(["classify", str(trained), "digits", "--split", "test", "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "pictures: " in said and "are of another class than the source says" in said
+    rows = rows_of(out)
+    assert list(rows[0]) == ["picture", "class", "probability", *data.shape.classes]
+    model, test = genloom.load(trained), genloom.load_data("digits", split="test")
+    told = model.classify(test.pictures(torch.arange(len(test))))
+    assert [row["class"] for row in rows] == [data.shape.classes[k] for k in told.argmax(1)]
+    assert [float(row["3"]) for row in rows] == pytest.approx(told[:, 3].tolist(), abs=1e-4)
+    wrong = sum(row["class"] != data.shape.classes[y] for row, y in zip(rows, test.labels, strict=True))
+    assert f"{wrong} of {len(rows)} are" in said
+
+
+def test_the_command_names_files_and_takes_one(trained, tmp_path, capsys):
+    test, folder = genloom.load_data("digits", split="test"), tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(3):
+        save(to_picture(test.pictures(torch.tensor([i]))[0]), folder / f"p{i}.png")
+    assert run(["classify", str(trained), str(folder), "-o", str(tmp_path / "l.csv")]) == 0
+    assert [row["picture"] for row in rows_of(tmp_path / "l.csv")] == ["p0.png", "p1.png", "p2.png"]
+    assert "another class" not in capsys.readouterr().out
+    assert run(["classify", str(trained), str(folder / "p1.png")]) == 0
+    assert capsys.readouterr().out.split()[1].startswith("0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "no data at nowhere"),
+        (["digits", "-o", "labels.txt"], "name it so: -o labels.csv"),
+    ],
+)
+def test_bad_input_of_the_command(trained, arguments, said, capsys):
+    assert run(["classify", str(trained), *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_model_that_tells_no_classes_says_so(tmp_path, capsys):
+    genloom.fit("gan", "digits", tmp_path / "run", preset="tiny", examples=100)
+    assert run(["classify", str(tmp_path / "run"), "digits"]) == 2
+    assert "GAN does not tell classes; feature_matching does" in capsys.readouterr().err
+
+
 def test_few_labels_and_many_pictures_classify_better_than_the_labels_alone(tmp_path):
     data = genloom.load_data("digits")
-    run = genloom.fit("feature_matching", "digits", tmp_path / "run", preset="tiny", examples=60_000, seed=0)
-    model = genloom.load(run)
+    model = genloom.load(genloom.fit("feature_matching", "digits", tmp_path / "run", preset="tiny", examples=60_000, seed=0))
     x, y = data.batch({"x": torch.arange(len(data))})["x"], labels_of(data)
     found = model.classify(x)
     assert found.shape == (len(data), 10) and found.sum(1).sub(1).abs().max() < 1e-4

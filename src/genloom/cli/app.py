@@ -51,6 +51,7 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
         "Prove what a likelihood model claims: causal, normalised, sampled as scored.",
     ),
     "compress": ("genloom.cli.likelihood:compress", "Compress pictures without loss by a model of pixels; and back."),
+    "classify": ("genloom.cli.judging:classify", "Say of which class pictures are, as feature_matching learnt it."),
     "probe": ("genloom.cli.judging:probe", "Study what an encoder's codes are worth with a few labels."),
     "complete": ("genloom.cli.likelihood:complete", "Fill in the unknown part of a picture, several times."),
     "prepare": ("genloom.cli.translation:prepare", "Make pairs to learn from out of any pictures."),

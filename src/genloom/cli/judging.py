@@ -167,6 +167,41 @@ def write_figures(path: Path, content: dict[str, Any]) -> None:
 # -- probe -----------------------------------------------------------------------------------------
 
 
+def classify(
+    run: RunFolder,
+    pictures: Annotated[str, Parameter(help="a picture, a folder of them, a .zip, .npy or idx file")],
+    *,
+    out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a .csv with a row for each picture")] = None,
+    split: Annotated[Literal["train", "test"], Parameter(help="which part, where there are two")] = "train",
+    checkpoint: Checkpoint = "last",
+    threads: Threads = None,
+) -> None:
+    """Say of which class pictures are, with the probability of each class."""
+    from genloom.api import load
+    from genloom.use.classify import check_classifies
+    from genloom.use.classify import classify as tell
+
+    if out:
+        named_so(out, (".csv",), "this is a table", "labels")
+        check_writable(out)
+    model = load(run, checkpoint)
+    check_classifies(model)
+    with threads_of(threads):
+        told = tell(model, pictures, split)
+    if len(told.names) == 1:
+        order = told.probabilities[0].argsort(descending=True)[:5].tolist()
+        console.print("   ".join(f"{told.classes[k]} {told.probabilities[0, k]:.3f}" for k in order), soft_wrap=True)
+    else:
+        counts = {name: told.found.count(k) for k, name in enumerate(told.classes)}
+        console.print(f"{len(told.names):,} pictures: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n))
+    if told.wrong is not None:
+        share = 100 * told.wrong / len(told.names)
+        console.print(f"{told.wrong:,} of {len(told.names):,} are of another class than the source says ({share:.2f} %)")
+    if out:
+        told.write(Path(out))
+        console.print(f"probabilities of each in {out}")
+
+
 def probe(
     run: RunFolder,
     data: Annotated[str | None, Parameter(help="labelled data; left out, the run's own")] = None,
