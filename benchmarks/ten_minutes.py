@@ -169,6 +169,24 @@ def collect_icgan(runs: Path) -> None:
         )
 
 
+def collect_progan(runs: Path) -> None:
+    """Write when growing reaches the best sliced Wasserstein distance of the whole net, by the times both were looked at."""
+    paths = [runs / "emoji" / f"{name}-0.json" for name in ("progan", "progan-whole")]
+    if not all(path.exists() for path in paths):
+        return
+    grown, whole = (json.loads(path.read_text()) for path in paths)
+    both = sorted(int(mark) for mark in grown if mark in whole)
+    best = min(both, key=lambda mark: whole[str(mark)]["SWD mean"])
+    reached = [mark for mark in both if grown[str(mark)]["SWD mean"] <= whole[str(best)]["SWD mean"]]
+    figures: dict[str, Any] = {"ratio": round(reached[0] / best, 3) if reached else None, "best_of_whole_s": best}
+    for name, found in (("grown", grown), ("whole", whole)):
+        for mark in both:
+            swd = {key: round(value, 1) for key, value in found[str(mark)].items() if key.startswith("SWD")}
+            figures |= {f"{name}, {mark} s, {key}": value for key, value in swd.items()}
+    notes = "CPU seconds to the whole net's best SWD mean over its own, by the times of looking; null: not reached"
+    record("progan-speed", figures, seed=0, cpu_seconds=float(sum(both)), notes=notes)
+
+
 def main() -> None:
     """Run candidates, or collect what they found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,7 +200,8 @@ def main() -> None:
     said = parser.parse_args()
     if said.what == "collect":
         collect(said.runs)
-        return collect_icgan(said.runs)
+        collect_icgan(said.runs)
+        return collect_progan(said.runs)
     marks, lite, seeds = ([int(each) for each in text.split(",") if each] for text in (said.seconds, said.lite, said.seeds))
     torch.set_num_threads(1)
     for seed in seeds:
