@@ -171,6 +171,7 @@ def test_what_does_not_fit_is_said_in_one_sentence():
         (plain, {}, "put each class into a sub-folder, or say --hyper.labels 0"),
         (MNIST, {"labels": 55}, "cannot be shared evenly among 10 classes"),
         (MNIST, {"net": "conv"}, "multiples of 8"),
+        (ImageShape(CLASSES, 3, 128, 128), {}, "say --size 32, or --size 32 --hyper.net conv"),
     ):
         found = FeatureMatching.fits(shape, FeatureMatching.Hyper().with_values(values))
         assert isinstance(found, Misfit) and found.remedy and said in found.reason
@@ -226,6 +227,12 @@ def test_the_command_names_files_and_takes_one(trained, tmp_path, capsys):
     assert run(["classify", str(trained), str(folder), "-o", str(tmp_path / "l.csv")]) == 0
     assert [row["picture"] for row in rows_of(tmp_path / "l.csv")] == ["p0.png", "p1.png", "p2.png"]
     assert "another class" not in capsys.readouterr().out
+    (folder / "p1a.png").write_bytes((folder / "p1.png").read_bytes()[:60])
+    assert run(["classify", str(trained), str(folder)]) == 2
+    assert "p1a.png" in capsys.readouterr().err
+    assert run(["classify", str(trained), str(folder), "--skip-broken", "-o", str(tmp_path / "l.csv")]) == 0
+    assert [row["picture"] for row in rows_of(tmp_path / "l.csv")] == ["p0.png", "p1.png", "p2.png"]
+    capsys.readouterr()
     assert run(["classify", str(trained), str(folder / "p1.png")]) == 0
     assert capsys.readouterr().out.split()[1].startswith("0.")
 
@@ -240,6 +247,11 @@ def test_the_command_names_files_and_takes_one(trained, tmp_path, capsys):
 def test_bad_input_of_the_command(trained, arguments, said, capsys):
     assert run(["classify", str(trained), *arguments]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_check_estimates_it_on_data_with_classes_before_it_has_studied_any(capsys):
+    assert run(["check", "digits"]) == 0
+    assert "feature_matching" in capsys.readouterr().out
 
 
 def test_a_model_that_tells_no_classes_says_so(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The referee on runs made to fail, and on one that does not."""
 
+import json
 import math
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from genloom.train.loop import Loop, play
 from genloom.train.plan import Plan
 from genloom.train.ranks import Ranks
 from genloom.train.run import Run
+from genloom.use.judging.effort import training_verdict
 
 
 def verdicts(model, data, folder, **plan):
@@ -164,6 +166,18 @@ def test_two_looks_no_nearer_than_the_mean_are_a_training_that_has_not_begun(tmp
     assert "no-start" not in set.union(*spoken("better", 2.0, 0.9, 2.0, 0.9))
     assert "no-start" not in set.union(*spoken("was better", 2.0, 0.9, 1.1, 1.2, 1.0))
     assert "no-start" in spoken("worse", 2.0, 1.1, 1.2, 1.0)[-1]
+
+
+def test_a_run_that_has_not_begun_is_not_told_to_go_on(tmp_path):
+    run = genloom.fit("gan", "digits", tmp_path / "run", preset="tiny", examples=200)
+    state = run.state(run.last_checkpoint())
+    assert "go on with" in training_verdict(run, state)
+    line = json.loads((run.folder / "stats.jsonl").read_text().splitlines()[-1])
+    line["health"] = [{"name": "no-start", "text": "", "since": 0}]
+    with (run.folder / "stats.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    said = training_verdict(run, state)
+    assert "go on" not in said and "start again, in another folder" in said
 
 
 class Alike:

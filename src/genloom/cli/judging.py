@@ -173,6 +173,7 @@ def classify(
     *,
     out: Annotated[str | None, Parameter(name=["-o", "--out"], help="a .csv with a row for each picture")] = None,
     split: Annotated[Literal["train", "test"], Parameter(help="which part, where there are two")] = "train",
+    skip_broken: Annotated[bool, Parameter(help="leave out pictures that cannot be read")] = False,
     checkpoint: Checkpoint = "last",
     threads: Threads = None,
 ) -> None:
@@ -187,7 +188,7 @@ def classify(
     model = load(run, checkpoint)
     check_classifies(model)
     with threads_of(threads):
-        told = tell(model, pictures, split)
+        told = tell(model, pictures, split, skip_broken)
     if len(told.names) == 1:
         order = told.probabilities[0].argsort(descending=True)[:5].tolist()
         console.print("   ".join(f"{told.classes[k]} {told.probabilities[0, k]:.3f}" for k in order), soft_wrap=True)
@@ -196,7 +197,7 @@ def classify(
         console.print(f"{len(told.names):,} pictures: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n))
     if told.wrong is not None:
         share = 100 * told.wrong / len(told.names)
-        console.print(f"{told.wrong:,} of {len(told.names):,} are of another class than the source says ({share:.2f} %)")
+        console.print(f"{told.wrong:,} of {len(told.names):,} are of another class than the source says ({share:.1f} %)")
     if out:
         told.write(Path(out))
         console.print(f"probabilities of each in {out}")

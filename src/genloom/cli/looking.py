@@ -7,7 +7,7 @@ import importlib.util
 import shutil
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter
 from rich.table import Column, Table
@@ -122,10 +122,12 @@ def models(model: Annotated[str | None, Parameter(help="show its hyper-parameter
     kind = find_model(model)
     presets = {preset: kind.Hyper.preset(preset) for preset in kind.Hyper.presets()}
     table = Table(Column("hyper-parameter", no_wrap=True), *presets, "", box=None)
-    own = vars(kind.Hyper).get("__annotations__", {})
+    own, hints = vars(kind.Hyper).get("__annotations__", {}), get_type_hints(kind.Hyper)
     for field in sorted(dataclasses.fields(kind.Hyper), key=lambda field: field.name not in own):  # its own first
         values = [str(getattr(hyper, field.name)) for hyper in presets.values()]
-        table.add_row(f"--hyper.{field.name}", *values, field.metadata["help"])
+        choices = get_args(hints[field.name]) if get_origin(hints[field.name]) is Literal else ()
+        told = f" ({' or '.join(map(str, choices))})" if choices else ""
+        table.add_row(f"--hyper.{field.name}", *values, field.metadata["help"] + told)
     console.print(MODELS[model][1])
     console.print(table)
 

@@ -94,7 +94,7 @@ class Hyper:
 def read_value(name: str, hint: Any, value: Any) -> Any:
     """Read a value, given as itself or as text, as the annotated type `hint`."""
     if get_origin(hint) is types.UnionType:  # `float | None`
-        if value is None or value == "none":
+        if value is None or str(value).lower() == "none":
             return None
         hint = next(part for part in get_args(hint) if part is not type(None))
     if get_origin(hint) is tuple:

@@ -18,7 +18,9 @@ from genloom.core.model import Note
 TARGET = 0.75  # the mean sign of the logits of real pictures; 0.6, as theirs, costs variety in the first ten minutes
 RECENT = 0.1  # weight of the newest batch in it
 MOST = 0.9  # of a share: what is done to nearly every picture, the generator learns to do
-GROWTH = "augment a share of the pictures, which would grow to 1 in so many examples of over-fitting; 0 for none"
+GROWTH = (
+    "augment a share of the pictures that grows while the discriminator over-fits, from 0 to 1 in so many examples; 0: never"
+)
 AUGMENTED = {"augmented": Note("share", shown=False)}
 
 

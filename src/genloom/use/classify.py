@@ -60,7 +60,7 @@ def check_classifies(model: Model) -> Classifies:
     return model
 
 
-def classify(model: Model, source: str, split: str = "train") -> Classified:
+def classify(model: Model, source: str, split: str = "train", skip_broken: bool = False) -> Classified:
     """Classify a picture file, or all pictures of a source, cropped and resized as `fit` does.
 
     Raises:
@@ -70,15 +70,17 @@ def classify(model: Model, source: str, split: str = "train") -> Classified:
     if kind_of(named(source)) == "file" and source.lower().endswith(SUFFIXES):
         return Classified([source], model.shape.classes, told(model, read_picture(source, model.shape)), None)
     channels, height, width = model.shape.dims
-    options = PictureOptions(size=(height, width), channels=channels, split=split)  # type: ignore[arg-type]
+    options = PictureOptions(size=(height, width), channels=channels, split=split, skip_broken=skip_broken)  # type: ignore[arg-type]
     found = PictureSource(source, options)
     data = found.load()
+    names = [name for name in found.pictures.names if not any(note.startswith(f"left out {name}: ") for note in data.notes)]
+    names = names[found.rows] if found.rows else names
     parts = [told(model, data.pictures(index)) for index in torch.arange(len(data)).split(BLOCK)]
     probabilities = torch.cat(parts)
     wrong = None
     if data.labels is not None and data.shape.classes == model.shape.classes:
         wrong = int((probabilities.argmax(1) != data.labels.cpu()).sum())
-    return Classified(list(found.pictures.names), model.shape.classes, probabilities, wrong)
+    return Classified(names, model.shape.classes, probabilities, wrong)
 
 
 def told(model: Model, x: Tensor) -> Tensor:

@@ -48,6 +48,7 @@ from genloom.nn.weight_norm import start_from
 from genloom.shapes.base import Shape
 
 STARTED_FROM = 500  # pictures that gains and biases start from
+MOST_DENSE = 4096  # values of a picture for dense nets
 HALVED = 8  # the convolutional nets halve sizes three times
 
 
@@ -102,7 +103,7 @@ class FeatureMatching(Model, Latent, Classifies):
         else:
             self.generator = ConvGenerator(hyper.z, channels, (height, width), hyper.generator)
             self.classifier = ConvClassifier(channels, hyper.width, outputs, noise, kernels)
-        self.x_labelled = self.y_labelled = torch.empty(0)
+        self.x_labelled, self.y_labelled = torch.zeros(1, *shape.dims), torch.zeros(1, dtype=torch.int64)  # until it studies
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
@@ -118,6 +119,12 @@ class FeatureMatching(Model, Latent, Classifies):
         if hyper.labels % max(len(shape.classes), 1):
             return Misfit(
                 f"--hyper.labels {hyper.labels} cannot be shared evenly among {len(shape.classes)} classes: say a multiple",
+                remedy=True,
+            )
+        if hyper.net == "dense" and shape.width > MOST_DENSE:
+            return Misfit(
+                f"the dense nets are for small pictures, and {shape.describe()} is {shape.width:,} values each: say "
+                "--size 32, or --size 32 --hyper.net conv",
                 remedy=True,
             )
         if hyper.net == "conv" and (min(shape.dims[1:]) < 2 * HALVED or any(side % HALVED for side in shape.dims[1:])):

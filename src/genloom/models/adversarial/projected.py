@@ -55,17 +55,19 @@ class ProjectedHyper(Hyper):
     """Section 4 of the paper, and its authors' code where that is silent."""
 
     z: int = hp(256, "width of the latent code, normal, of which the direction alone counts", low=1)
-    generator: Literal["light", "resized"] = hp("light", "FastGAN's, or DCGAN's of maps that are doubled and then convolved")
+    generator: Literal["light", "resized"] = hp(
+        "light", "light: FastGAN's; resized: DCGAN's, of maps that are doubled and then convolved"
+    )
     width: int = hp(
         128, "channels of the generator's map of 128 pixels, or of DCGAN's largest; smaller ones have more", low=1
     )
     noisy: bool = hp(True, "add noise to the light generator's maps while training")
     backbone: Literal["lite0", "lite1"] = hp("lite1", "the frozen ImageNet network")
     seen: int = hp(224, "pixels of a side that pictures are enlarged to for it, where they are smaller", low=32, high=1024)
-    pixels: int = hp(0, "channels of the largest map of DCGAN's discriminator, of the pixels, beside it, 0 for none", low=0)
-    share: float = hp(1.0, "weight of that discriminator", low=0)
+    pixels: int = hp(0, "width of another discriminator, DCGAN's, that sees the pictures themselves; 0 leaves it out", low=0)
+    share: float = hp(1.0, "weight of that one beside the frozen network's", low=0)
     augment: bool = hp(True, "change real and made pictures alike before the frozen network sees them")
-    adaptive_augment: float = hp(0.0, "for the pixels' discriminator " + GROWTH, low=0)
+    adaptive_augment: float = hp(0.0, "for that one " + GROWTH, low=0)
     rate: float = hp(2e-4, "learning rate of Adam", low=0)
     beta1: float = hp(0.0, "Adam's decay of the first moment", low=0, high=0.999)
     beta2: float = hp(0.99, "and of the second", low=0, high=0.99999)

@@ -78,7 +78,10 @@ def training_verdict(run: Run, state: dict[str, Any], enough: bool = False) -> s
     amount = f"{number(epochs)} epochs ({examples:,} examples, {number(cpu / 60)} CPU minutes)"
     if enough:
         return f"trained for {amount}"
-    curve = [line for line in run.history() if "score" in line and line["examples"] <= state["examples"]]
+    history = [line for line in run.history() if line["examples"] <= state["examples"]]
+    if history and any(verdict["name"] == "no-start" for verdict in history[-1]["health"]):
+        return f"trained for {amount}, and not begun to learn: start again, in another folder, with other settings"
+    curve = [line for line in history if "score" in line]
     name = curve[-1]["score"][0] if curve else ""
     slope = slope_of([line["examples"] for line in curve], [line["score"][1] for line in curve])
     minutes = max(MINUTES, math.ceil(2 * state["seconds"] / 600) * 10)

@@ -23,7 +23,7 @@ PANELS = (  # title, the kinds of notes drawn in it, limits
     ("error of what is made again or filled in", ("error",), None),
     ("share called rightly by the discriminator", ("accuracy",), (0, 1)),
     ("diversity of samples against real examples", ("distance",), (0, 1.3)),
-    ("share of pictures augmented for the discriminator", ("share",), (0, 1)),
+    ("share of pictures augmented for the discriminator", ("share",), (-0.02, 1)),
     ("mean change of pictures by the translator", ("change",), None),
     ("light judge, on the averaged weights (EMA) where there are any", ("score",), None),
 )
