@@ -79,7 +79,7 @@ def training_verdict(run: Run, state: dict[str, Any], enough: bool = False) -> s
     if enough:
         return f"trained for {amount}"
     history = [line for line in run.history() if line["examples"] <= state["examples"]]
-    if history and any(verdict["name"] == "no-start" for verdict in history[-1]["health"]):
+    if history and any(verdict["name"] == "no-start" for verdict in history[-1].get("health", [])):
         return f"trained for {amount}, and not begun to learn: start again, in another folder, with other settings"
     curve = [line for line in history if "score" in line]
     name = curve[-1]["score"][0] if curve else ""
