@@ -132,6 +132,10 @@ def collect(runs: Path) -> None:
     """Write the medians over seeds, with least and most, as evidence."""
     figures: dict[str, Any] = {}
     for source in SOURCES:
+        for kept in sorted((runs / source).glob("*.npy")):
+            real = torch.from_numpy(np.load(kept))
+            half = len(real) // 2
+            figures[f"{source}, halves of real pictures, {kept.stem}"] = round(fid(real[:half], real[half:], "").value, 3)
         for name in CANDIDATES:
             named = sorted(path for path in (runs / source).glob("*.json") if path.stem.rpartition("-")[0] == name)
             seeds = [json.loads(path.read_text()) for path in named]
