@@ -15,7 +15,7 @@ from genloom.core.dataset import labels_of
 from genloom.core.model import Misfit
 from genloom.errors import InputError
 from genloom.models.adversarial.feature_matching import FeatureMatching, chosen, normaliser
-from genloom.nn.guided import ConvClassifier, DenseClassifier, MinibatchDiscrimination, Noise
+from genloom.nn.feature_matching import ConvClassifier, DenseClassifier, MinibatchDiscrimination, Noise
 from genloom.nn.weight_norm import start_from, weight_normed
 from genloom.shapes.pictures import ImageShape, save, to_picture
 
@@ -249,7 +249,8 @@ def test_bad_input_of_the_command(trained, arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
-def test_check_estimates_it_on_data_with_classes_before_it_has_studied_any(capsys):
+def test_check_estimates_it_on_data_with_classes_before_it_has_studied_any(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where it leaves its contact sheet
     assert run(["check", "digits"]) == 0
     assert "feature_matching" in capsys.readouterr().out
 

@@ -1,4 +1,4 @@
-"""`genloom judge`, `genloom compare` and `genloom probe`: tables in the terminal, JSON and pages."""
+"""`genloom judge`, `genloom compare`, `genloom classify` and `genloom probe`: tables in the terminal, JSON and pages."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def write_figures(path: Path, content: dict[str, Any]) -> None:
         part.write_text(json.dumps(content, indent=1) + "\n")
 
 
-# -- probe -----------------------------------------------------------------------------------------
+# -- classify --------------------------------------------------------------------------------------
 
 
 def classify(
@@ -201,6 +201,9 @@ def classify(
     if out:
         told.write(Path(out))
         console.print(f"probabilities of each in {out}")
+
+
+# -- probe -----------------------------------------------------------------------------------------
 
 
 def probe(

@@ -43,7 +43,7 @@ from genloom.core.random import Noise, generator
 from genloom.errors import InputError
 from genloom.models.fitting import no_pictures
 from genloom.nn.dense import uniform
-from genloom.nn.guided import ConvClassifier, ConvGenerator, DenseClassifier, DenseGenerator
+from genloom.nn.feature_matching import ConvClassifier, ConvGenerator, DenseClassifier, DenseGenerator
 from genloom.nn.weight_norm import start_from
 from genloom.shapes.base import Shape
 
