@@ -151,8 +151,8 @@ def collect(runs: Path) -> None:
         if found := figures.get(f"emoji, {RECOMMENDED}, {mark} s, {measure}"):
             figures[f"{measure.split()[-1]}_{mark}"] = found[0]  # of what `check` and the README recommend
     notes = (
-        "median, least and most over seeds; seconds of the processor, one thread, those of training; dcgan-spectral was trained "
-        "with all pictures augmented, as `modern` was until November 2026 and no option does today"
+        "median, least and most over seeds; seconds of the processor, one thread, those of training; dcgan-spectral was "
+        "trained with all pictures augmented, as `modern` was until November 2026 and no option does today"
     )
     record("ten-minutes", figures, seed=None, cpu_seconds=0.0, notes=notes)
 
