@@ -156,6 +156,21 @@ def test_noise_is_for_training():
     assert [each.deviation for each in net.noise] == [0.3, 0.5, 0.5]
 
 
+def test_features_are_those_before_the_last_noise():
+    torch.manual_seed(0)
+    net, x = DenseClassifier(4, (5, 3), 2, (0.0, 0.0), 0), torch.rand(6, 4)
+    features, logits = net(x)
+    net.noise[-1].deviation = 0.5
+    noisy, others = net(x)
+    assert torch.equal(features, noisy) and not torch.allclose(logits, others)
+
+
+def test_gains_stay_in_hidden_layers_and_learn_in_the_last():
+    net = DenseClassifier(4, (5, 3), 2, (0.0, 0.0), 0)
+    learns = [isinstance(layer.parametrizations.weight[0].gain, torch.nn.Parameter) for layer in (*net.layers, net.out)]
+    assert learns == [False, False, True]
+
+
 def test_labelled_pictures_are_as_many_of_each_class_and_follow_the_draw():
     data = genloom.load_data("digits")
     places = chosen(data, 50, 10, 0)
@@ -171,6 +186,8 @@ def test_what_does_not_fit_is_said_in_one_sentence():
         (plain, {}, "put each class into a sub-folder, or say --hyper.labels 0"),
         (MNIST, {"labels": 55}, "cannot be shared evenly among 10 classes"),
         (MNIST, {"net": "conv"}, "multiples of 8"),
+        (MNIST, {"falls_from": 100, "horizon": 100}, "say a larger --hyper.horizon"),
+        (MNIST, {"hidden": ()}, "takes the units of each layer"),
         (ImageShape(CLASSES, 3, 128, 128), {}, "say --size 32, or --size 32 --hyper.net conv"),
     ):
         found = FeatureMatching.fits(shape, FeatureMatching.Hyper().with_values(values))
@@ -208,7 +225,7 @@ def test_the_command(trained, tmp_path, capsys):
     data, out = genloom.load_data("digits"), tmp_path / "labels.csv"
     assert run(["classify", str(trained), "digits", "--split", "test", "-o", str(out)]) == 0
     said = capsys.readouterr().out
-    assert "pictures: " in said and "are of another class than the source says" in said
+    assert "pictures: " in said and "of another class than the source says" in said
     rows = rows_of(out)
     assert list(rows[0]) == ["picture", "class", "probability", *data.shape.classes]
     model, test = genloom.load(trained), genloom.load_data("digits", split="test")
@@ -216,7 +233,7 @@ def test_the_command(trained, tmp_path, capsys):
     assert [row["class"] for row in rows] == [data.shape.classes[k] for k in told.argmax(1)]
     assert [float(row["3"]) for row in rows] == pytest.approx(told[:, 3].tolist(), abs=1e-4)
     wrong = sum(row["class"] != data.shape.classes[y] for row, y in zip(rows, test.labels, strict=True))
-    assert f"{wrong} of {len(rows)} are" in said
+    assert f"{wrong} of {len(rows)} of test are" in said
 
 
 def test_the_command_names_files_and_takes_one(trained, tmp_path, capsys):

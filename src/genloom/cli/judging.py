@@ -197,7 +197,9 @@ def classify(
         console.print(f"{len(told.names):,} pictures: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n))
     if told.wrong is not None:
         share = 100 * told.wrong / len(told.names)
-        console.print(f"{told.wrong:,} of {len(told.names):,} are of another class than the source says ({share:.1f} %)")
+        console.print(
+            f"{told.wrong:,} of {len(told.names):,} of {told.part} are of another class than the source says ({share:.1f} %)"
+        )
     if out:
         told.write(Path(out))
         console.print(f"probabilities of each in {out}")

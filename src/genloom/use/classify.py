@@ -31,13 +31,15 @@ class Classified:
     Attributes:
         names: of the pictures, and `classes`, of the classes.
         probabilities: of each class `[n, K]`.
-        wrong: how many are of another class than the source says, None where it says nothing of the model's classes.
+        part: of the source that they are, train or test.
+        wrong: how many are of another class than the source says, None where it has no classes, or others than the model.
     """
 
     names: list[str]
     classes: tuple[str, ...]
     probabilities: Tensor
     wrong: int | None
+    part: str = ""
 
     @property
     def found(self) -> list[int]:
@@ -80,7 +82,7 @@ def classify(model: Model, source: str, split: str = "train", skip_broken: bool 
     wrong = None
     if data.labels is not None and data.shape.classes == model.shape.classes:
         wrong = int((probabilities.argmax(1) != data.labels.cpu()).sum())
-    return Classified(names, model.shape.classes, probabilities, wrong)
+    return Classified(names, model.shape.classes, probabilities, wrong, split)
 
 
 def told(model: Model, x: Tensor) -> Tensor:

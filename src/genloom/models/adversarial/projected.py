@@ -9,8 +9,8 @@ momentum.
 What differs from the paper: pictures without labels alone; squares of 8, 16, ... 1024 pixels; the noise in the generator is
 left out in use, so that a code always becomes the same picture; a code serves both moves of a round, the discriminator's
 first, and so does what the frozen network sees; gated units by two convolutions in place of one, of the same weights; the
-last convolutions in fp32, bf16 by autocast where the processor is good at it; the network's weights are those of its public
-port, of the package index.
+mean of the four discriminators' losses in place of their sum; the last convolutions in fp32, bf16 by autocast where the
+processor is good at it; the network's weights are those of its public port, of the package index.
 
 `modern` puts DCGAN's nets, losses and rates together with a small frozen network (docs/models/projected.md): the pixels'
 discriminator, with batch norm and augmentation that follows its over-fitting, brings true colours and variety in the first
