@@ -58,6 +58,21 @@ def other_channels(shape: Shape, name: str) -> Misfit | None:
     return Misfit(f"{name} takes grey or colour pictures; say --channels 1 or --channels 3", remedy=True)
 
 
+def doublings(shape: Shape, name: str) -> ImageShape | Misfit:
+    """Return pictures of the size next to theirs that maps reach which double from 4 cells on, or why there is none.
+
+    The shorter side is 8, 16, ... 256, the longer a multiple of the smallest map's cells, up to four times as long.
+    """
+    if misfit := no_pictures(shape, name):
+        return misfit
+    assert isinstance(shape, ImageShape)
+    shorter = min(max(2 ** math.ceil(math.log2(min(shape.size))), 8), 256)
+    cell, ratio = shorter // 4, max(shape.size) / min(shape.size)
+    longer = cell * min(max(round(4 * ratio), 4), 16)
+    height, width = (shorter, longer) if shape.height < shape.width_px else (longer, shorter)
+    return replace(shape, height=height, width_px=width)
+
+
 LEAST, LARGEST = 8, 1024  # pixels of a side of pictures that grow by doublings from 4
 
 

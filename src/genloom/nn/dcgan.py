@@ -51,10 +51,18 @@ class StridedDiscriminator(nn.Module):
             spectral(layer)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.logit(self.features(x))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the last layer sees, `[B, F]`."""
         h = F.leaky_relu(self.first(x), 0.2, inplace=True)
         for conv, norm in zip(self.convs, self.norms, strict=True):
             h = F.leaky_relu(norm(conv(h)), 0.2, inplace=True)
-        return exactly(self.out, h.permute(0, 2, 3, 1).flatten(1)).squeeze(1)
+        return h.permute(0, 2, 3, 1).flatten(1)
+
+    def logit(self, h: Tensor) -> Tensor:
+        """Return the logits `[B]` of features `[B, F]`."""
+        return exactly(self.out, h).squeeze(1)
 
 
 class StridedGenerator(nn.Module):

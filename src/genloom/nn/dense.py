@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
@@ -83,6 +84,21 @@ class Chain(nn.Sequential):
         for layer in self:
             x = layer(x)
         return x
+
+
+class FeatureDenoiser(nn.Module):
+    """Features `[B, F]` to features: layers of ReLU with batch norm, and a linear one. Warde-Farley & Bengio 2017."""
+
+    def __init__(self, features: int, hidden: Sequence[int]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in itertools.pairwise([features, *hidden]))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in hidden)
+        self.out = nn.Linear(hidden[-1], features)
+
+    def forward(self, h: Tensor) -> Tensor:
+        for layer, norm in zip(self.layers, self.norms, strict=True):
+            h = F.relu(norm(layer(h)), inplace=True)
+        return self.out(h).float()
 
 
 def uniform(n: int, width: int, device: torch.device, noise: Noise | None) -> Tensor:

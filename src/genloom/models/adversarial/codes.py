@@ -1,4 +1,4 @@
-"""Latent codes that several generators share: normal numbers, or directions of them."""
+"""Latent codes that several generators share: uniform numbers, normal ones, or directions of them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,21 @@ from genloom.core.capabilities import Latent
 from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.errors import InputError
+from genloom.nn.dense import uniform
+
+
+class CubeCodes(Model, Latent):
+    """A model whose codes are `hyper.z` numbers, uniform in [-1, 1]."""
+
+    law = "uniform"
+    hyper: Any
+
+    @property
+    def code_width(self) -> int:
+        return self.hyper.z
+
+    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
+        return 2 * uniform(n, self.hyper.z, self.device, noise) - 1
 
 
 class NormalCodes(Model, Latent):

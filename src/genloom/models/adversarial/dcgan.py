@@ -25,9 +25,8 @@ first twenty minutes; what they give later has not been measured.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal, Self
 
@@ -35,19 +34,17 @@ import torch
 from torch import Tensor
 
 from genloom.core import objectives
-from genloom.core.capabilities import Latent
 from genloom.core.clock import Clock
 from genloom.core.dataset import Batch
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Model, Move, Player
-from genloom.core.random import Noise
-from genloom.models.fitting import no_labels, no_pictures
+from genloom.core.model import Misfit, Move, Player
+from genloom.models.adversarial.codes import CubeCodes
+from genloom.models.fitting import doublings, no_labels
 from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
 from genloom.nn.dcgan import StridedDiscriminator, StridedGenerator
-from genloom.nn.dense import even_labels, full_precision, one_hot, uniform
+from genloom.nn.dense import even_labels, full_precision, one_hot
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
 
 
 @dataclass(frozen=True)
@@ -79,21 +76,11 @@ class DCGANHyper(Hyper):
         return cls(z=16, width=32, kernel=4, norm="spectral", batch=64, rate=1e-3, ema=5_000.0)
 
 
-def nearest_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size that the nets make, next to one asked for: a shorter side of 8, 16, ... 256, the longer a multiple of
-    the smallest map's cells, up to four times as long."""
-    shorter = min(max(2 ** math.ceil(math.log2(min(size))), 8), 256)
-    cell, ratio = shorter // 4, max(size) / min(size)
-    longer = cell * min(max(round(4 * ratio), 4), 16)
-    return (shorter, longer) if size[0] < size[1] else (longer, shorter)
-
-
-class DCGAN(Model, Latent):
+class DCGAN(CubeCodes):
     """Radford et al. 2015."""
 
     Hyper = DCGANHyper
     hyper: DCGANHyper
-    law = "uniform"
     notes = objectives.ACCURACY | AUGMENTED
 
     def __init__(self, hyper: DCGANHyper, shape: Shape) -> None:
@@ -113,13 +100,10 @@ class DCGAN(Model, Latent):
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
         assert isinstance(hyper, DCGANHyper)
-        if misfit := no_pictures(shape, "dcgan"):
-            return misfit
-        if hyper.conditional and (misfit := no_labels(shape, "--hyper.conditional needs labels")):
-            return misfit
-        assert isinstance(shape, ImageShape)
-        height, width = nearest_size(shape.size)
-        return replace(shape, height=height, width_px=width)
+        found = doublings(shape, "dcgan")
+        if not isinstance(found, Misfit) and hyper.conditional:
+            return no_labels(shape, "--hyper.conditional needs labels") or found
+        return found
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
@@ -146,13 +130,6 @@ class DCGAN(Model, Latent):
         """R1 penalty on pictures in fp32; `forward` goes past torch.compile, which cannot differentiate twice."""
         with full_precision(x):
             return objectives.gradient_penalty(lambda x: self.discriminator.forward(beside_picture(x, y)), x)
-
-    @property
-    def code_width(self) -> int:
-        return self.hyper.z
-
-    def prior(self, n: int, noise: Noise | None = None) -> Tensor:
-        return 2 * uniform(n, self.hyper.z, self.device, noise) - 1
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         z = z.to(self.device)
