@@ -83,6 +83,8 @@ class DenseClassifier(nn.Module):
         hidden: units of each hidden layer.
         noise: deviation of the noise on the input and on every hidden layer.
         kernels: of minibatch discrimination before the last layer, 0 for none.
+
+    Several `batches` may lie one after the other in x: minibatch discrimination alone tells them apart.
     """
 
     def __init__(self, inputs: int, hidden: Sequence[int], classes: int, noise: tuple[float, float], kernels: int) -> None:
@@ -92,11 +94,11 @@ class DenseClassifier(nn.Module):
         self.beside = MinibatchDiscrimination(hidden[-1], kernels) if kernels else nn.Identity()
         self.out = normal(nn.Linear(hidden[-1] + kernels, classes), 0.1, learns=True)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, batches: int = 1) -> tuple[Tensor, Tensor]:
         h = x.flatten(1)
         for noise, layer in zip(self.noise, self.layers, strict=False):
             h = F.relu(layer(noise(h)))
-        return h, self.logits(self.beside(self.noise[-1](h)))
+        return h, self.logits(each_batch(self.beside, self.noise[-1](h), batches))
 
     def logits(self, h: Tensor) -> Tensor:
         """Apply the last layer in fp32."""
@@ -125,14 +127,19 @@ class ConvClassifier(nn.Module):
         self.beside = MinibatchDiscrimination(wide, kernels) if kernels else nn.Identity()
         self.out = normal(nn.Linear(wide + kernels, classes), START, learns=True, deviation=0.1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, batches: int = 1) -> tuple[Tensor, Tensor]:
         for i, layer in enumerate(self.layers):
             x = self.drop[str(i)](x) if str(i) in self.drop else x
             x = F.leaky_relu(layer(x), SLOPE)
         h = x.float().mean((2, 3))
         with full_precision(h):
-            logits: Tensor = self.out(self.beside(h))
+            logits: Tensor = self.out(each_batch(self.beside, h, batches))
         return h, logits
+
+
+def each_batch(layer: nn.Module, h: Tensor, batches: int) -> Tensor:
+    """Apply a layer that may look across a batch to each of `batches` equal ones that lie one after the other in `h`."""
+    return torch.cat([layer(part) for part in h.chunk(batches)]) if batches > 1 else layer(h)
 
 
 def normal(layer: nn.Module, spread: float, learns: bool = False, dim: int = 0, deviation: float = 1.0) -> nn.Module:

@@ -35,7 +35,7 @@ class WeightNorm(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         others = [d for d in range(weight.dim()) if d != self.dim]
         length = weight.square().sum(others, keepdim=True).add(1e-6).sqrt()
-        return weight / length * self.gain.view([-1 if d == self.dim else 1 for d in range(weight.dim())])
+        return weight * (self.gain.view([-1 if d == self.dim else 1 for d in range(weight.dim())]) / length)
 
 
 def weight_normed(layer: nn.Module, dim: int = 0, learns: bool = False, deviation: float = 1.0) -> nn.Module:

@@ -174,12 +174,16 @@ class FeatureMatching(Model, Latent, Classifies):
         x, again = (self.scaled_in(next(batches)["x"]) for _ in range(2))  # the second batch is the generator's
         with torch.no_grad():
             x_fake = self.generator(self.prior(len(x)))
-        real, fake = (normaliser(self.classifier(each)[1]) for each in (x, x_fake))
+        x_labelled, y = self.labelled(len(x))
+        seen = [x, x_fake.view_as(x), *x_labelled]
+        logits = self.classifier(torch.cat(seen), len(seen))[1].chunk(len(seen))  # no example's depend on the others
+        real, fake = normaliser(logits[0]), normaliser(logits[1])
         # The mean of both halves, of -log D(x) and of -log(1 - D(G(z))).
         loss = self.hyper.unlabelled / 2 * objectives.discriminate(real, fake)
         notes: dict[str, Tensor | float] = {**objectives.accuracy(real, fake)}
         if self.classes:
-            supervised, right = self.supervised(len(x))
+            supervised = F.cross_entropy(logits[2].float(), y)
+            right = (logits[2].argmax(1) == y).float().mean()
             loss, notes = loss + supervised, notes | {"labelled": supervised.detach(), "right": right}
         yield Move("discriminator", loss, notes)
         features, logits = self.classifier(self.generator(self.prior(len(x))))
@@ -194,13 +198,14 @@ class FeatureMatching(Model, Latent, Classifies):
         """Return the distance of means of features `[F]`: of squares for dense nets, absolute for others, as in the code."""
         return F.mse_loss(made, wanted) if self.hyper.net == "dense" else F.l1_loss(made, wanted)
 
-    def supervised(self, n: int) -> tuple[Tensor, Tensor]:
-        """Return the cross entropy of labelled pictures, about `n` of them, and the share that is right."""
+    def labelled(self, n: int) -> tuple[list[Tensor], Tensor]:
+        """Return `n` labelled pictures, in a list that is empty where there are no classes, and their labels `[n]`."""
+        if not self.classes:
+            return [], self.y_labelled
         count = len(self.x_labelled)
         order = torch.cat([torch.randperm(count) for _ in range(-(-n // max(count, 1)))])[:n]
         x, y = (each[order].to(self.device) for each in (self.x_labelled, self.y_labelled))
-        logits = self.classifier(self.scaled_in(x))[1]
-        return F.cross_entropy(logits.float(), y), (logits.argmax(1) == y).float().mean()
+        return [self.scaled_in(x)], y
 
     def scaled_in(self, x: Tensor) -> Tensor:
         """Return pictures in [0, 1] as the nets take them: so, or in [-1, 1] where these are convolutional."""
