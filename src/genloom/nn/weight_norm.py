@@ -34,7 +34,7 @@ class WeightNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         others = [d for d in range(weight.dim()) if d != self.dim]
-        length = weight.square().sum(others, keepdim=True).add(1e-6).sqrt()
+        length = torch.linalg.vector_norm(weight, dim=others, keepdim=True).square().add(1e-6).sqrt()
         return weight * (self.gain.view([-1 if d == self.dim else 1 for d in range(weight.dim())]) / length)
 
 
