@@ -20,7 +20,7 @@ import torch
 
 import genloom
 from benchmarks.evidence import DATA, record
-from benchmarks.ten_minutes import N, SOURCES, features_of
+from benchmarks.ten_minutes import SOURCES, N, features_of
 from genloom.core.random import Noise, undisturbed
 from genloom.measures.classes import inception_score
 from genloom.measures.frechet import fid
