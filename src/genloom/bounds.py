@@ -23,6 +23,11 @@ WHOLE = {  # option: least, most
     "unlabelled": (0, 10**7),
     "seeds": (1, 1000),
     "scale": (1, 64),
+    "width": (1, 4096),
+    "window": (1, 100),
+    "least": (1, 10**6),
+    "epochs": (1, 10_000),
+    "count": (1, 1000),
     "seed": (-(2**63), 2**63 - 1),
 }
 DIGITS = 20  # of a number, with its sign: the longest that any option takes

@@ -28,6 +28,10 @@ MODELS = {
         "genloom.models.adversarial.dfm:DFM",
         "Improving Generative Adversarial Networks with Denoising Feature Matching, Warde-Farley & Bengio 2017",
     ),
+    "tagger": (
+        "genloom.models.adversarial.tagger:Tagger",
+        "Conditional Generative Adversarial Nets, section 4.2, Mirza & Osindero 2014",
+    ),
     "icgan": ("genloom.models.adversarial.icgan:ICGAN", "Instance-Conditioned GAN, Casanova et al. 2021"),
     "pixelcnn": ("genloom.models.likelihood.pixelcnn:PixelCNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),
     "pixelrnn": ("genloom.models.likelihood.pixelrnn:PixelRNN", "Pixel Recurrent Neural Networks, van den Oord et al. 2016"),

@@ -27,6 +27,7 @@ KINDS = {
     "pairs": Kind(
         "genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource", "genloom.use.judging.pairs:PairPanel"
     ),
+    "tags": Kind("genloom.shapes.tags:TagShape", "genloom.data.tags.load:TagSource", "genloom.use.judging.tags:TagPanel"),
     "table": Kind(
         "genloom.shapes.table:TableShape", "genloom.data.tables.load:TableSource", "genloom.use.judging.tables:TablePanel"
     ),

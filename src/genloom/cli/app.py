@@ -52,6 +52,8 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
     ),
     "compress": ("genloom.cli.likelihood:compress", "Compress pictures without loss by a model of pixels; and back."),
     "classify": ("genloom.cli.judging:classify", "Say of which class pictures are, as feature_matching learnt it."),
+    "words": ("genloom.cli.tagging:words", "Learn the vectors of words from a text, for tagger."),
+    "tag": ("genloom.cli.tagging:tag", "Say by which words pictures may be called, as tagger learnt it."),
     "probe": ("genloom.cli.judging:probe", "Study what an encoder's codes are worth with a few labels."),
     "complete": ("genloom.cli.likelihood:complete", "Fill in the unknown part of a picture, several times."),
     "prepare": ("genloom.cli.translation:prepare", "Make pairs to learn from out of any pictures."),

@@ -86,6 +86,18 @@ class Likens(Latent):
         """Draw an example `[n, *dims]` like each of `instances` `[n, F]`; the rest as `sample`."""
 
 
+class Tags(ABC):
+    """Says by which words pictures may be called: those of its shape's classes."""
+
+    @abstractmethod
+    def features(self, x: Tensor) -> Tensor:
+        """Return what it goes by, `[n, F]` on the CPU, of pictures `[n, C, H, W]` in [0, 1]."""
+
+    @abstractmethod
+    def votes(self, h: Tensor, noise: Noise | None = None) -> Tensor:
+        """Return how much speaks for each word, `[n, V]` on the CPU, of features `[n, F]`; 0 for what is never given."""
+
+
 class Scores(ABC):
     """Gives the likelihood of examples.
 

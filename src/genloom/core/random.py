@@ -45,6 +45,7 @@ STREAMS = {
     "noise of cycles": 38,
     "labelled": 39,  # pictures whose labels are used
     "weight norm": 40,  # pictures that gains and biases start from
+    "words": 41,
 }
 
 

@@ -127,6 +127,25 @@ class PairOptions(PictureOptions):
 
 
 @dataclass(frozen=True)
+class TagOptions(PictureOptions):
+    """What belongs to pictures that have tags.
+
+    Attributes:
+        tags: a .csv with a picture and its tags in each line
+        words: vectors of the words, of `genloom words` or word2vec's text
+        skip_unknown: leave out tags that have no vector
+    """
+
+    tags: str | None = None
+    words: str | None = None
+    skip_unknown: bool = False
+
+    @classmethod
+    def named(cls) -> str:
+        return "pictures with tags"
+
+
+@dataclass(frozen=True)
 class TableOptions(Options):
     """What the columns of a table are, where the guess is wrong.
 
@@ -145,7 +164,7 @@ class TableOptions(Options):
 
 
 @dataclass(frozen=True)
-class AllOptions(TableOptions, PairOptions):
+class AllOptions(TableOptions, PairOptions, TagOptions):
     """What may be said of a source whose kind is not known yet: the options of every kind."""
 
 

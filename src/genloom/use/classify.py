@@ -75,14 +75,12 @@ def classify(model: Model, source: str, split: str = "train", skip_broken: bool 
     options = PictureOptions(size=(height, width), channels=channels, split=split, skip_broken=skip_broken)  # type: ignore[arg-type]
     found = PictureSource(source, options)
     data = found.load()
-    names = [name for name in found.pictures.names if not any(note.startswith(f"left out {name}: ") for note in data.notes)]
-    names = names[found.rows] if found.rows else names
     parts = [told(model, data.pictures(index)) for index in torch.arange(len(data)).split(BLOCK)]
     probabilities = torch.cat(parts)
     wrong = None
     if data.labels is not None and data.shape.classes == model.shape.classes:
         wrong = int((probabilities.argmax(1) != data.labels.cpu()).sum())
-    return Classified(names, model.shape.classes, probabilities, wrong, split)
+    return Classified(found.names_of(data), model.shape.classes, probabilities, wrong, split)
 
 
 def told(model: Model, x: Tensor) -> Tensor:

@@ -84,6 +84,13 @@ class PictureSource(Source):
         data = open_entry(entry, self.whole, self.options)
         return data.part(self.rows.start, self.rows.stop) if self.rows else data
 
+    def names_of(self, data: ImageData) -> list[str]:
+        """Return what the pictures of the loaded data are called: those that could be read, of the range asked for."""
+        names = [
+            name for name in self.pictures.names if not any(note.startswith(f"left out {name}: ") for note in data.notes)
+        ]
+        return names[self.rows] if self.rows else names
+
     def known_entry(self) -> Entry | None:
         """Return the cache's entry for these files as they are, where they were opened before."""
         known = remembered(self.listing.key(self.options.key())).get("entry") if self.listing else None

@@ -73,6 +73,28 @@ class Neighbourhoods:
         return replace(self, data=self.data.to(device))
 
 
+@dataclass
+class Featured:
+    """Data of which a batch has the features of pictures, `h [B, F]`, in place of pictures.
+
+    Attributes:
+        features: of the pictures, `[m, F]`.
+        which: of each example, whose features belong to it, `[n]`.
+    """
+
+    data: Any
+    features: Tensor
+    which: Tensor
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.data, name)
+
+    def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return a batch, as the class says."""
+        index = indices["x"].cpu()
+        return {"x": self.data.vectors[self.data.pairs[index, 1]], "h": self.features[self.which[index]]}
+
+
 def features_of(net: EfficientNetLite, x: Tensor, side: int) -> Tensor:
     """Return the pooled features `[n, 1280]` of pictures `[n, C, H, W]` in [0, 1], enlarged to `side`, on the CPU."""
     device = next(net.parameters()).device
@@ -81,10 +103,10 @@ def features_of(net: EfficientNetLite, x: Tensor, side: int) -> Tensor:
     return torch.cat(parts)
 
 
-def all_features(net: EfficientNetLite, data: Dataset, side: int) -> Tensor:
-    """Return the features of every example, of length 1, `[n, 1280]`, not mirrored, in 16 bits."""
-    blocks = torch.arange(size(data)).split(256)
-    return torch.cat([F.normalize(features_of(net, pictures(data, rows), side), dim=1).half() for rows in blocks])
+def all_features(net: EfficientNetLite, data: Dataset, side: int, normed: bool = True) -> Tensor:
+    """Return the features of every example, of length 1 where `normed`, `[n, 1280]`, not mirrored, in 16 bits."""
+    found = (features_of(net, pictures(data, rows), side) for rows in torch.arange(size(data)).split(256))
+    return torch.cat([(F.normalize(h, dim=1) if normed else h).half() for h in found])
 
 
 def pictures(data: Dataset, index: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""Pictures with tags, and vectors of words."""
