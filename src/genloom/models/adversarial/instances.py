@@ -74,25 +74,48 @@ class Neighbourhoods:
 
 
 @dataclass
-class Featured:
-    """Data of which a batch has the features of pictures, `h [B, F]`, in place of pictures.
+class TaggedFeatures:
+    """Data of which a batch has vectors of tags, `x [B, D]`, and the features of their pictures, `h [B, F]`.
 
     Attributes:
+        data: pictures with tags.
         features: of the pictures, `[m, F]`.
-        which: of each example, whose features belong to it, `[n]`.
+        x, which: of each example the vector `[n, D]`, and the place of its picture `[n]`.
     """
 
-    data: Any
+    data: Dataset
     features: Tensor
+    x: Tensor
     which: Tensor
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.data, name)
+    @property
+    def shape(self) -> Shape:
+        return self.data.shape
+
+    @property
+    def source(self) -> str:
+        return self.data.source
+
+    @property
+    def fingerprint(self) -> str:
+        return self.data.fingerprint
+
+    @property
+    def notes(self) -> Sequence[str]:
+        return self.data.notes
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        return self.data.lengths
 
     def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return a batch, as the class says."""
-        index = indices["x"].cpu()
-        return {"x": self.data.vectors[self.data.pairs[index, 1]], "h": self.features[self.which[index]]}
+        index = there(indices["x"], self.which)
+        return {"x": self.x[index], "h": self.features[self.which[index]]}
+
+    def to(self, device: torch.device) -> TaggedFeatures:
+        tensors = (each.to(device) for each in (self.features, self.x, self.which))
+        return TaggedFeatures(self.data, *tensors)
 
 
 def features_of(net: EfficientNetLite, x: Tensor, side: int) -> Tensor:

@@ -42,7 +42,7 @@ from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.random import Noise
 from genloom.core.schedules import AnnealedSGD
-from genloom.models.adversarial.instances import Featured, all_features, features_of
+from genloom.models.adversarial.instances import TaggedFeatures, all_features, features_of
 from genloom.nn.dense import Maxout, dense, exactly
 from genloom.nn.efficientnet_lite import HEAD, EfficientNetLite, pretrained
 from genloom.shapes.base import Shape
@@ -171,8 +171,8 @@ class Tagger(Model, Tags):
             self.vectors.copy_(data.vectors)
             self.counts.copy_(torch.bincount(data.pairs[:, 1], minlength=len(self.counts)))
             self.mean.copy_(h.mean(0))
-            self.scale.copy_(h.std(0).clamp_min(1e-6))
-        return Featured(data, h, data.pairs[:, 0])
+            self.scale.copy_(h.std(0).clamp_min(0.1 * float(h.std(0).mean())))  # some are nearly always zero
+        return TaggedFeatures(data, h, data.vectors[data.pairs[:, 1]], data.pairs[:, 0])
 
     def learn_features(self, data: Any) -> Mapping[str, Tensor]:
         """Return the features of all pictures, `[n, F]`."""

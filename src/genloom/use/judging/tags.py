@@ -1,0 +1,163 @@
+"""The panel of tags: words given to pictures never trained on, beside what needs no generator."""
+
+# n pictures, V words, F features
+
+from __future__ import annotations
+
+import html
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from genloom.core.capabilities import Tags
+from genloom.core.model import Model
+from genloom.data.options import TagOptions
+from genloom.data.tags.dataset import TagData
+from genloom.data.tags.load import TagSource
+from genloom.errors import InputError
+from genloom.measures.figure import Figure
+from genloom.measures.tags import (
+    COUNT,
+    NEIGHBOURS,
+    RIDGES,
+    Scorer,
+    by_frequency,
+    by_neighbours,
+    by_ridge,
+    chosen,
+    given_of,
+    tag_figures,
+)
+from genloom.shapes.pictures import to_picture
+from genloom.train.run import Run
+from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
+from genloom.use.report.html import image
+from genloom.use.tagging import votes_of
+
+FREQUENCY, NEAREST, RIDGE = "tag frequency", "neighbours' vote", "ridge regression"
+LEAST_PICTURES = LEAST // 2
+BLOCK, SHOWN = 100, 24
+
+
+class TagPanel(Panel):
+    """Measures the first words of pictures never trained on, by the same features as the baselines'."""
+
+    shown: ClassVar = {name: name for name in (FREQUENCY, NEAREST, RIDGE)}
+    needs = (Tags, "tags no pictures")
+
+    def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
+        terms.pictures_only()
+        if len({run.record["hyper"]["features"] for run in runs}) > 1:
+            raise InputError("runs that see pictures by the same features are compared with each other, and these differ")
+        self.terms = terms
+        self.train = tags_of(runs[0], data, "train")
+        self.held = tags_of(runs[0], test, "train") if test is not None else tags_of(runs[0], data, "test")
+        if len(self.held.images) < LEAST_PICTURES:
+            raise InputError(
+                f"{self.held.source} has {len(self.held.images)} pictures with tags that training never saw, and the judge "
+                f"needs {LEAST_PICTURES}: mark some as `test` in a column `split` of the tags, or name others with --test"
+            )
+        self.truth = truth_of(self.held)
+        model = self.load(runs[0], terms.checkpoint)
+        self.h = self.features(model, self.held)
+        key = ["tags", self.train.fingerprint, self.held.fingerprint, model.taught_by, runs[0].record["hyper"]["seen"]]
+        self.rows = cached_rows(key, list(self.shown), lambda: self.baselines(model))
+
+    def features(self, model: Model, data: TagData) -> Tensor:
+        """Return what a model goes by, of all pictures."""
+        assert isinstance(model, Tags)
+        self.terms.say(f"features of {len(data.images):,} pictures")
+        return torch.cat([model.features(data.images.pictures(i)) for i in torch.arange(len(data.images)).split(BLOCK)])
+
+    def baselines(self, model: Model) -> Rows:
+        """Return the figures of what needs no generator."""
+        h, truth, vectors = self.features(model, self.train), truth_of(self.train), self.train.vectors
+        scorers: dict[str, Scorer] = {
+            FREQUENCY: by_frequency(truth),
+            NEAREST: chosen(h, truth, NEIGHBOURS, lambda h, truth, k: by_neighbours(h, truth, int(k))),
+            RIDGE: chosen(h, truth, RIDGES, lambda h, truth, ridge: by_ridge(h, truth, vectors, ridge)),
+        }
+        return {name: tag_figures(score(self.h), self.truth) for name, score in scorers.items()}
+
+    def judge(self, run: Run) -> Judgement:
+        folder = run.checkpoint(self.terms.checkpoint)
+        model = self.load(run, folder.name)
+        assert isinstance(model, Tags)
+        began = time.process_time()
+        votes = votes_of(model, self.h, self.terms.seed)
+        seconds = time.process_time() - began
+        figures = tag_figures(votes, self.truth)
+        about = {
+            "model": run.record["model"],
+            "preset": run.record["preset"],
+            "checkpoint": folder.name,
+            "train": {name: run.record["data"][name] for name in ("source", "fingerprint", "examples")},
+            "pictures": len(self.held.images),
+            "words": int(self.truth.any(0).sum()),
+            "seed": self.terms.seed,
+        }
+        costs = cost_of(run, folder, model, len(self.h), seconds)
+        return Judgement(run, figures, self.rows, costs, verdicts(figures, self.rows), about, self, votes)
+
+    # -- the page ----------------------------------------------------------------------------------
+
+    def intro(self, judgement: Judgement) -> str:
+        return (
+            f"the first {COUNT} words of {len(self.held.images):,} pictures of {self.held.source} never trained on, which "
+            f"have {self.truth.sum(1).float().mean():.1f} tags each, of {judgement.about['words']:,} words; intervals "
+            "are over pictures, of which some may be alike"
+        )
+
+    def pages(self, judgements: Sequence[Judgement]) -> list[str]:
+        parts = ["<h2>Tags</h2>", "<p>Words that are tags of the picture are bold; its tags stand below.</p>"]
+        index = torch.linspace(0, len(self.h) - 1, min(SHOWN, len(self.h))).long()
+        pictures, words = self.held.images.pictures(index), self.held.shape.classes
+        parts.append('<div class="pictures">')
+        for i, x in zip(index.tolist(), pictures, strict=True):
+            lines = [image(to_picture(x))]
+            for judgement in judgements:
+                label = f"{html.escape(judgement.name)}: " if len(judgements) > 1 else ""
+                lines.append(label + self.marked(judgement.seen[i], self.truth[i], words))
+            own = ", ".join(html.escape(words[k]) for k in self.truth[i].nonzero()[:, 0].tolist())
+            parts.append(f'<div style="width: 15rem">{"<br>".join(lines)}<br><small>{own}</small></div>')
+        return [*parts, "</div>"]
+
+    @staticmethod
+    def marked(votes: Tensor, truth: Tensor, words: Sequence[str]) -> str:
+        """Return the first words by votes `[V]` as HTML, those that are tags in bold."""
+        hits, given = (each[0] for each in given_of(votes[None], truth[None], COUNT))
+        order = [k for k in votes.argsort(descending=True)[:COUNT].tolist() if given[k]]
+        return ", ".join(f"<b>{html.escape(words[k])}</b>" if hits[k] else html.escape(words[k]) for k in order)
+
+
+def tags_of(run: Run, data: Any, split: str) -> TagData:
+    """Return the pictures and tags that a run was trained on, or others, in its shape."""
+    if isinstance(data, TagData):
+        return data
+    named = source_of(run, data, "pictures with tags")
+    loaded = {name: value for name, value in run.record["data"]["loaded"].items() if value is not None}
+    return TagSource(named, TagOptions.of(loaded | {"split": split, "size": None})).load(run.shape)
+
+
+def truth_of(data: TagData) -> Tensor:
+    """Return which words are tags of each picture, booleans `[n, V]`."""
+    found = torch.zeros(len(data.images), len(data.shape.classes), dtype=torch.bool)
+    found[data.pairs[:, 0], data.pairs[:, 1]] = True
+    return found
+
+
+def verdicts(figures: dict[str, Figure], rows: Rows) -> list[str]:
+    """Say in words what the figures mean."""
+    name = f"F1@{COUNT}"
+    own, simple = figures[name], {row: found[name] for row, found in rows.items()}
+    best = max(simple, key=lambda row: simple[row].value)
+    both = f"{name} {own.value:.3f} against {simple[best].value:.3f}"
+    if own.high < simple[best].low:
+        return [f"worse tags than {best}, which needs no generator: {both}"]
+    if own.low > simple[best].high:
+        return [f"tags better than {best}, the best of what needs no generator: {both}"]
+    return [f"tags about as well as {best}, which needs no generator: {both}"]
