@@ -72,9 +72,9 @@ class DFMHyper(Hyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """DCGAN's, with a denoiser of three layers."""
+        """DCGAN's, with a denoiser of two narrow layers."""
         dcgan = cls(kernel=4, up="resized", adaptive_augment=50_000.0, rate=5e-4, batch=16, ema=10_000.0)
-        return replace(dcgan, denoise=1.0, hidden=(512,) * 3)
+        return replace(dcgan, denoise=1.0, hidden=(256,) * 2)
 
     @classmethod
     def tiny(cls) -> Self:
