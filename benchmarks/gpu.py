@@ -44,12 +44,14 @@ from genloom.core.capabilities import (
     PixelByPixel,
     Samples,
     Scores,
+    Tags,
     Translates,
     Upscales,
 )
 from genloom.core.model import Misfit, Model
 from genloom.core.random import Noise
 from genloom.data.points import gaussian_line
+from genloom.data.tags.vectors import WordVectors
 from genloom.measures.likelihood import log_likelihoods
 from genloom.nn.dense import exact_products
 from genloom.shapes.columns import Column
@@ -58,6 +60,7 @@ from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
+from genloom.shapes.tags import TagShape
 from genloom.train.loop import Loop
 from genloom.train.ranks import Ranks
 from genloom.train.request import Request
@@ -72,6 +75,7 @@ SHAPES = (
     PointShape(columns=1),
     PairShape(height=8, width_px=8),
     PieceShape((), 3, 32, 32),
+    TagShape(("red", "blue"), 8, 3, 32, 32),
 )
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
@@ -135,6 +139,8 @@ def uses(call: Call, name: str, folder: Path) -> str:
         model.generate(torch.zeros(2, model.code_width))  # a code from the CPU
     if isinstance(model, Encodes):
         model.decode(model.encode(torch.zeros(2, *model.shape.dims)).cpu())
+    if isinstance(model, Tags):
+        assert model.votes(model.features(torch.zeros(2, *model.shape.pictures))).isfinite().all()  # type: ignore[attr-defined]
     if isinstance(model, Upscales):
         assert model.upscale(torch.zeros(2, *model.shape.dims)).isfinite().all()
     if isinstance(model, Translates):
@@ -160,6 +166,8 @@ def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
         return small_pairs(folder / "pairs", side_px or 8)
     if kind == "pieces":
         return small_pairs(folder / "pieces", side_px or 40) / "A"
+    if kind == "tags":
+        return small_tags(folder / "tags")
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)
     lines = [f"{a},{b if b > -1.5 else ''},{'xyz'[int(abs(c)) % 3]}" for a, b, c in rows]
     (folder / "table.csv").write_text("a,b,c\n" + "\n".join(lines) + "\n")
@@ -175,6 +183,15 @@ def small_pairs(folder: Path, side_px: int = 8) -> Path:
             (folder / side).mkdir(parents=True, exist_ok=True)
             Image.fromarray(values).save(folder / side / f"{i}.png")
     return folder
+
+
+def small_tags(folder: Path) -> Any:
+    """Write small pictures with tags, and return them loaded."""
+    pictures = small_pairs(folder, 32) / "A"
+    lines = [f"{i}.png,{'red' if i % 2 else 'blue'};warm" for i in range(64)]
+    (folder / "tags.csv").write_text("\n".join(lines))
+    WordVectors(("red", "blue", "warm"), torch.eye(3)).write(folder / "words.safetensors")
+    return genloom.load_data(pictures, tags=str(folder / "tags.csv"), words=str(folder / "words.safetensors"))
 
 
 def attempt(work: Callable[[], Any]) -> Any:
@@ -234,6 +251,8 @@ def looked_at(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
         yield "codes", model.encode(x)
     if isinstance(model, Translates):
         yield "translated", model.translate(x, noise=Noise.of(7, n))
+    if isinstance(model, Tags):
+        yield "votes", model.votes(torch.rand(n, 1280, generator=torch.Generator().manual_seed(1)), Noise.of(7, n))
     if isinstance(model, Upscales):
         yield "larger", model.upscale(x)
     if isinstance(model, Imputes):

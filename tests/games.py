@@ -29,6 +29,29 @@ def write_pairs(folder, n=64, size=8):
     return folder
 
 
+COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+
+
+def write_tagged(folder, n=48, side=32):
+    """Write `n` pictures of one colour, their tags and word vectors; return the options that say where these are."""
+    import torch
+    from PIL import Image
+
+    from genloom.data.tags.vectors import WordVectors
+
+    random, lines = np.random.default_rng(0), ["file,tags,split"]
+    (folder / "pictures").mkdir(parents=True)
+    for i in range(n):
+        colour = list(COLOURS)[i % 2]
+        pixels = random.normal(COLOURS[colour], 20, (side, side, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "pictures" / f"{i:03d}.png")
+        lines.append(f"{i:03d}.png,{colour};{'warm' if colour == 'red' else 'cold'},{'test' if i * 3 >= 2 * n else 'train'}")
+    (folder / "tags.csv").write_text("\n".join(lines))
+    words = WordVectors(("red", "warm", "blue", "cold", "green"), torch.eye(5))
+    words.write(folder / "words.safetensors")
+    return {"tags": str(folder / "tags.csv"), "words": str(folder / "words.safetensors")}
+
+
 def record(model="duel"):
     """What `run.json` holds of a training that no command began."""
     return {

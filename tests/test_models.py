@@ -10,7 +10,7 @@ import genloom
 from games import record
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
-from genloom.core.capabilities import Encodes, Imputes, Latent, Samples, Translates, Upscales
+from genloom.core.capabilities import Encodes, Imputes, Latent, Samples, Tags, Translates, Upscales
 from genloom.core.clock import Clock
 from genloom.core.dataset import take
 from genloom.core.hyper import Hyper, hp
@@ -27,6 +27,7 @@ from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.table import TableShape
+from genloom.shapes.tags import TagShape
 from genloom.tensors import read_tensors
 from genloom.train.checkpoint import plain, read_weights
 from genloom.train.learner import Learner
@@ -52,6 +53,7 @@ SHAPES = (
     PointShape(columns=1),
     PairShape(height=8, width_px=8),
     PieceShape(channels=3, height=32, width_px=32),
+    TagShape(("red", "blue", "warm"), columns=4, height=32, width_px=32),
 )
 
 
@@ -75,6 +77,18 @@ class Random:
     def __init__(self, shape):
         self.shape = shape
 
+    @property
+    def images(self):
+        return Random(ImageShape((), *self.shape.pictures))
+
+    @property
+    def pairs(self):
+        return torch.stack([torch.arange(64), torch.arange(64) % 3], 1)
+
+    @property
+    def vectors(self):
+        return torch.eye(3, 4)
+
     def to(self, device):
         return self
 
@@ -87,6 +101,8 @@ class Random:
             return {"x": x, "mask": torch.rand(x.shape, generator=generator) < 0.8}
         if isinstance(self.shape, PairShape):
             return {"x": x, "b": 1 - x}
+        if isinstance(self.shape, TagShape):
+            return {"x": x, "picture": torch.rand(len(index), *self.shape.pictures, generator=generator)}
         return {"x": x, **({"y": index % len(self.shape.classes)} if self.shape.classes else {})}
 
 
@@ -160,6 +176,9 @@ def test_saved_weights_give_the_same_samples(name):
     elif isinstance(a, Imputes):
         rows = take(Random(a.shape), torch.arange(5))
         x, y = (m.impute(rows["x"], rows["mask"]) for m in (a, b))
+    elif isinstance(a, Tags):
+        h = torch.randn(3, 1280, generator=torch.Generator().manual_seed(0))
+        x, y = (m.made(h, Noise.of(0, 3)) for m in (a, b))
     elif isinstance(a, Upscales):
         x, y = (m.upscale(take(Random(a.shape), torch.arange(5))["x"]) for m in (a, b))
     elif isinstance(a, Translates):

@@ -17,6 +17,7 @@ from genloom.core.random import mix
 from genloom.errors import InputError
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
+from genloom.shapes.tags import TagShape
 from genloom.train.learner import Learner
 from genloom.train.loop import compile_networks
 from genloom.train.ranks import Ranks
@@ -98,6 +99,7 @@ def test_what_is_compiled_is_what_is_called(monkeypatch):
         kind = find_model(name)
         shape = ImageShape(channels=1, height=8, width_px=8, classes=("a", "b"))
         shape = PairShape(height=8, width_px=8) if name in ("pix2pix", "cyclegan") else shape
+        shape = TagShape(("a", "b"), columns=4) if name == "tagger" else shape
         model = kind(kind.Hyper.tiny().with_values({"levels": 2} if hasattr(kind.Hyper, "levels") else {}), shape)
         compile_networks([Learner(player, Ranks()) for player in model.players()], model)
     assert len(compiled) > 8 and not [m for m in compiled if type(m).forward is nn.Module.forward]

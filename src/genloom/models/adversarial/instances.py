@@ -75,18 +75,19 @@ class Neighbourhoods:
 
 @dataclass
 class TaggedFeatures:
-    """Data of which a batch has vectors of tags, `x [B, D]`, and the features of their pictures, `h [B, F]`.
+    """Data of which a batch has vectors of tags, `x [B, D]`, which words they are, and the features of pictures `h [B, F]`.
 
     Attributes:
         data: pictures with tags.
         features: of the pictures, `[m, F]`.
-        x, which: of each example the vector `[n, D]`, and the place of its picture `[n]`.
+        vectors: of the words `[V, D]`.
+        pairs: of each example the place of its picture and that of its word `[n, 2]`.
     """
 
     data: Dataset
     features: Tensor
-    x: Tensor
-    which: Tensor
+    vectors: Tensor
+    pairs: Tensor
 
     @property
     def shape(self) -> Shape:
@@ -110,11 +111,11 @@ class TaggedFeatures:
 
     def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return a batch, as the class says."""
-        index = there(indices["x"], self.which)
-        return {"x": self.x[index], "h": self.features[self.which[index]]}
+        picture, word = self.pairs[there(indices["x"], self.pairs)].unbind(1)
+        return {"x": self.vectors[word], "word": word, "h": self.features[picture]}
 
     def to(self, device: torch.device) -> TaggedFeatures:
-        tensors = (each.to(device) for each in (self.features, self.x, self.which))
+        tensors = (each.to(device) for each in (self.features, self.vectors, self.pairs))
         return TaggedFeatures(self.data, *tensors)
 
 

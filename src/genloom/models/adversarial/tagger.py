@@ -12,7 +12,7 @@ dropout of .5 on hidden layers of both nets.
 
 What differs from the paper: the features are 1,280 numbers of an EfficientNet-Lite in place of 4,096 of another net for
 ImageNet, brought to mean 0 and deviation 1; words are those of the file that is given (theirs: 247,465 of the tags, titles
-and descriptions of YFCC100M, 200 numbers each); dropout is off when pictures are tagged.
+and descriptions of YFCC100M, 200 numbers each).
 
 `modern`: vectors are directions, of length 1; a real tag with another picture is a fake as well (Reed et al. 2016); several
 draws for a picture are to lie as near to its tags as they lie to each other, by the energy score (Gneiting & Raftery 2007),
@@ -24,6 +24,7 @@ anyway; only tags of the training pictures are given; Adam.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -48,7 +49,7 @@ from genloom.nn.efficientnet_lite import HEAD, EfficientNetLite, pretrained
 from genloom.shapes.base import Shape
 from genloom.shapes.tags import TagShape
 
-BLOCK = 10_000  # draws whose nearest words are looked for at once
+BLOCK = 100  # pictures whose words are looked for at once
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ class TaggerHyper(AnnealedSGD):
     mismatched: float = hp(0.0, "share of the fakes that are real tags of other pictures", low=0, high=0.9)
     adversarial: float = hp(1.0, "weight of the adversarial loss", low=0)
     energy: float = hp(0.0, "weight of the energy score of several draws", low=0)
-    spread: int = hp(4, "draws for a picture that the energy score takes", low=2)
+    likelihood: float = hp(0.0, "weight of the log of the share that a tag has in the votes of several draws", low=0)
+    spread: int = hp(4, "draws for a picture that either takes", low=2)
     adam: float = hp(0.0, "learning rate of Adam; 0 for SGD as the paper has it", low=0)
     draws: int = hp(100, "vectors drawn to tag a picture", low=1)
     nearest: int = hp(20, "nearest words of each that count", low=1)
+    softness: float = hp(0.0, "share words out by exp(cosine / softness) in place of counting the nearest; 0 counts", low=0)
     among: Literal["words", "tags"] = hp(
         "words", "words that are given: all that have vectors, or the training pictures' tags"
     )
@@ -90,21 +93,22 @@ class TaggerHyper(AnnealedSGD):
     def tiny(cls) -> Self:
         """Small nets that learn in seconds."""
         small = replace(cls.modern(), seen=64, z=16, z_hidden=32, h_hidden=64, word_hidden=32, picture_hidden=32)
-        return replace(small, joint_maxout=32, draws=20, ema=2_000.0)
+        return replace(small, joint_maxout=32, draws=20, ema=2_000.0, batch=32)
 
 
 class Generator(nn.Module):
-    """z `[B, z]` and features `[B, F]` to the vector of a word `[B, D]`."""
+    """z `[B, z]`, dropout's numbers `[B, H]`, uniform, and features `[B, F]` to the vector of a word `[B, D]`."""
 
     def __init__(self, hyper: TaggerHyper, columns: int) -> None:
         super().__init__()
         self.z = dense(hyper.z, hyper.z_hidden, hyper.spread_g)
         self.h = dense(HEAD, hyper.h_hidden, hyper.spread_g)
         self.out = dense(hyper.z_hidden + hyper.h_hidden, columns, hyper.spread_g)
-        self.drop = nn.Dropout(hyper.dropout)
+        self.dropout = hyper.dropout
 
-    def forward(self, z: Tensor, h: Tensor) -> Tensor:
-        return exactly(self.out, self.drop(torch.cat([F.relu(self.z(z)), F.relu(self.h(h))], 1)))
+    def forward(self, z: Tensor, mask: Tensor, h: Tensor) -> Tensor:
+        joint = torch.cat([F.relu(self.z(z)), F.relu(self.h(h))], 1)
+        return exactly(self.out, joint * (mask >= self.dropout) / (1 - self.dropout))
 
 
 class Discriminator(nn.Module):
@@ -130,7 +134,7 @@ class Tagger(Model, Tags):
     hyper: TaggerHyper
     shape: TagShape
     reads = "tags"
-    notes = objectives.ACCURACY | {"energy": Note("distance", "generator")}
+    notes = objectives.ACCURACY | {"energy": Note("distance", "generator"), "surprise": Note("nats", "generator")}
 
     mean: Tensor
     scale: Tensor
@@ -172,7 +176,7 @@ class Tagger(Model, Tags):
             self.counts.copy_(torch.bincount(data.pairs[:, 1], minlength=len(self.counts)))
             self.mean.copy_(h.mean(0))
             self.scale.copy_(h.std(0).clamp_min(0.1 * float(h.std(0).mean())))  # some are nearly always zero
-        return TaggedFeatures(data, h, data.vectors[data.pairs[:, 1]], data.pairs[:, 0])
+        return TaggedFeatures(data, h, data.vectors, data.pairs)
 
     def learn_features(self, data: Any) -> Mapping[str, Tensor]:
         """Return the features of all pictures, `[n, F]`."""
@@ -196,8 +200,8 @@ class Tagger(Model, Tags):
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(batches)
         x, h = self.directed(batch["x"]), self.scaled_in(batch.get("h", batch["x"].new_zeros(len(batch["x"]), HEAD)))
-        many = self.hyper.spread if self.hyper.energy else 1
-        made = self.made(h.repeat(many, 1)).view(many, len(x), -1)
+        many = self.hyper.spread if self.hyper.energy or self.hyper.likelihood else 1
+        made = self.made(h, draws=many).view(len(x), many, -1).transpose(0, 1)
         real, fake = self.discriminator(x, h), self.discriminator(made[0].detach(), h)
         loss = objectives.discriminate(real, fake)
         if share := self.hyper.mismatched:
@@ -205,16 +209,39 @@ class Tagger(Model, Tags):
             loss = F.softplus(-real).mean() + (1 - share) * F.softplus(fake).mean() + share * F.softplus(other).mean()
         yield Move("discriminator", loss, objectives.accuracy(real, fake))
         loss = self.hyper.adversarial * objectives.non_saturating(self.discriminator(made[0], h))
+        notes: dict[str, Tensor | float] = {}
         if self.hyper.energy:
             energy = energy_score(made, x)
-            yield Move("generator", loss + self.hyper.energy * energy, {"energy": energy.detach()})
-        else:
-            yield Move("generator", loss)
+            loss, notes = loss + self.hyper.energy * energy, {"energy": energy.detach()}
+        if self.hyper.likelihood and "word" in batch:
+            surprise = self.surprise(made, batch["word"])
+            loss, notes = loss + self.hyper.likelihood * surprise, notes | {"surprise": surprise.detach()}
+        yield Move("generator", loss, notes)
 
-    def made(self, h: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Return a vector `[B, D]` for each row of scaled features `[B, F]`."""
-        z = torch.randn(len(h), self.hyper.z, device=h.device) if noise is None else noise
-        return self.directed(self.generator(z, h))
+    def surprise(self, made: Tensor, word: Tensor) -> Tensor:
+        """Return the mean of -log of the share that tags, places `[B]` of words, have in the votes of draws `[m, B, D]`."""
+        allowed = self.allowed()
+        likeness = F.normalize(made.flatten(0, 1), dim=1) @ F.normalize(self.vectors[allowed], dim=1).T
+        shares = (likeness / self.hyper.softness).log_softmax(1).view(*made.shape[:2], -1)  # [m, B, A]
+        place = torch.searchsorted(allowed, word.contiguous()).expand(len(made), -1)[..., None]
+        return (math.log(len(made)) - shares.gather(2, place)[..., 0].logsumexp(0)).mean()
+
+    def allowed(self) -> Tensor:
+        """Return the places of the words that are given, in order."""
+        every = torch.arange(len(self.counts), device=self.counts.device)
+        return every[self.counts > 0] if self.hyper.among == "tags" else every
+
+    def made(self, h: Tensor, noise: Noise | None = None, draws: int = 1) -> Tensor:
+        """Return vectors `[B * draws, D]` for scaled features `[B, F]`, those of a row one after the other.
+
+        Dropout is on, in use too: it is most of what makes one draw unlike another.
+        """
+        z, hidden = self.hyper.z, self.generator.out.in_features
+        if noise is None:
+            code, mask = torch.randn(len(h) * draws, z, device=h.device), torch.rand(len(h) * draws, hidden, device=h.device)
+        else:
+            code, mask = noise.normal(draws * z, device=h.device), noise.uniform(draws * hidden, device=h.device)
+        return self.directed(self.generator(code.view(-1, z), mask.view(-1, hidden), h.repeat_interleave(draws, 0)))
 
     def directed(self, x: Tensor) -> Tensor:
         """Return vectors as this model has them."""
@@ -236,20 +263,21 @@ class Tagger(Model, Tags):
     @torch.no_grad()
     def votes(self, h: Tensor, noise: Noise | None = None) -> Tensor:
         h, draws = self.scaled_in(h.to(self.device)), self.hyper.draws
-        noise = Noise.fresh(len(h)) if noise is None else noise
-        z = noise.normal(draws * self.hyper.z, device=self.device).view(len(h) * draws, -1)
-        made = self.made(h.repeat_interleave(draws, 0), z)
-        allowed = self.counts.nonzero()[:, 0] if self.hyper.among == "tags" else torch.arange(len(self.counts))
+        made = self.made(h, Noise.fresh(len(h)) if noise is None else noise, draws)
+        allowed = self.allowed()
         words = F.normalize(self.vectors[allowed], dim=1)
-        near = [
-            (F.normalize(part, dim=1) @ words.T).topk(min(self.hyper.nearest, len(words))).indices
-            for part in made.split(BLOCK)
-        ]
-        places = torch.cat(near).view(len(h), -1)
-        found = torch.zeros(len(h), len(words)).scatter_add_(1, places, torch.ones(places.shape))
+        parts = [self.shared_out(F.normalize(part, dim=1) @ words.T) for part in made.split(draws * BLOCK)]
+        found = torch.cat([part.view(-1, draws, len(words)).sum(1) for part in parts])
         votes = torch.zeros(len(h), len(self.counts))
-        votes[:, allowed] = found / self.counts[allowed].clamp_min(1) ** self.hyper.prior
+        votes[:, allowed] = (found / self.counts[allowed].clamp_min(1) ** self.hyper.prior).cpu()
         return votes
+
+    def shared_out(self, likeness: Tensor) -> Tensor:
+        """Return which words draws vote for, `[n, V]`, by the cosines of both: 1 for each of the nearest, or shares of 1."""
+        if self.hyper.softness:
+            return (likeness / self.hyper.softness).softmax(1)
+        near = likeness.topk(min(self.hyper.nearest, likeness.shape[1]), dim=1).indices
+        return torch.zeros_like(likeness).scatter_(1, near, 1.0)
 
 
 def energy_score(made: Tensor, x: Tensor) -> Tensor:
