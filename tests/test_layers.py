@@ -65,6 +65,7 @@ TRAINS = (
     "measures/labels_back.py",
     "use/latent/probe.py",
     "use/lesson.py",
+    "use/words.py",
 )
 
 

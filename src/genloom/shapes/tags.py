@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from genloom.shapes.base import Shape
+from genloom.shapes.pictures import ImageShape
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class TagShape(Shape):
     def pictures(self) -> tuple[int, int, int]:
         """Channels, height and width of the pictures."""
         return self.channels, self.height, self.width_px
+
+    @property
+    def image(self) -> ImageShape:
+        """What the pictures are."""
+        return ImageShape((), *self.pictures)
 
     def describe(self) -> str:
         size, words = f"{self.height}x{self.width_px}", f"{len(self.classes):,} words of {self.columns} numbers each"

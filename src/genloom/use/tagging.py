@@ -20,7 +20,6 @@ from genloom.data.pictures.sources import SUFFIXES
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.reading import kind_of, named
-from genloom.shapes.pictures import ImageShape
 from genloom.shapes.tags import TagShape
 from genloom.use.likelihood.complete import read_picture
 
@@ -71,7 +70,7 @@ def tag(
     assert isinstance(shape, TagShape)
     channels, height, width = shape.pictures
     if kind_of(named(source)) == "file" and source.lower().endswith(SUFFIXES):
-        x = read_picture(source, ImageShape((), channels, height, width))
+        x = read_picture(source, shape.image)
         return Tagged([source], named_tags(votes_of(tagger, tagger.features(x), seed), shape.classes, count))
     options = PictureOptions(size=(height, width), channels=channels, split=split, skip_broken=skip_broken)  # type: ignore[arg-type]
     found = PictureSource(source, options)

@@ -22,7 +22,6 @@ from genloom.data.tags.vectors import WordVectors, read_words
 from genloom.errors import InputError, nearest
 from genloom.reading import named
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import ImageShape
 from genloom.shapes.tags import TagShape
 
 USUAL = 224  # pixels of a side where nobody names any: what the networks that look at pictures take
@@ -74,7 +73,7 @@ class TagSource(Source):
         assert isinstance(shape, TagShape)
         tags, parts, notes = self.tags_by_picture()
         places = self.places(tags)
-        images = self.source.load(ImageShape((), *shape.pictures))
+        images = self.source.load(shape.image)
         names = self.source.names_of(images)
         kept = [i for i, name in enumerate(names) if places.get(name) and parts.get(name, part) == part]
         if not kept:

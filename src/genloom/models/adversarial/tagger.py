@@ -14,10 +14,12 @@ What differs from the paper: the features are 1,280 numbers of an EfficientNet-L
 ImageNet, brought to mean 0 and deviation 1; words are those of the file that is given (theirs: 247,465 of the tags, titles
 and descriptions of YFCC100M, 200 numbers each).
 
-`modern`: vectors are directions, of length 1; a real tag with another picture is a fake as well (Reed et al. 2016); several
-draws for a picture are to lie as near to its tags as they lie to each other, by the energy score (Gneiting & Raftery 2007),
-which a generator that leaves tags out does not reach; how often a word comes is divided by a power of how often it is a tag
-anyway; only tags of the training pictures are given; Adam.
+`modern`: vectors are directions, of length 1; a real tag with another picture is a fake as well (Reed et al. 2016); a draw
+shares its vote out among words by the exponential of their cosines, and the generator maximises the likelihood of a
+picture's tags under the votes of several draws; these are also to lie as near to its tags as they lie to each other, by the
+energy score (Gneiting & Raftery 2007), which a generator that leaves tags out does not reach; votes are divided by a power
+of how often a word is a tag anyway; only tags of the training pictures are given; Adam. Without the likelihood the words
+between two tags win too often (docs/models/tagger.md).
 """
 
 # B batch, F features, D width of a word's vector, V words, z latent width
@@ -84,10 +86,10 @@ class TaggerHyper(AnnealedSGD):
 
     @classmethod
     def modern(cls) -> Self:
-        """Directions, mismatched pairs, an energy score, and Adam."""
+        """Directions, mismatched pairs, the likelihood of tags among the votes, an energy score, and Adam."""
         wide = cls(z=50, z_hidden=200, h_hidden=500, word_hidden=200, picture_hidden=200, joint_maxout=200, spread_g=0.05)
-        judged = replace(wide, spread_d=0.05, directions=True, mismatched=0.5, adversarial=0.1, energy=1.0, adam=5e-4)
-        return replace(judged, nearest=5, among="tags", prior=0.3, ema=20_000.0)
+        judged = replace(wide, spread_d=0.05, directions=True, mismatched=0.5, adversarial=0.1, energy=0.2, likelihood=1.0)
+        return replace(judged, adam=5e-4, softness=0.05, among="tags", prior=0.1, ema=20_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
