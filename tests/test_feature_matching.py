@@ -289,3 +289,23 @@ def test_few_labels_and_many_pictures_classify_better_than_the_labels_alone(tmp_
     nearest = y[places][torch.cdist(x.flatten(1), x[places].flatten(1)).argmin(1)]
     assert right > (nearest == y).float().mean().item() + 0.05
     assert F.nll_loss(found.clamp_min(1e-9).log(), y).item() < math.log(10)
+
+
+def test_the_judge_says_the_test_error_beside_what_needs_no_network(tmp_path):
+    digits = genloom.load_data("digits")
+    places = torch.arange(len(digits)) % 4 == 0
+    for part, kept in (("train", ~places), ("test", places)):
+        for i in kept.nonzero()[:, 0].tolist():
+            folder = tmp_path / "data" / part / str(int(digits.labels[i]))
+            folder.mkdir(parents=True, exist_ok=True)
+            save(to_picture(digits.pictures(torch.tensor([i]))[0]), folder / f"{i}.png")
+    run = genloom.fit("feature_matching", str(tmp_path / "data"), tmp_path / "run", preset="tiny", examples=20_000)
+    found = genloom.judge(run, quick=True)
+    model, test = genloom.load(run), genloom.load_data(tmp_path / "data", split="test")
+    wrong = (model.classify(test.pictures(torch.arange(len(test)))).argmax(1) != test.labels).float().mean().item()
+    assert found.measures["test error"].value == pytest.approx(wrong)
+    train = genloom.load_data(tmp_path / "data")
+    few = chosen(train, 20, 10, 0)
+    assert train.labels[few].bincount().tolist() == [2] * 10
+    assert 0.05 < found.baselines["nearest labelled"]["test error"].value < 0.6
+    assert found.baselines["labels spread"]["test error"].value < found.baselines["nearest labelled"]["test error"].value

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+from genloom.core.dataset import Dataset
 from genloom.core.random import Noise
 
 
@@ -188,6 +189,10 @@ class Classifies(ABC):
     @abstractmethod
     def classify(self, x: Tensor) -> Tensor:
         """Return the probability `[n, K]` of each class for examples `[n, *dims]`, without gradient."""
+
+    @abstractmethod
+    def labelled(self, data: Dataset) -> Tensor:
+        """Return the places `[m]` of the training examples whose labels it learns from."""
 
 
 class Encodes(ABC):

@@ -146,7 +146,7 @@ class FeatureMatching(Model, Latent, Classifies):
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Choose the labelled pictures, and start gains and biases from some."""
         if self.classes:
-            places = remember("labelled", lambda: {"places": chosen(data, self.hyper.labels, self.classes, self.hyper.draw)})
+            places = remember("labelled", lambda: {"places": self.labelled(data)})
             batch = take(data, places["places"])
             self.x_labelled, self.y_labelled = batch["x"], batch["y"].long()
         some = torch.randperm(size(data), generator=generator("weight norm", seed=self.hyper.draw))[:STARTED_FROM]
@@ -174,7 +174,7 @@ class FeatureMatching(Model, Latent, Classifies):
         x, again = (self.scaled_in(next(batches)["x"]) for _ in range(2))  # the second batch is the generator's
         with torch.no_grad():
             x_fake = self.generator(self.prior(len(x)))
-        x_labelled, y = self.labelled(len(x))
+        x_labelled, y = self.some_labelled(len(x))
         seen = [x, x_fake.view_as(x), *x_labelled]
         logits = self.classifier(torch.cat(seen), len(seen))[1].chunk(len(seen))  # no example's depend on the others
         real, fake = normaliser(logits[0]), normaliser(logits[1])
@@ -198,7 +198,7 @@ class FeatureMatching(Model, Latent, Classifies):
         """Return the distance of means of features `[F]`: of squares for dense nets, absolute for others, as in the code."""
         return F.mse_loss(made, wanted) if self.hyper.net == "dense" else F.l1_loss(made, wanted)
 
-    def labelled(self, n: int) -> tuple[list[Tensor], Tensor]:
+    def some_labelled(self, n: int) -> tuple[list[Tensor], Tensor]:
         """Return `n` labelled pictures, in a list that is empty where there are no classes, and their labels `[n]`."""
         if not self.classes:
             return [], self.y_labelled
@@ -217,6 +217,11 @@ class FeatureMatching(Model, Latent, Classifies):
         with torch.no_grad():
             logits = self.classifier(self.scaled_in(x.to(self.device)))[1]
         return logits.float().softmax(1)
+
+    def labelled(self, data: Dataset) -> Tensor:
+        if not self.classes:
+            return torch.empty(0, dtype=torch.int64)
+        return chosen(data, self.hyper.labels, self.classes, self.hyper.draw)
 
     @property
     def code_width(self) -> int:

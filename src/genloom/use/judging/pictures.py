@@ -24,6 +24,7 @@ from genloom.shapes.base import Shape
 from genloom.shapes.pictures import ImageShape, grid, to_picture
 from genloom.train.run import Run
 from genloom.use.judging.compare import unlike
+from genloom.use.judging.few_labels import errors
 from genloom.use.judging.panel import Judgement, Panel, Terms, cost_of, shape_of
 from genloom.use.judging.picture_data import JudgedData, find_data
 from genloom.use.judging.picture_jury import (
@@ -86,13 +87,15 @@ class PicturePanel(Panel):
         figures = jury.measure(view) | copied
         if model.shape.dims == jury.train.shape.dims:  # enlarged pictures have another likelihood
             figures |= likelihood_rows(model, found.test, found.train)
+        told, beside = errors(model, found)
+        figures |= told
         cost = cost_of(run, folder, model, n, clock["seconds"])
         if not terms.quick:
             terms.say(f"{VARIETY}{run.folder}")
         about = self.describe(run, found) | {"checkpoint": folder.name, "n": n, "variety": variety(model, jury, terms.seed)}
         said = [*enlarged_verdict(model.shape, jury.train.shape), *flattered(model.taught_by, jury.features.name)]
         said += verdicts(figures, self.rows, found)
-        return Judgement(run, figures, self.rows, cost, said, about, self, Seen(view, nearest))
+        return Judgement(run, figures, self.rows | beside, cost, said, about, self, Seen(view, nearest))
 
     def describe(self, run: Run, found: JudgedData) -> dict[str, Any]:
         """Return all that the figures were measured with."""
