@@ -169,6 +169,9 @@ def test_a_view_keeps_what_a_file_would_hold():
         (["{a}", "--checkpoint", "7"], "no checkpoint '7'"),
         (["{a}", "--features", "inception", "--weights", "nowhere.safetensors"], "nowhere.safetensors"),
         (["nowhere"], "no run at nowhere"),
+        (["{a}", "--features", "lite9"], "no features 'lite9'"),
+        (["{a}", "--features", "autoencoder:nowhere"], "no run at nowhere"),
+        (["{a}", "--features", "autoencoder:{a}"], "has no codes"),
         (["{a}", "-n", "100", "--features", "random", "-o", "/proc/none/judge.json"], "cannot write"),
     ],
 )
@@ -176,6 +179,17 @@ def test_what_cannot_be_judged_is_said_in_one_sentence(trained, capsys, argument
     assert command(["judge", *(a.format(a=trained / "a") for a in arguments)]) == 2
     said = capsys.readouterr().err
     assert says in said and said.count("\n") == 1
+
+
+def test_the_codes_of_an_own_autoencoder_are_features(trained, tmp_path):
+    encoder = genloom.fit("autoencoder", "digits", tmp_path / "ae", preset="tiny", examples=20_000, device="cpu")
+    found = genloom.judge(trained / "a", n=100, features=f"autoencoder:{encoder.folder}", quick=True)
+    name = next(name for name in found.measures if name.startswith("FID[autoencoder:"))
+    assert found.baselines["real pictures"][name].value < found.measures[name].value
+    np.save(tmp_path / "wide.npy", np.random.default_rng(0).integers(0, 256, (200, 8, 12, 1), dtype=np.uint8))
+    other = genloom.fit("gan", tmp_path / "wide.npy", tmp_path / "wide", preset="tiny", examples=640, device="cpu")
+    with pytest.raises(InputError, match="was trained on"):
+        genloom.judge(other, n=100, features=f"autoencoder:{encoder.folder}")
 
 
 def test_pictures_of_another_shape_and_missing_labels(trained, tmp_path):

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from genloom.use.latent.probe import Row, Study
 
 Features = Annotated[
-    Literal["classifier", "inception", "dinov2", "lite0", "lite1", "lite2", "pixels", "random"] | None,
-    Parameter(help="what distances are taken between; lite2 for colour, else classifier with labels, else random"),
+    str | None,
+    Parameter(
+        help="what distances are taken between: classifier, inception, dinov2, lite0, lite1, lite2, pixels, random, or "
+        "autoencoder:RUN; left out, lite2 for colour, else classifier with labels, else random"
+    ),
 ]
 Test = Annotated[str | None, Parameter(help="pictures never trained on, where the data has no test split")]
 Weights = Annotated[str | None, Parameter(help="file or folder of published feature weights")]

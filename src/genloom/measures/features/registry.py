@@ -69,7 +69,7 @@ def make_features(kind: str | None, data: ImageData, weights: Path | None = None
     """
     kind = kind or usual_kind(data)
     if kind not in KINDS:
-        raise InputError(f"no features {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}")
+        raise InputError(f"no features {kind!r}{nearest(kind, KINDS)}; there are {', '.join(KINDS)}, and autoencoder:RUN")
     if weights and kind in OURS:
         raise InputError(f"{kind} features take no weights: leave --weights away, or say which with --features")
     return KINDS[kind](data, weights, fetch)

@@ -18,6 +18,7 @@ from genloom.measures.features.registry import Features, make_features, usual_ki
 from genloom.measures.kept import kept_tensors
 from genloom.measures.mixture import EXAMPLES, mixture_samples
 from genloom.measures.pictures import BLOCK, Jury, View, data_blocks, most_kept, view_of
+from genloom.use.judging.own_features import PREFIX, own_features
 from genloom.use.judging.panel import LEAST, RECIPE, Rows, Terms, cached_rows
 from genloom.use.judging.picture_data import JudgedData, pick
 
@@ -61,7 +62,10 @@ def make_networks(train: ImageData, terms: Terms) -> tuple[Features, Features | 
     """Return the features, and what reads the data's own classes; the latter not where it has to be quick."""
     if terms.features == "classifier":  # others say first what they lack
         terms.say(NETWORK)
-    features = make_features(terms.features, train, Path(terms.weights) if terms.weights else None, terms.fetch)
+    if terms.features and terms.features.startswith(PREFIX):
+        features = own_features(terms.features, train)
+    else:
+        features = make_features(terms.features, train, Path(terms.weights) if terms.weights else None, terms.fetch)
     if features.name.startswith("classifier"):
         return features, features
     if terms.quick or train.labels is None or len(train.shape.classes) < 2:
