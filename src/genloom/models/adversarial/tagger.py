@@ -87,9 +87,9 @@ class TaggerHyper(AnnealedSGD):
     @classmethod
     def modern(cls) -> Self:
         """Directions, mismatched pairs, the likelihood of tags among the votes, an energy score, and Adam."""
-        wide = cls(z=50, z_hidden=200, h_hidden=500, word_hidden=200, picture_hidden=200, joint_maxout=200, spread_g=0.05)
+        wide = cls(z=50, z_hidden=200, h_hidden=1000, word_hidden=200, picture_hidden=200, joint_maxout=200, spread_g=0.05)
         judged = replace(wide, spread_d=0.05, directions=True, mismatched=0.5, adversarial=0.1, energy=0.2, likelihood=1.0)
-        return replace(judged, adam=5e-4, softness=0.05, among="tags", prior=0.1, ema=20_000.0)
+        return replace(judged, adam=5e-4, softness=0.05, among="tags", prior=0.05, ema=20_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
