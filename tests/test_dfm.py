@@ -84,13 +84,32 @@ def test_the_generators_gradient_is_that_of_the_distance_to_a_fixed_point():
     assert torch.allclose(gradient, wanted, atol=1e-8)
 
 
-def test_real_and_made_features_are_normalised_by_their_own_batches():
-    model = built()
-    torch.manual_seed(2)
-    a, b = torch.randn(2, 16, model.discriminator.out.in_features)
-    alone = model.denoiser(a)
-    model.denoiser(b * 100)
-    assert torch.equal(model.denoiser(a), alone)
+def test_the_denoiser_sees_real_features_with_noise_and_made_ones_alone():
+    """It learns from the real batch by itself, and is asked about the made batch by itself: two batches' statistics."""
+    model, seen = built(sigma=2.0), []
+    model.denoiser.register_forward_pre_hook(lambda net, given: seen.append(given[0].detach().clone()))
+    torch.manual_seed(1)
+    x = torch.rand(16, *model.shape.dims)
+    features = []
+    keep = model.discriminator.features
+    model.discriminator.features = lambda x: features.append(keep(x)) or features[-1]
+    moves = list(model.round(iter([{"x": x}]), Clock()))
+    assert [move.player for move in moves] == ["discriminator", "denoiser", "generator"]
+    real, _, made = features  # the discriminator's two passes, and the generator's
+    learnt, asked = seen
+    assert torch.equal(keep(x * 2 - 1), real) and learnt.shape == asked.shape == real.shape
+    assert 1.9 < (learnt - real).std() < 2.1 and torch.equal(asked, made.detach())
+
+
+def test_the_generators_loss_is_the_sum_of_the_papers_terms():
+    model = built(denoise=0.7, adversarial=0.4)
+    kept = {}
+    inner, logit = model.residual, model.discriminator.logit
+    model.residual = lambda h: kept.setdefault("residual", inner(h))
+    model.discriminator.logit = lambda h: kept.update(logit=logit(h)) or kept["logit"]
+    loss = played(model)["generator"].loss
+    wanted = 0.7 * kept["residual"] + 0.4 * torch.nn.functional.softplus(-kept["logit"]).mean()
+    assert torch.allclose(loss, wanted)
 
 
 def test_without_a_denoiser_this_is_dcgan():

@@ -10,10 +10,14 @@ import torch.nn.functional as F
 import genloom
 from games import write_tagged
 from genloom.cli.app import run
+from genloom.core.clock import Clock
+from genloom.core.model import Misfit
 from genloom.core.random import Noise
 from genloom.data.tags.table import read_tags
+from genloom.data.tags.vectors import WordVectors, read_words
 from genloom.errors import InputError
 from genloom.measures.tags import by_frequency, by_neighbours, by_ridge, chosen, tag_figures
+from genloom.models.adversarial.instances import TaggedFeatures
 from genloom.models.adversarial.tagger import Tagger, TaggerHyper, energy_score
 from genloom.shapes.tags import TagShape
 
@@ -43,6 +47,10 @@ def built(**values):
         "a.png,dog,ice cream\nb.png,cat\n",
         "picture,tag\na.png,dog\na.png,ice cream\na.png,dog\nb.png,cat\n",
         'name,keywords\na.png,"dog, ice cream"\nb.png,cat\n',
+        "file,tags\na.png,dog,ice cream\nb.png,cat\n",
+        "file;tags\na.png;dog,ice cream\nb.png;cat\n",
+        "a.png;dog;ice cream\nb.png;cat\n",
+        "file\ttags\ra.png\tdog|ice cream\rb.png\tcat",
     ],
 )
 def test_tables_of_tags_in_many_forms(tmp_path, text):
@@ -69,6 +77,28 @@ def test_names_without_suffix_or_with_folders_are_found(tmp_path):
     assert any("1 names" in note and "lost.png" in note for note in data.notes)
 
 
+def test_pictures_of_one_name_in_two_folders_are_told_apart(tmp_path):
+    options = write_tagged(tmp_path, n=4)
+    for name in ("dog", "cat"):
+        (tmp_path / "both" / name).mkdir(parents=True)
+        (tmp_path / "both" / name / "a.png").write_bytes((tmp_path / "pictures" / "000.png").read_bytes())
+    (tmp_path / "tags.csv").write_text("x/dog/a.png,red\n./cat/a.png,blue\ncat/a,cold\n")
+    data = genloom.load_data(tmp_path / "both", **options)
+    found = {name: [data.shape.classes[k] for k in row] for name, row in zip(data.names, data.tags, strict=True)}
+    assert found == {"cat/a.png": ["blue", "cold"], "dog/a.png": ["red"]}
+    (tmp_path / "tags.csv").write_text("a.png,red\n")
+    with pytest.raises(InputError, match="write its folder too"):
+        genloom.load_data(tmp_path / "both", **options)
+
+
+def test_other_parts_are_left_out_and_said(tmp_path):
+    options = write_tagged(tmp_path, n=4)
+    (tmp_path / "tags.csv").write_text("file,tags,split\n000,red,Training\n001,blue,val\n002,red,\n003,blue,test\n")
+    data = genloom.load_data(tmp_path / "pictures", **options)
+    assert data.names == ["000.png", "002.png"]
+    assert any("neither train nor test, left out: 1 'val'" in note for note in data.notes)
+
+
 def lose_names(folder):
     (folder / "tags.csv").write_text("a.png,red\nb.png,blue\n000.png,red\n")
 
@@ -87,7 +117,8 @@ def lose_words(folder):
         (lose_words, "", "redd (did you mean 'red'?)"),
         (lambda folder: (folder / "tags.csv").write_text(""), "", "holds no tags"),
         (lambda folder: (folder / "tags.csv").write_bytes(b"\xff\xfe"), "", "cannot be read as a table of tags"),
-        (lambda folder: (folder / "tags.csv").write_text("tags,x\nred,1\n"), "", "none for the pictures"),
+        (lambda folder: (folder / "tags.csv").write_text("tags,x\nred,1\n"), "", "call that of the pictures `file`"),
+        (lambda folder: (folder / "tags.csv").write_text("file,caption\n000.png,red\n"), "", "that of the tags `tags`"),
         (lambda folder: (folder / "tags.csv").unlink(), "", "no table of tags"),
     ],
 )
@@ -98,6 +129,19 @@ def test_bad_input_of_fit(tmp_path, capsys, change, leave, said):
     arguments = ["fit", "tagger", str(tmp_path / "pictures"), "-o", str(tmp_path / "run"), "--preset", "tiny", *given]
     assert run(arguments) == 2
     assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_one_picture_and_pictures_all_alike_are_learnt_from(tmp_path):
+    options = write_tagged(tmp_path, n=8)
+    for i in range(8):
+        (tmp_path / "pictures" / f"{i:03d}.png").write_bytes((tmp_path / "pictures" / "000.png").read_bytes())
+    run = genloom.fit("tagger", str(tmp_path / "pictures"), tmp_path / "run", preset="tiny", examples=64, batch=8, **options)
+    assert genloom.load(run).votes(torch.zeros(1, 1280)).isfinite().all()
+
+
+def test_a_likelihood_needs_votes_that_are_shared_out():
+    found = Tagger.fits(SHAPE, TaggerHyper(likelihood=1.0))
+    assert isinstance(found, Misfit) and "--hyper.softness" in found.reason
 
 
 def test_unknown_words_may_be_skipped(tmp_path):
@@ -143,6 +187,43 @@ def test_shares_of_votes_are_likelihoods():
     shares = (made @ torch.eye(4) / 0.2).softmax(2).mean(0)
     wanted = -shares[torch.arange(5), word].log().mean()
     assert torch.allclose(model.surprise(made, word), wanted, atol=1e-5)
+
+
+LOSSES = {"mismatched": 0.25, "adversarial": 0.3, "energy": 0.6, "likelihood": 0.9, "softness": 0.2, "dropout": 0.0}
+
+
+def test_both_losses_are_what_the_docstring_says():
+    model = built(**LOSSES)
+    model.mean.fill_(0.5)
+    model.scale.fill_(2.0)
+    batch = {"x": torch.randn(6, 4), "word": torch.tensor([0, 1, 2, 0, 1, 2]), "h": torch.randn(6, 1280)}
+    batch["apart"] = torch.tensor([True, True, False, True, True, True])
+    torch.manual_seed(0)
+    losses = {move.player: move.loss for move in model.round(iter([batch]), Clock())}
+    torch.manual_seed(0)
+    x, h = F.normalize(batch["x"], dim=1), (batch["h"] - 0.5) / 2
+    made = model.made(h, draws=4).view(6, 4, -1).transpose(0, 1)
+    real, fake, other = model.discriminator(x, h), model.discriminator(made[0], h), model.discriminator(x, h.roll(1, 0))
+    missed = F.softplus(other)[batch["apart"]].mean()
+    wanted = F.softplus(-real).mean() + 0.75 * F.softplus(fake).mean() + 0.25 * missed
+    assert torch.allclose(losses["discriminator"], wanted, atol=1e-5)
+    wanted = 0.3 * F.softplus(-fake).mean() + 0.6 * energy_score(made, x) + 0.9 * model.surprise(made, batch["word"])
+    assert torch.allclose(losses["generator"], wanted, atol=1e-5)
+
+
+def test_dropout_makes_one_draw_unlike_another_in_use_too():
+    model, h = built(dropout=0.5), torch.randn(1, 1280)
+    with torch.no_grad():
+        model.generator.z.weight.zero_()  # so that the code plays no part
+        a, b = model.made(h, Noise.of(0, 1), draws=2)
+    assert not torch.allclose(a, b)
+
+
+def test_a_tag_of_the_other_picture_is_not_called_fake(tmp_path):
+    data = genloom.load_data(tmp_path / "pictures", **write_tagged(tmp_path, n=6))
+    found = TaggedFeatures(data, torch.zeros(4, 1280), data.vectors, data.pairs)
+    batch = found.batch({"x": torch.tensor([0, 1, 2, 4])})  # red and warm of the first, blue of the second, red of the third
+    assert batch["apart"].tolist() == [False, False, True, True]
 
 
 def test_a_picture_has_the_same_tags_whatever_lies_beside_it():
@@ -216,6 +297,25 @@ def test_it_is_judged_beside_simple_baselines(trained, capsys):
     assert "needs no generator" in " ".join(found["verdicts"])
 
 
+def test_nothing_is_judged_by_pictures_that_training_saw(trained, tmp_path, capsys):
+    lines = (trained / "tags.csv").read_text().replace(",test", ",train")
+    (tmp_path / "tags.csv").write_text(lines)
+    options = {"tags": str(tmp_path / "tags.csv"), "words": str(trained / "words.safetensors")}
+    genloom.fit("tagger", str(trained / "pictures"), tmp_path / "run", preset="tiny", examples=64, **options)
+    assert run(["judge", str(tmp_path / "run")]) == 2
+    assert "is held out" in capsys.readouterr().err
+    assert run(["judge", str(tmp_path / "run"), "--test", str(trained / "pictures"), "-o", str(tmp_path / "j.json")]) == 0
+
+
+def test_another_file_of_words_is_refused_by_the_judge(trained, tmp_path, capsys):
+    kept = (trained / "words.safetensors").read_bytes()
+    other = read_words(trained / "words.safetensors")
+    WordVectors(tuple(reversed(other.words)), other.vectors).write(trained / "words.safetensors")
+    assert run(["judge", str(trained / "run"), "-o", str(tmp_path / "j.json")]) == 2
+    assert "holds other words than those" in capsys.readouterr().err
+    (trained / "words.safetensors").write_bytes(kept)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -241,7 +341,7 @@ def test_words_of_another_width_are_refused_when_a_run_goes_on(tmp_path):
     genloom.fit("tagger", str(tmp_path / "pictures"), tmp_path / "run", preset="tiny", examples=64, **options)
     lines = [f"{word} {i} 1" for i, word in enumerate(("red", "warm", "blue", "cold"))]
     (tmp_path / "other.txt").write_text("\n".join(lines))
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="begun on other data"):
         genloom.fit(
             "tagger", str(tmp_path / "pictures"), tmp_path / "run", preset="tiny", examples=128,
             tags=options["tags"], words=str(tmp_path / "other.txt"),

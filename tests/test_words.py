@@ -82,6 +82,21 @@ def test_word2vec_text_is_read(tmp_path, head):
     assert torch.allclose(found.vectors, torch.tensor([[1.0, 2, 3], [-1, 0.5, 1e-3]]))
 
 
+def test_odd_words_of_word2vec_text(tmp_path):
+    (tmp_path / "w.txt").write_text("3 2\nnew york 1 2\n\u0085 3 4\ndog\t5\t6\n")
+    found = read_words(tmp_path / "w.txt")
+    assert found.words == ("new_york", "\u0085", "dog") and found.vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+    (tmp_path / "w.txt").write_text("dog 1 2\ncat 3 4\ndog 5 6\n")  # of a word that comes twice the first counts
+    assert read_words(tmp_path / "w.txt").vectors.tolist() == [[1, 2], [3, 4]]
+
+
+def test_a_packed_text_of_many_members_keeps_to_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENLOOM_LIMIT", "0.001")
+    (tmp_path / "b.gz").write_bytes(gzip.compress(b"word " * 400_000) + gzip.compress(b"end"))
+    with pytest.raises(InputError, match="--limit"):
+        read_text([tmp_path / "b.gz"], 1)
+
+
 def test_texts_tables_and_packed_texts(tmp_path):
     (tmp_path / "a.txt").write_text("photo.jpg#0\tA dog's Ball\n")  # behind the last tab
     (tmp_path / "b.gz").write_bytes(gzip.compress("ein Café\n".encode()))
@@ -124,10 +139,10 @@ def test_bad_input_of_words(tmp_path, monkeypatch, capsys, arguments, said):
     ("content", "said"),
     [
         ("", "holds no word vectors"),
-        ("dog 1 2\ncat 1\n", "'cat' has 1 numbers, and the first word has 2"),
+        ("dog 1 2\ncat 1\n", "'cat' has 1 numbers, and 2 are wanted"),
         ("dog 1 x\n", "no number"),
         ("dog 1 nan\n", "no number"),
-        ("dog 1 2\ndog 3 4\n", "twice"),
+        ("dog 0 0\ncat 0 0\n", "all zero"),
     ],
 )
 def test_bad_files_of_vectors(tmp_path, content, said):

@@ -37,9 +37,10 @@ def words(
     for name, value in said.items():
         whole(name, value)
     text = read_text([Path(path) for path in corpus], least)
-    shown = [word.strip().lower() for word in near.split(",")] if near else list(text.words[10 : 10 + SHOWN])
+    asked = ["_".join(word.lower().split()) for word in (near or "").split(",")]
+    shown = [word for word in asked if word] or list(text.words[10 : 10 + SHOWN])
     if unknown := [word for word in shown if word not in text.words]:
-        raise InputError(f"--near {unknown[0]}: the text has no such word {least} times")
+        raise InputError(f"--near {unknown[0]}: the text has no such word, or too seldom")
     console.print(f"{len(text.words):,} words that come {least} times or more, {len(text.tokens):,} in all", soft_wrap=True)
     bar = progress_on(console)
     found = learn_words(

@@ -75,8 +75,11 @@ def tag(
     options = PictureOptions(size=(height, width), channels=channels, split=split, skip_broken=skip_broken)  # type: ignore[arg-type]
     found = PictureSource(source, options)
     data = found.load()
-    h = torch.cat([tagger.features(data.pictures(index)) for index in torch.arange(len(data)).split(BLOCK)])
-    return Tagged(found.names_of(data), named_tags(votes_of(tagger, h, seed), shape.classes, count))
+    tags = []
+    for index in torch.arange(len(data)).split(BLOCK):
+        votes = tagger.votes(tagger.features(data.pictures(index)), Noise.of(seed, len(index), int(index[0])))
+        tags += named_tags(votes, shape.classes, count)
+    return Tagged(found.names_of(data), tags)
 
 
 def votes_of(model: Tags, h: Tensor, seed: int) -> Tensor:

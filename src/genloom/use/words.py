@@ -2,12 +2,14 @@
 
 Mikolov, Sutskever, Chen, Corrado, Dean. 2013. arXiv 1310.4546.
 
-A word's vector learns to tell the words that stand near it from words drawn at random. Frequent words are left out by chance
-(section 2.3), a window's reach is drawn for each word, and words are drawn in proportion to their count to the power of 3/4.
+A word's vector learns to tell the words that stand near it from words drawn at random. Frequent words are left out by
+chance (section 2.3, by the code's rule), a window's reach is drawn for each word, and words are drawn in proportion to
+their count to the power of 3/4.
 
 Of our own, since it is a page, needs no package, and gives the same vectors for the same seed and number of threads. What
-differs from the paper's code: pairs of an epoch come shuffled, a batch at a time, and share the words drawn at random;
-AdaGrad, with one number a word, in place of a falling rate.
+differs from the paper's code: pairs of an epoch come shuffled, a batch at a time, and share the words drawn at random, of
+which one that happens to be the near word says nothing; AdaGrad, with one number a word, in place of a falling rate;
+vectors are centred at the end.
 """
 
 # V words, D width, B pairs, S shared words
@@ -15,6 +17,7 @@ AdaGrad, with one number a word, in place of a falling rate.
 from __future__ import annotations
 
 import gzip
+import io
 import re
 import unicodedata
 import zlib
@@ -32,7 +35,7 @@ from genloom.core.random import stream, training
 from genloom.data.tags.table import read_tags
 from genloom.data.tags.vectors import WordVectors
 from genloom.errors import InputError
-from genloom.reading import content_of, refuse_large
+from genloom.reading import content_of, limit, refuse_large
 
 WORD = re.compile(r"\w+(?:['’_-]\w+)*")
 FREQUENT = 1e-3  # share of a text from which on a word is left out by chance; the paper's 1e-5 is for billions of words
@@ -83,11 +86,13 @@ def sentences_of(path: Path) -> Iterator[list[str]]:
 
 def unpacked(content: bytes, path: Path) -> bytes:
     """Return the text of a .gz; InputError where it is damaged or too large."""
-    refuse_large(int.from_bytes(content[-4:], "little"), str(path))
     try:
-        return gzip.decompress(content)
+        with gzip.open(io.BytesIO(content)) as file:
+            text = file.read(limit() + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path} is damaged or cut short ({error})") from None
+    refuse_large(len(text), str(path))
+    return text
 
 
 def read_text(paths: Sequence[Path], least: int) -> Text:
@@ -105,8 +110,8 @@ def read_text(paths: Sequence[Path], least: int) -> Text:
     if len(kept) < 2:
         most, count = counts.most_common(1)[0]
         raise InputError(
-            f"{names} holds {len(kept) or 'no'} word that comes {least} times or more, and two are needed ({most!r} comes "
-            f"{count} times): give a longer text, or say a smaller --least"
+            f"{names} holds {len(kept) or 'no'} word that comes as often as --least says, {least}, and two are needed "
+            f"({most!r} comes most often, {count}): give a longer text, or say a smaller --least"
         )
     place = {word: i for i, (word, _) in enumerate(kept)}
     found = [(place[word], i) for i, words in enumerate(sentences) for word in words if word in place]

@@ -4,8 +4,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from genloom.reading import content_of
 from genloom.tensors import parse_tensors
 
 OURS = ".safetensors"
+GAPS = re.compile("[ \t]+")
 
 
 @dataclass(frozen=True)
@@ -51,52 +51,53 @@ class WordVectors:
 def read_words(path: Path) -> WordVectors:
     """Return the vectors of a file: one that `genloom words` wrote, or word2vec's text form, with or without its first line.
 
+    Of a word that comes twice the first counts.
+
     Raises:
         InputError: it is missing, damaged, or holds something else.
     """
     content = content_of(path, "file of word vectors")
-    found = from_tensors(content, path) if path.suffix == OURS else from_text(content, path)
-    if not found.words or len(set(found.words)) < len(found.words):
-        raise InputError(f"{path} holds no words, or one of them twice")
-    if not found.vectors.isfinite().all():
-        raise InputError(f"{path} holds vectors that are no numbers")
-    return found
+    found = from_tensors(content, path) if path.suffix.lower() == OURS else from_text(content, path)
+    if not found.vectors.isfinite().all() or not found.vectors.any():
+        raise InputError(f"{path} holds vectors that are no numbers, or all zero")
+    first = {word: i for i, word in reversed(list(enumerate(found.words))) if word}
+    kept = sorted(first.values())
+    return WordVectors(tuple(found.words[i] for i in kept), found.vectors[torch.tensor(kept)])
 
 
 def from_tensors(content: bytes, path: Path) -> WordVectors:
     """Return what `WordVectors.write` wrote."""
     tensors = parse_tensors(content, path)
     vectors, words = tensors.get("vectors"), tensors.get("words")
-    if vectors is None or words is None or vectors.dim() != 2 or words.dtype != torch.uint8:
+    if vectors is None or words is None or (vectors.dim(), words.dim()) != (2, 1) or words.dtype != torch.uint8:
         raise InputError(f"{path} holds no word vectors: `genloom words CORPUS -o {path.name}` makes such a file")
     named = tuple(bytes(words.tolist()).decode("utf-8", "replace").split("\n"))
-    if len(named) != len(vectors):
-        raise InputError(f"{path} is damaged: {len(named):,} words and {len(vectors):,} vectors")
+    if len(named) != len(vectors) or not vectors.shape[1]:
+        raise InputError(f"{path} is damaged: {len(named):,} words and vectors of {'x'.join(map(str, vectors.shape))}")
     return WordVectors(named, vectors.float())
 
 
 def from_text(content: bytes, path: Path) -> WordVectors:
     """Return the vectors of a text: a word and its numbers a line, after a line with two counts or without."""
     try:
-        lines = [line.split(" ") for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no text in UTF-8 (byte {error.start:,}); word2vec's binary form is not read") from None
-    lines = [[part for part in line if part] for line in lines]
-    if lines and len(lines[0]) == 2 and None not in map(numeral, lines[0]):
-        lines = lines[1:]
-    width = len(lines[0]) - 1 if lines else 0
+    lines = [GAPS.split(line.strip(" \t\r")) for line in text.split("\n") if line.strip(" \t\r")]
+    width = 0
+    if lines and len(lines[0]) == 2 and numeral(lines[0][0]) == len(lines) - 1:  # the counts of words and of numbers
+        width, lines = numeral(lines[0][1]) or 0, lines[1:]
+    width = width or (len(lines[0]) - 1 if lines else 0)
     if width < 1:
         raise InputError(f"{path} holds no word vectors: a word and its numbers are wanted in each line")
-    numbers: list[Sequence[float]] = []
-    for i, (word, *rest) in enumerate(lines):
-        if len(rest) != width:
+    numbers: list[list[float]] = []
+    for i, parts in enumerate(lines):
+        if len(parts) <= width:
             raise InputError(
-                f"{path}: {short(word)} has {len(rest)} numbers, and the first word has {width} (word {i + 1:,})"
+                f"{path}: {short(parts[0])} has {len(parts) - 1} numbers, and {width} are wanted (word {i + 1:,})"
             )
         try:
-            numbers.append([float(part) for part in rest])
+            numbers.append([float(part) for part in parts[-width:]])
         except ValueError:
-            raise InputError(f"{path}: {short(word)} has a part that is no number (word {i + 1:,})") from None
-        if not all(map(math.isfinite, numbers[-1])):
-            raise InputError(f"{path}: {short(word)} has a part that is no number (word {i + 1:,})")
-    return WordVectors(tuple(word for word, *_ in lines), torch.tensor(numbers, dtype=torch.float32))
+            raise InputError(f"{path}: {short(parts[0])} has a part that is no number (word {i + 1:,})") from None
+    return WordVectors(tuple("_".join(parts[:-width]) for parts in lines), torch.tensor(numbers))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -77,6 +78,8 @@ class Neighbourhoods:
 class TaggedFeatures:
     """Data of which a batch has vectors of tags, `x [B, D]`, which words they are, and the features of pictures `h [B, F]`.
 
+    `apart` says whether a tag is none of the picture before, the last being before the first.
+
     Attributes:
         data: pictures with tags.
         features: of the pictures, `[m, F]`.
@@ -112,7 +115,14 @@ class TaggedFeatures:
     def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Return a batch, as the class says."""
         picture, word = self.pairs[there(indices["x"], self.pairs)].unbind(1)
-        return {"x": self.vectors[word], "word": word, "h": self.features[picture]}
+        apart = ~torch.isin(picture.roll(1) * len(self.vectors) + word, self.codes)
+        return {"x": self.vectors[word], "word": word, "h": self.features[picture], "apart": apart}
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """A number for each pair of a picture and its tag."""
+        picture, word = self.pairs.unbind(1)
+        return picture * len(self.vectors) + word
 
     def to(self, device: torch.device) -> TaggedFeatures:
         tensors = (each.to(device) for each in (self.features, self.vectors, self.pairs))

@@ -12,7 +12,8 @@ dropout of .5 on hidden layers of both nets.
 
 What differs from the paper: the features are 1,280 numbers of an EfficientNet-Lite in place of 4,096 of another net for
 ImageNet, brought to mean 0 and deviation 1; words are those of the file that is given (theirs: 247,465 of the tags, titles
-and descriptions of YFCC100M, 200 numbers each).
+and descriptions of YFCC100M, 200 numbers each); dropout stays on when pictures are tagged: most of what makes one draw
+unlike another.
 
 `modern`: vectors are directions, of length 1; a real tag with another picture is a fake as well (Reed et al. 2016); a draw
 shares its vote out among words by the exponential of their cosines, and the generator maximises the likelihood of a
@@ -46,12 +47,12 @@ from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.random import Noise
 from genloom.core.schedules import AnnealedSGD
 from genloom.models.adversarial.instances import TaggedFeatures, all_features, features_of
-from genloom.nn.dense import Maxout, dense, exactly
+from genloom.nn.dense import Maxout, dense, exactly, full_precision
 from genloom.nn.efficientnet_lite import HEAD, EfficientNetLite, pretrained
 from genloom.shapes.base import Shape
 from genloom.shapes.tags import TagShape
 
-BLOCK = 100  # pictures whose words are looked for at once
+MOST = 1 << 24  # cosines of draws and words that are held at once
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,9 @@ class Tagger(Model, Tags):
             return Misfit(
                 f"tagger learns from pictures with tags, and this data is {shape.describe()}: say --tags and --words"
             )
+        assert isinstance(hyper, TaggerHyper)
+        if hyper.likelihood and not hyper.softness:
+            return Misfit("--hyper.likelihood is of votes that are shared out: say --hyper.softness 0.05 too", remedy=True)
         if shape.channels not in (1, 3):
             return Misfit("tagger takes grey or colour pictures; say --channels 1 or --channels 3", remedy=True)
         return shape
@@ -177,7 +181,8 @@ class Tagger(Model, Tags):
             self.vectors.copy_(data.vectors)
             self.counts.copy_(torch.bincount(data.pairs[:, 1], minlength=len(self.counts)))
             self.mean.copy_(h.mean(0))
-            self.scale.copy_(h.std(0).clamp_min(0.1 * float(h.std(0).mean())))  # some are nearly always zero
+            spread = h.std(0, correction=0)
+            self.scale.copy_(spread.clamp_min(max(0.1 * float(spread.mean()), 1e-3)))  # some are nearly always zero
         return TaggedFeatures(data, h, data.vectors, data.pairs)
 
     def learn_features(self, data: Any) -> Mapping[str, Tensor]:
@@ -207,8 +212,7 @@ class Tagger(Model, Tags):
         real, fake = self.discriminator(x, h), self.discriminator(made[0].detach(), h)
         loss = objectives.discriminate(real, fake)
         if share := self.hyper.mismatched:
-            other = self.discriminator(x, h.roll(1, 0))
-            loss = F.softplus(-real).mean() + (1 - share) * F.softplus(fake).mean() + share * F.softplus(other).mean()
+            loss = F.softplus(-real).mean() + (1 - share) * F.softplus(fake).mean() + share * self.mismatch(batch, x, h)
         yield Move("discriminator", loss, objectives.accuracy(real, fake))
         loss = self.hyper.adversarial * objectives.non_saturating(self.discriminator(made[0], h))
         notes: dict[str, Tensor | float] = {}
@@ -220,10 +224,17 @@ class Tagger(Model, Tags):
             loss, notes = loss + self.hyper.likelihood * surprise, notes | {"surprise": surprise.detach()}
         yield Move("generator", loss, notes)
 
+    def mismatch(self, batch: Batch, x: Tensor, h: Tensor) -> Tensor:
+        """Return the loss of calling tags fake that are of other pictures, the next of the batch, and not theirs too."""
+        other = F.softplus(self.discriminator(x, h.roll(1, 0)))
+        apart = batch["apart"].float() if "apart" in batch else torch.ones_like(other)
+        return (other * apart).sum() / apart.sum().clamp_min(1)
+
     def surprise(self, made: Tensor, word: Tensor) -> Tensor:
         """Return the mean of -log of the share that tags, places `[B]` of words, have in the votes of draws `[m, B, D]`."""
         allowed = self.allowed()
-        likeness = F.normalize(made.flatten(0, 1), dim=1) @ F.normalize(self.vectors[allowed], dim=1).T
+        with full_precision(made):
+            likeness = F.normalize(made.float().flatten(0, 1), dim=1) @ F.normalize(self.vectors[allowed], dim=1).T
         shares = (likeness / self.hyper.softness).log_softmax(1).view(*made.shape[:2], -1)  # [m, B, A]
         place = torch.searchsorted(allowed, word.contiguous()).expand(len(made), -1)[..., None]
         return (math.log(len(made)) - shares.gather(2, place)[..., 0].logsumexp(0)).mean()
@@ -268,7 +279,8 @@ class Tagger(Model, Tags):
         made = self.made(h, Noise.fresh(len(h)) if noise is None else noise, draws)
         allowed = self.allowed()
         words = F.normalize(self.vectors[allowed], dim=1)
-        parts = [self.shared_out(F.normalize(part, dim=1) @ words.T) for part in made.split(draws * BLOCK)]
+        block = draws * max(MOST // (draws * max(len(words), 1)), 1)
+        parts = (self.shared_out(F.normalize(part, dim=1) @ words.T) for part in made.split(block))
         found = torch.cat([part.view(-1, draws, len(words)).sum(1) for part in parts])
         votes = torch.zeros(len(h), len(self.counts))
         votes[:, allowed] = (found / self.counts[allowed].clamp_min(1) ** self.hyper.prior).cpu()

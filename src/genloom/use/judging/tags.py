@@ -51,11 +51,11 @@ class TagPanel(Panel):
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         terms.pictures_only()
-        if len({run.record["hyper"]["features"] for run in runs}) > 1:
-            raise InputError("runs that see pictures by the same features are compared with each other, and these differ")
+        if len({(run.record["hyper"]["features"], run.record["hyper"]["seen"], run.shape) for run in runs}) > 1:
+            raise InputError("runs that see the same pictures by the same features, and know the same words, are compared")
         self.terms = terms
         self.train = tags_of(runs[0], data, "train")
-        self.held = tags_of(runs[0], test, "train") if test is not None else tags_of(runs[0], data, "test")
+        self.held = tags_of(runs[0], test, "train", every=True) if test is not None else tags_of(runs[0], data, "test")
         if len(self.held.images) < LEAST_PICTURES:
             raise InputError(
                 f"{self.held.source} has {len(self.held.images)} pictures with tags that training never saw, and the judge "
@@ -134,13 +134,13 @@ class TagPanel(Panel):
         return ", ".join(f"<b>{html.escape(words[k])}</b>" if hits[k] else html.escape(words[k]) for k in order)
 
 
-def tags_of(run: Run, data: Any, split: str) -> TagData:
+def tags_of(run: Run, data: Any, split: str, every: bool = False) -> TagData:
     """Return the pictures and tags that a run was trained on, or others, in its shape."""
     if isinstance(data, TagData):
         return data
     named = source_of(run, data, "pictures with tags")
     loaded = {name: value for name, value in run.record["data"]["loaded"].items() if value is not None}
-    return TagSource(named, TagOptions.of(loaded | {"split": split, "size": None})).load(run.shape)
+    return TagSource(named, TagOptions.of(loaded | {"split": split, "size": None})).load(run.shape, every)
 
 
 def truth_of(data: TagData) -> Tensor:
