@@ -230,7 +230,7 @@ def test_a_picture_has_the_same_tags_whatever_lies_beside_it():
     model, h = built(), torch.randn(4, 1280)
     whole = model.votes(h, Noise.of(0, 4))
     parts = [model.votes(h[i : i + 1], Noise.of(0, 1, i)) for i in range(4)]
-    assert torch.equal(whole, torch.cat(parts))
+    assert torch.allclose(whole, torch.cat(parts), atol=1e-4)
 
 
 # -- the figures -----------------------------------------------------------------------------------
@@ -346,3 +346,12 @@ def test_words_of_another_width_are_refused_when_a_run_goes_on(tmp_path):
             "tagger", str(tmp_path / "pictures"), tmp_path / "run", preset="tiny", examples=128,
             tags=options["tags"], words=str(tmp_path / "other.txt"),
         )  # fmt: skip
+
+
+def test_chances_of_noise_are_each_samples_own():
+    whole, half = Noise.of(3, 400).chance(10, 0.3), Noise.of(3, 200, 200).chance(10, 0.3)
+    assert torch.equal(whole[200:], half) and 0.27 < whole.float().mean() < 0.33
+    assert Noise.of(0, 2).chance(3, 1.0).all() and not Noise.of(0, 2).chance(3, 0.0).any()
+    assert (
+        whole.float().T.corrcoef().fill_diagonal_(0).abs().max() < 0.25
+    )  # four of 64 bits have nothing to do with each other

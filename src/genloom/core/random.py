@@ -169,6 +169,12 @@ class Noise:
         count = torch.Size(dims).numel()
         return ((self.bits(count, device) >> 40 & 0xFFFFFF).float() / (1 << 24)).view(len(self), *dims)
 
+    def chance(self, count: int, share: float, device: torch.device | None = None) -> Tensor:
+        """Return booleans `[n, count]`, each true with a chance of `share`, to 1 / 65536: cheaper than whole numbers."""
+        bits = self.bits(-(-count // 4), device).view(torch.int16)[:, :count]  # four numbers from -32768 on of each 64 bits
+        bound = round(share * (1 << 16)) - (1 << 15)
+        return bits < bound if bound < 1 << 15 else torch.ones_like(bits, dtype=torch.bool)  # which 16 bits do not hold
+
     def normal(self, *dims: int, device: torch.device | None = None) -> Tensor:
         """Return numbers `[n, *dims]` of a standard Gaussian, in fp32, by Box and Muller's transform."""
         count = torch.Size(dims).numel()

@@ -100,7 +100,7 @@ class TaggerHyper(AnnealedSGD):
 
 
 class Generator(nn.Module):
-    """z `[B, z]`, dropout's numbers `[B, H]`, uniform, and features `[B, F]` to the vector of a word `[B, D]`."""
+    """z `[n * draws, z]`, what dropout keeps `[n * draws, H]`, and features `[n, F]` to words' vectors `[n * draws, D]`."""
 
     def __init__(self, hyper: TaggerHyper, columns: int) -> None:
         super().__init__()
@@ -109,9 +109,10 @@ class Generator(nn.Module):
         self.out = dense(hyper.z_hidden + hyper.h_hidden, columns, hyper.spread_g)
         self.dropout = hyper.dropout
 
-    def forward(self, z: Tensor, mask: Tensor, h: Tensor) -> Tensor:
-        joint = torch.cat([F.relu(self.z(z)), F.relu(self.h(h))], 1)
-        return exactly(self.out, joint * (mask >= self.dropout) / (1 - self.dropout))
+    def forward(self, z: Tensor, kept: Tensor, h: Tensor) -> Tensor:
+        seen = F.relu(self.h(h)).repeat_interleave(len(z) // len(h), 0)
+        joint = torch.cat([F.relu(self.z(z)), seen], 1)
+        return exactly(self.out, joint * kept / (1 - self.dropout))
 
 
 class Discriminator(nn.Module):
@@ -249,12 +250,15 @@ class Tagger(Model, Tags):
 
         Dropout is on, in use too: it is most of what makes one draw unlike another.
         """
-        z, hidden = self.hyper.z, self.generator.out.in_features
+        z, hidden, keep = self.hyper.z, self.generator.out.in_features, 1 - self.hyper.dropout
         if noise is None:
-            code, mask = torch.randn(len(h) * draws, z, device=h.device), torch.rand(len(h) * draws, hidden, device=h.device)
+            code, kept = (
+                torch.randn(len(h) * draws, z, device=h.device),
+                torch.rand(len(h) * draws, hidden, device=h.device) < keep,
+            )
         else:
-            code, mask = noise.normal(draws * z, device=h.device), noise.uniform(draws * hidden, device=h.device)
-        return self.directed(self.generator(code.view(-1, z), mask.view(-1, hidden), h.repeat_interleave(draws, 0)))
+            code, kept = noise.normal(draws * z, device=h.device), noise.chance(draws * hidden, keep, device=h.device)
+        return self.directed(self.generator(code.view(-1, z), kept.view(-1, hidden), h))
 
     def directed(self, x: Tensor) -> Tensor:
         """Return vectors as this model has them."""
