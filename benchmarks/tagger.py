@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.evidence import DATA, FOLDER, record
+from benchmarks.evidence import DATA, record
 from genloom import Run
 from genloom.measures.tags import COUNT, NEIGHBOURS, RIDGES, by_neighbours, by_ridge, chosen, given_of
 from genloom.use.judging.panel import Terms
@@ -100,7 +100,7 @@ def tags(paths: list[Path]) -> None:
     began = time.process_time()
     votes_of(model, thousand, 0)
     figures["tagging 1,000 pictures, CPU seconds"] = round(time.process_time() - began, 2)
-    page = FOLDER.parent / "models" / "tagger-emoji.html"
+    page = Path("runs") / "tagger-emoji.html"  # a picture of it lies beside the model's page
     write_html("tagger", panel.pages(judged[:1]), page)
     figures = {key: [round(v, 4) for v in value] if isinstance(value, list) else value for key, value in figures.items()}
     figures = {key: round(value, 4) if isinstance(value, float) else value for key, value in figures.items()}

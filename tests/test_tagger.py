@@ -297,6 +297,16 @@ def test_it_is_judged_beside_simple_baselines(trained, capsys):
     assert "needs no generator" in " ".join(found["verdicts"])
 
 
+def test_check_says_what_there_is_to_learn_from(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where it leaves its contact sheet
+    options = ["--tags", str(trained / "tags.csv"), "--words", str(trained / "words.safetensors")]
+    assert run(["check", str(trained / "pictures"), *options]) == 0
+    said = capsys.readouterr().out
+    assert "120 pictures with 4 different tags, 2.0 each" in said and "red 60" in said
+    assert f"genloom fit tagger {trained / 'pictures'} --tags {trained / 'tags.csv'} --words" in said
+    assert (tmp_path / "check.png").exists()
+
+
 def test_nothing_is_judged_by_pictures_that_training_saw(trained, tmp_path, capsys):
     lines = (trained / "tags.csv").read_text().replace(",test", ",train")
     (tmp_path / "tags.csv").write_text(lines)

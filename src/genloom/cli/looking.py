@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.table import Column, Table
 
 from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
-from genloom.data.options import PairOptions, PictureOptions
+from genloom.data.options import PairOptions, PictureOptions, TagOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -56,11 +56,16 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
         console.print(f"curves and grids in {out}")
 
 
+@dataclasses.dataclass(frozen=True)
+class CheckOptions(PairOptions, TagOptions):
+    """What may be said of pictures that are looked at."""
+
+
 def check(
     data: Data,
     *,
     out: Annotated[str, Parameter(name=["-o", "--out"], help="the contact sheet")] = "check.png",
-    pictures: Annotated[PairOptions | None, Parameter(name="*")] = None,
+    pictures: Annotated[CheckOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Examine a data set: counts, sizes, classes, broken files, copies, which models fit; and a contact sheet."""
     if data.startswith(("sqlite", "postgresql")) and "://" in data:
@@ -71,11 +76,20 @@ def check(
     named_so(out, GRIDS, "the contact sheet is a picture", "check")
     check_writable(out)
 
-    source = find_source(data, pictures.given() if pictures else {})
+    said = pictures.given() if pictures else {}
+    source = find_source(data, said)
+    if source.Options is TagOptions:
+        from genloom.use.tagging import describe_tags
+
+        found = source.load()
+        for sentence in describe_tags(found, said):
+            console.print(sentence, soft_wrap=True)
+        write_sheet(found.images, Path(out))
+        return console.print(f"contact sheet in {out}")
     if source.Options is PairOptions:
         from genloom.use.translation import check as pairs_check
 
-        lines, pairs = pairs_check.check_pairs(data, pictures or PairOptions(), progress_on(console))
+        lines, pairs = pairs_check.check_pairs(data, PairOptions.of(said), progress_on(console))
         for sentence in lines:
             console.print(sentence, soft_wrap=True)
         pairs_check.write_sheet(pairs, Path(out))
@@ -84,7 +98,7 @@ def check(
         from genloom.cli.tables import check_table
 
         return check_table(data)
-    findings = check(data, PictureOptions.of(pictures.given() if pictures else {}), progress_on(console))
+    findings = check(data, PictureOptions.of(said), progress_on(console))
     for sentence in describe(findings):
         console.print(sentence, soft_wrap=True)
     if findings.data is None:

@@ -5,8 +5,11 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +20,7 @@ from genloom.core.random import Noise
 from genloom.data.options import PictureOptions
 from genloom.data.pictures.load import PictureSource
 from genloom.data.pictures.sources import SUFFIXES
+from genloom.data.tags.dataset import TagData
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.reading import kind_of, named
@@ -46,6 +50,26 @@ class Tagged:
             rows.writerows(
                 [name, ";".join(word for word, _ in tags)] for name, tags in zip(self.names, self.tags, strict=True)
             )
+
+
+def describe_tags(data: TagData, said: Mapping[str, Any]) -> list[str]:
+    """Say what there is to learn from: pictures, tags, what was left out, and the command to type.
+
+    Args:
+        said: the options that a person gave.
+    """
+    words, tags = data.shape.classes, data.tags
+    counts = Counter(word for row in tags for word in row)
+    frequent = ", ".join(f"{words[word]} {count:,}" for word, count in counts.most_common(10))
+    lone = sum(count == 1 for count in counts.values())
+    flags = "".join(f" --{name.replace('_', '-')}{'' if value is True else f' {value}'}" for name, value in said.items())
+    return [
+        f"{len(data.images):,} pictures with {len(counts):,} different tags, {len(data) / len(data.images):.1f} each",
+        f"the most frequent: {frequent}",
+        f"{lone:,} tags come once, and can hardly be learnt",
+        *data.notes,
+        f"to learn from them: genloom fit tagger {data.source}{flags} -o RUN",
+    ]
 
 
 def check_tags(model: Model) -> Tags:
