@@ -287,7 +287,7 @@ class Tagger(Model, Tags):
         parts = (self.shared_out(F.normalize(part, dim=1) @ words.T) for part in made.split(block))
         found = torch.cat([part.view(-1, draws, len(words)).sum(1) for part in parts])
         votes = torch.zeros(len(h), len(self.counts))
-        votes[:, allowed] = (found / self.counts[allowed].clamp_min(1) ** self.hyper.prior).cpu()
+        votes[:, allowed.cpu()] = (found / self.counts[allowed].clamp_min(1) ** self.hyper.prior).cpu()
         return votes
 
     def shared_out(self, likeness: Tensor) -> Tensor:
