@@ -23,23 +23,10 @@ BLOCK = 4  # pictures whose maps stay within a processor's caches
 
 
 @dataclass
-class Neighbourhoods:
-    """Data of which a batch holds neighbours of instances, and the features of those and of other instances.
-
-    A batch has `x`, a random neighbour of each instance, and its label `y` where there are labels; `h [B, F]`, the features
-    of those instances; `h_fake [B, F]`, those of instances drawn by themselves, for the generator, and the label `y_fake` of
-    a random neighbour of each.
-
-    Attributes:
-        features: `[n, F]`.
-        near: the places of neighbours `[n, k]`.
-        labels: `[n]`, or None.
-    """
+class Studied:
+    """Data from which a model has made batches of its own; what it is called stays."""
 
     data: Dataset
-    features: Tensor
-    near: Tensor
-    labels: Tensor | None
 
     @property
     def shape(self) -> Shape:
@@ -56,6 +43,25 @@ class Neighbourhoods:
     @property
     def notes(self) -> Sequence[str]:
         return self.data.notes
+
+
+@dataclass
+class Neighbourhoods(Studied):
+    """Data of which a batch holds neighbours of instances, and the features of those and of other instances.
+
+    A batch has `x`, a random neighbour of each instance, and its label `y` where there are labels; `h [B, F]`, the features
+    of those instances; `h_fake [B, F]`, those of instances drawn by themselves, for the generator, and the label `y_fake` of
+    a random neighbour of each.
+
+    Attributes:
+        features: `[n, F]`.
+        near: the places of neighbours `[n, k]`.
+        labels: `[n]`, or None.
+    """
+
+    features: Tensor
+    near: Tensor
+    labels: Tensor | None
 
     @property
     def lengths(self) -> Mapping[str, int]:
@@ -75,7 +81,7 @@ class Neighbourhoods:
 
 
 @dataclass
-class TaggedFeatures:
+class TaggedFeatures(Studied):
     """Data of which a batch has vectors of tags, `x [B, D]`, which words they are, and the features of pictures `h [B, F]`.
 
     `apart` says whether a tag is none of the picture before, the last being before the first.
@@ -87,26 +93,9 @@ class TaggedFeatures:
         pairs: of each example the place of its picture and that of its word `[n, 2]`.
     """
 
-    data: Dataset
     features: Tensor
     vectors: Tensor
     pairs: Tensor
-
-    @property
-    def shape(self) -> Shape:
-        return self.data.shape
-
-    @property
-    def source(self) -> str:
-        return self.data.source
-
-    @property
-    def fingerprint(self) -> str:
-        return self.data.fingerprint
-
-    @property
-    def notes(self) -> Sequence[str]:
-        return self.data.notes
 
     @property
     def lengths(self) -> Mapping[str, int]:
