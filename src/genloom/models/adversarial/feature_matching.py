@@ -143,6 +143,14 @@ class FeatureMatching(Model, Latent, Classifies):
             return Misfit(f"the convolutional nets make sizes that are multiples of {HALVED}: say --size 32", remedy=True)
         return shape
 
+    @classmethod
+    def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
+        """Refuse more labels than a class has: better now than after the run began."""
+        assert isinstance(hyper, FeatureMatchingHyper)
+        if hyper.labels and len(data.shape.classes) > 1:
+            chosen(data, hyper.labels, len(data.shape.classes), hyper.draw)
+        return hyper
+
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Choose the labelled pictures, and start gains and biases from some."""
         if self.classes:
