@@ -17,6 +17,7 @@ import json
 import math
 import statistics
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,54 @@ from benchmarks.evidence import DATA, FOLDER, record
 from genloom import Run
 from genloom.core.random import training
 from genloom.models.adversarial.feature_matching import FeatureMatchingHyper, chosen
-from genloom.nn.feature_matching import DenseClassifier
+from genloom.nn.feature_matching import ConvClassifier, DenseClassifier
 from genloom.nn.weight_norm import start_from
 
-LABELS, CLASSES, BATCH, UNLABELLED = 100, 10, 100, 300
+CLASSES, BATCH, UNLABELLED = 10, 100, 300
 SURE, HALF_LIFE = 0.95, 500  # probability from which on an answer is a label; steps
 STEPS = {"supervised_only": 3000, "consistency": 10_000}
 
 
-def wrong(classify: Any) -> int:
-    """Return how many test digits are told wrongly by a function from pictures to scores."""
-    test = genloom.load_data(DATA / "mnist", split="test")
-    places = torch.arange(len(test)).split(1000)
-    return sum(int((classify(test.pictures(i)).argmax(1) != test.labels[i]).sum()) for i in places)
+@dataclass(frozen=True)
+class Task:
+    """Pictures, how many of them have labels, and the paper's net for them."""
+
+    train: Path
+    test: Path
+    split: str
+    labels: int
+    hyper: FeatureMatchingHyper
+
+    def net(self) -> DenseClassifier | ConvClassifier:
+        """Return the classifier, untrained."""
+        noise = self.hyper.noise_input, self.hyper.noise_hidden
+        if self.hyper.net == "dense":
+            return DenseClassifier(784, self.hyper.hidden, CLASSES, noise, kernels=0)
+        return ConvClassifier(3, self.hyper.width, CLASSES, noise, kernels=0)
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Return pictures in [0, 1] as the net takes them."""
+        return x if self.hyper.net == "dense" else x * 2 - 1
+
+    @torch.no_grad()
+    def wrong(self, classify: Any) -> int:
+        """Return how many test pictures are told wrongly by a function from pictures in [0, 1] to scores."""
+        test = genloom.load_data(self.test, split=self.split)
+        places = torch.arange(len(test)).split(1000)
+        return sum(int((classify(test.pictures(i)).cpu().argmax(1) != test.labels[i]).sum()) for i in places)
+
+
+CIFAR = DATA / "cifar10"
+TASKS = {
+    "mnist": Task(DATA / "mnist", DATA / "mnist", "test", 100, FeatureMatchingHyper()),
+    "cifar": Task(
+        CIFAR / "cifar10_train_15000.zip",
+        CIFAR / "cifar10_test_3000.zip",
+        "train",
+        1000,
+        FeatureMatchingHyper(net="conv", noise_input=0.2),
+    ),
+}
 
 
 def score(path: Path, kept: Path) -> None:
@@ -50,7 +86,8 @@ def score(path: Path, kept: Path) -> None:
     state, draw = run.state(run.last_checkpoint()), run.record["hyper"]["draw"]  # type: ignore[arg-type]
     notes = kept / f"draw-{draw}.json"
     found = json.loads(notes.read_text()) if notes.exists() else {}
-    found[str(state["examples"])] = {"errors": wrong(genloom.load(run).classify), "cpu_seconds": state["cpu_seconds"]}
+    errors = TASKS["mnist"].wrong(genloom.load(run).classify)
+    found[str(state["examples"])] = {"errors": errors, "cpu_seconds": state["cpu_seconds"]}
     notes.parent.mkdir(parents=True, exist_ok=True)
     notes.write_text(json.dumps(found))
     print(draw, state["examples"], found[str(state["examples"])])
@@ -63,18 +100,18 @@ def strongly(x: Tensor) -> Tensor:
     shift = (torch.rand(n, 2) * 2 - 1) * 6 / 28
     rows = [torch.stack([turn.cos() * stretch[0], -turn.sin() * stretch[1]], 1)]
     rows += [torch.stack([turn.sin() * stretch[0], turn.cos() * stretch[1]], 1)]
-    maps = torch.cat([torch.stack(rows, 1), shift[..., None]], 2)
+    maps = torch.cat([torch.stack(rows, 1), shift[..., None]], 2).to(x.device)
     return F.grid_sample(x, F.affine_grid(maps, list(x.shape), align_corners=False), align_corners=False)
 
 
-def baseline(name: str, draw: int) -> int:
+def baseline(task: Task, name: str, draw: int, device: str = "cpu", steps: int = 0) -> int:
     """Return the errors of the same net, trained without a generator, by its averaged weights."""
-    data, hyper = genloom.load_data(DATA / "mnist"), FeatureMatchingHyper()
-    places = chosen(data, LABELS, CLASSES, draw)
-    x, y, steps = data.pictures(places), data.labels[places], STEPS[name]
+    data = genloom.load_data(task.train)
+    places = chosen(data, task.labels, CLASSES, draw)
+    x, y, steps = data.pictures(places).to(device), data.labels[places].to(device), steps or STEPS[name]
     with training(draw, threads=1):
-        net = DenseClassifier(784, hyper.hidden, CLASSES, (hyper.noise_input, hyper.noise_hidden), kernels=0)
-        start_from(net, data.pictures(torch.randperm(len(data))[:500]))
+        net = task.net().to(device)
+        start_from(net, task.scaled(data.pictures(torch.randperm(len(data))[:500]).to(device)))
         adam = torch.optim.Adam(net.parameters(), 1e-3, betas=(0.5, 0.999))
         share = 0.5 ** (1 / HALF_LIFE)
         mean = torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(share))
@@ -82,20 +119,20 @@ def baseline(name: str, draw: int) -> int:
             adam.param_groups[0]["lr"] = 1e-3 * (1 - step / steps)
             index = torch.randint(len(x), (BATCH,))
             seen = strongly(x[index]) if name == "consistency" else x[index]
-            loss = F.cross_entropy(net(seen)[1], y[index])
+            loss = F.cross_entropy(net(task.scaled(seen))[1], y[index])
             if name == "consistency":
-                u = data.pictures(torch.randint(len(data), (UNLABELLED,)))
+                u = data.pictures(torch.randint(len(data), (UNLABELLED,))).to(device)
                 with torch.no_grad():
                     net.eval()
-                    sure, label = net(u)[1].softmax(1).max(1)
+                    sure, label = net(task.scaled(u))[1].softmax(1).max(1)
                     net.train()
-                loss = loss + (F.cross_entropy(net(strongly(u))[1], label, reduction="none") * (sure > SURE)).mean()
+                logits = net(task.scaled(strongly(u)))[1]
+                loss = loss + (F.cross_entropy(logits, label, reduction="none") * (sure > SURE)).mean()
             adam.zero_grad()
             loss.backward()
             adam.step()
             mean.update_parameters(net)
-    with torch.no_grad():
-        return wrong(lambda pictures: mean.eval()(pictures)[1])
+    return task.wrong(lambda pictures: mean.eval()(task.scaled(pictures.to(device)))[1])
 
 
 def baselines(draws: list[int], kept: Path) -> None:
@@ -104,7 +141,8 @@ def baselines(draws: list[int], kept: Path) -> None:
         for name in STEPS:
             notes, began = kept / f"{name}-{draw}.json", time.process_time()
             if not notes.exists():
-                found = {"errors": baseline(name, draw), "cpu_seconds": round(time.process_time() - began, 1)}
+                errors = baseline(TASKS["mnist"], name, draw)
+                found = {"errors": errors, "cpu_seconds": round(time.process_time() - began, 1)}
                 notes.parent.mkdir(parents=True, exist_ok=True)
                 notes.write_text(json.dumps(found))
                 print(name, draw, found, flush=True)

@@ -434,10 +434,11 @@ def paces(call: Call) -> dict[str, Any]:
     return found
 
 
-def pace(call: Call, name: str, **options: Any) -> dict[str, Any]:
+def pace(call: Call, name: str, preset: str = "modern", **options: Any) -> dict[str, Any]:
     """Return the pace of one model."""
-    hyper = {"decoder": "logistic"} if name == "vae" else {}
-    with training(call, name, (call.tiny and "tiny") or "modern", hyper=hyper, **options) as loop:
+    if name == "vae":
+        options["hyper"] = {"decoder": "logistic"}
+    with training(call, name, "tiny" if call.tiny else preset, **options) as loop:
         seconds = timed(call, loop.play_round, call.scaled(30, 1), call.scaled(5, 1))
         share = busy_share(call, loop.play_round, call.scaled(10, 1))
         return {"examples_per_second": round(loop.plan.batch / seconds), "busy_share": share, "batch": loop.plan.batch}
@@ -452,6 +453,31 @@ def translators(call: Call) -> dict[str, Any]:
             found[f"{name}_{batch}"] = attempt(lambda: pace(call, name, batch=batch, **size))  # noqa: B023
             call.figures["translators"] = found
             write(call)
+    return found
+
+
+def makers(call: Call) -> dict[str, Any]:
+    """Measure examples a second, and the GPU's busy share, of what makes pictures and classifies."""
+    found: dict[str, Any] = {}
+    conv = {"net": "conv", "generator": 128, "noise_input": 0.2}
+    kinds: dict[str, tuple[str, str, int, dict[str, Any]]] = {
+        "dcgan modern 32": ("dcgan", "modern", 32, {}),
+        "dcgan modern 32, batch 512": ("dcgan", "modern", 32, {"batch": 512}),
+        "dcgan modern 128": ("dcgan", "modern", 128, {}),
+        "r3gan paper 32": ("r3gan", "paper", 32, {}),
+        "r3gan modern 128": ("r3gan", "modern", 128, {}),
+        "projected modern 64": ("projected", "modern", 64, {}),
+        "icgan modern 32": ("icgan", "modern", 32, {"hyper": {"features": "random"}}),
+        "feature_matching paper 28": ("feature_matching", "paper", 28, {}),
+        "feature_matching paper 28, fp32": ("feature_matching", "paper", 28, {"precision": "fp32"}),
+        "feature_matching conv 32": ("feature_matching", "paper", 32, {"hyper": conv}),
+    }
+    for kind, (name, preset, side, options) in kinds.items():
+        preset, size = ("tiny", {}) if call.tiny else (preset, {"size": side})
+        options = {} if call.tiny else options
+        found[kind] = attempt(lambda: pace(call, name, preset, **options, **size))  # noqa: B023
+        call.figures["makers"] = found
+        write(call)
     return found
 
 
@@ -618,6 +644,7 @@ STEPS: dict[str, tuple[Callable[[Call], dict[str, Any]], float]] = {  # with the
     "waits": (waits, 15),
     "paces": (paces, 20),
     "translators": (translators, 20),
+    "makers": (makers, 20),
     "sampling": (sampling, 15),
     "judging": (judging, 20),
     "graphs": (graphs, 40),
