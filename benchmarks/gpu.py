@@ -459,20 +459,29 @@ def translators(call: Call) -> dict[str, Any]:
 def makers(call: Call) -> dict[str, Any]:
     """Measure examples a second, and the GPU's busy share, of what makes pictures and classifies."""
     found: dict[str, Any] = {}
-    conv = {"net": "conv", "generator": 128, "noise_input": 0.2}
+    conv, graphs = {"net": "conv", "generator": 128, "noise_input": 0.2}, call.device.type == "cuda"
     kinds: dict[str, tuple[str, str, int, dict[str, Any]]] = {
         "dcgan modern 32": ("dcgan", "modern", 32, {}),
         "dcgan modern 32, batch 512": ("dcgan", "modern", 32, {"batch": 512}),
         "dcgan modern 128": ("dcgan", "modern", 128, {}),
-        "r3gan paper 32": ("r3gan", "paper", 32, {}),
         "r3gan modern 128": ("r3gan", "modern", 128, {}),
         "projected modern 64": ("projected", "modern", 64, {}),
-        "icgan modern 32": ("icgan", "modern", 32, {"hyper": {"features": "random"}}),
+        "icgan modern 32": ("icgan", "modern", 32, {}),
         "feature_matching paper 28": ("feature_matching", "paper", 28, {}),
         "feature_matching paper 28, fp32": ("feature_matching", "paper", 28, {"precision": "fp32"}),
+        "feature_matching paper 28, fp32, graphs": (
+            "feature_matching",
+            "paper",
+            28,
+            {"precision": "fp32", "compile": graphs},
+        ),
         "feature_matching conv 32": ("feature_matching", "paper", 32, {"hyper": conv}),
+        "feature_matching conv 32, graphs": ("feature_matching", "paper", 32, {"hyper": conv, "compile": graphs}),
+        "r3gan paper 32": ("r3gan", "paper", 32, {"micro": 64}),
     }
-    for kind, (name, preset, side, options) in kinds.items():
+    for kind, (name, preset, side, options) in reversed(kinds.items()):
+        if call.left < 5 and not call.tiny:
+            break
         preset, size = ("tiny", {}) if call.tiny else (preset, {"size": side})
         options = {} if call.tiny else options
         found[kind] = attempt(lambda: pace(call, name, preset, **options, **size))  # noqa: B023
@@ -484,21 +493,24 @@ def makers(call: Call) -> dict[str, Any]:
 def graphs(call: Call) -> dict[str, Any]:
     """Measure what recorded graphs (`--compile` on a GPU) are worth to models of pixels; they must change no weight."""
     found: dict[str, Any] = {}
-    sizes = {"pixelcnn": {"levels": 2}, "pixelrnn": {"levels": 2}, "row": {"levels": 2, "kind": "row"}}
-    for name, hyper in sizes.items():
-        found[name] = attempt(lambda: graphed(call, "pixelrnn" if name == "row" else name, hyper))  # noqa: B023
+    kinds: dict[str, tuple[str, str, dict[str, Any]]] = {
+        "pixelcnn": ("pixelcnn", "modern", {"binarise": "threshold"}),
+        "pixelrnn": ("pixelrnn", "modern", {"binarise": "threshold"}),
+        "row": ("pixelrnn", "modern", {"binarise": "threshold", "kind": "row"}),
+        "feature_matching": ("feature_matching", "paper", {}),
+    }
+    for kind, (name, preset, hyper) in kinds.items():
+        found[kind] = attempt(lambda: graphed(call, name, preset, hyper))  # noqa: B023
     return found
 
 
-def graphed(call: Call, name: str, hyper: dict[str, Any]) -> dict[str, Any]:
-    """Return examples a second of the modern net at 28x28, without and with graphs, and how far weights lie apart."""
+def graphed(call: Call, name: str, preset: str, hyper: dict[str, Any]) -> dict[str, Any]:
+    """Return examples a second of a net at 28x28, without and with graphs, and how far weights lie apart."""
     paces, weights = [], []
     for compile in (False, call.device.type == "cuda"):
         size = {"size": 8} if call.tiny else {"size": 28}
-        preset = "tiny" if call.tiny else "modern"
-        options = {"hyper": {"binarise": "threshold"}, "batch": call.scaled(64, 4), "compile": compile, **size}
-        options["hyper"] |= {key: value for key, value in hyper.items() if key != "levels"}
-        with training(call, name, preset, **options) as loop:
+        options = {"hyper": hyper, "batch": call.scaled(64, 4), "compile": compile, **size}
+        with training(call, name, "tiny" if call.tiny else preset, **options) as loop:
             for _ in range(call.scaled(5, 1)):
                 loop.play_round()
             weights.append(torch.cat([p.detach().float().flatten().cpu() for p in loop.model.parameters()]))

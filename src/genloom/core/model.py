@@ -161,10 +161,12 @@ class Model(nn.Module, ABC):
         """
         return data
 
-    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Tensor, ...]]]:
-        """Return modules that a GPU may record as graphs and play back, with inputs as for a batch of `n` examples.
+    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Any, ...]]]:
+        """Return modules that a GPU may record as graphs and play back, with arguments as for a batch of `n` examples.
 
-        For networks of many small steps, which a GPU does faster than Python can ask for them.
+        For networks of many small steps, which a GPU does faster than Python can ask for them. A module may stand there more
+        than once, with other shapes. What a call returns is overwritten by the next of the same shapes, and so is what its
+        gradient needs: take the gradient, or what is wanted of the values, before.
         """
         return []
 

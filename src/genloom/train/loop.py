@@ -23,6 +23,7 @@ from genloom.data.given import Given
 from genloom.train.checkpoint import Checkpoint
 from genloom.train.ema import EMA
 from genloom.train.feed import AHEAD, Feed, MicroBatches, check_batch
+from genloom.train.graphs import record_networks
 from genloom.train.health import Referee
 from genloom.train.learner import Learner
 from genloom.train.ledger import Ledger
@@ -76,15 +77,6 @@ def compile_networks(learners: Sequence[Learner], model: Model) -> None:
         for module in learner.player.modules:
             for part in parts_called(module, model):
                 part.compile()
-
-
-def record_networks(model: Model, plan: Plan, batch: int) -> None:
-    """Record what a model names as graphs, forwards and backwards, which the GPU then plays without waiting for Python."""
-    model.train()
-    precise = plan.precision == "fp32"
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=not precise, cache_enabled=False):
-        for module, inputs in model.recorded(batch):
-            torch.cuda.make_graphed_callables(module, inputs)
 
 
 def parts_called(module: nn.Module, model: Model) -> Iterator[nn.Module]:

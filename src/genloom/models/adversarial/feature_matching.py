@@ -30,11 +30,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from genloom.core import objectives
 from genloom.core.capabilities import Classifies, Latent
@@ -194,13 +194,23 @@ class FeatureMatching(Model, Latent, Classifies):
             right = (logits[2].argmax(1) == y).float().mean()
             loss, notes = loss + supervised, notes | {"labelled": supervised.detach(), "right": right}
         yield Move("discriminator", loss, notes)
+        with torch.no_grad():
+            wanted = self.classifier(again.view_as(x_fake))[0].float().mean(0)
         features, logits = self.classifier(self.generator(self.prior(len(x))))
         if self.hyper.guide == "minibatch":
             yield Move("generator", -F.softplus(normaliser(logits)).mean())
         else:
-            with torch.no_grad():
-                wanted = self.classifier(again)[0]
-            yield Move("generator", self.apart(features.float().mean(0), wanted.float().mean(0)))
+            yield Move("generator", self.apart(features.float().mean(0), wanted))
+
+    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Any, ...]]]:
+        parts = 3 if self.classes else 2
+        seen, made = (torch.zeros(m, *self.shape.dims, device=self.device) for m in (parts * n, n))
+        made = made if self.hyper.net == "conv" else made.flatten(1)
+        return [
+            (self.classifier, (seen, parts)),
+            (self.classifier, (made.requires_grad_(),)),
+            (self.generator, (self.prior(n),)),
+        ]
 
     def apart(self, made: Tensor, wanted: Tensor) -> Tensor:
         """Return the distance of means of features `[F]`: of squares for dense nets, absolute for others, as in the code."""

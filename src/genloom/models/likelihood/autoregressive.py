@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -93,7 +93,7 @@ class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):
         nats = -self.score(self.code(batch["x"]), batch["y"] if self.conditional else None).mean()
         yield Move("network", nats, {"nats": nats})
 
-    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Tensor, ...]]]:
+    def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Any, ...]]]:
         x = torch.zeros(n, *self.shape.dims, device=self.device)
         labels = (torch.zeros(n, len(self.shape.classes), device=self.device),) if self.conditional else ()
         return [(self.network, (x, *labels))]
