@@ -43,7 +43,7 @@ from genloom.models.adversarial.codes import CubeCodes
 from genloom.models.fitting import doublings, no_labels
 from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
 from genloom.nn.dcgan import StridedDiscriminator, StridedGenerator
-from genloom.nn.dense import even_labels, full_precision, one_hot
+from genloom.nn.dense import even_labels, one_hot
 from genloom.shapes.base import Shape
 
 
@@ -127,9 +127,8 @@ class DCGAN(CubeCodes):
         yield Move("generator", objectives.non_saturating(fake))
 
     def r1(self, x: Tensor, y: Tensor | None) -> Tensor:
-        """R1 penalty on pictures in fp32; `forward` goes past torch.compile, which cannot differentiate twice."""
-        with full_precision(x):
-            return objectives.gradient_penalty(lambda x: self.discriminator.forward(beside_picture(x, y)), x)
+        """R1 penalty on pictures; `forward` goes past torch.compile, which cannot differentiate twice."""
+        return objectives.gradient_penalty(lambda x: self.discriminator.forward(beside_picture(x, y)), x)
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
         z = z.to(self.device)

@@ -8,7 +8,7 @@ discriminator sees how much a batch varies. The critic is Wasserstein's with a g
 
 What differs from the paper: pictures without labels alone; squares of 4, 8, ... 1024 pixels, at most as large as the data;
 a batch of one size throughout (the paper makes it smaller from 256x256 on, for memory); output layers in fp32, bf16 by
-autocast where the processor is good at it, the penalty in fp32. `modern` has narrower nets, shorter levels, the
+autocast where the processor is good at it. `modern` has narrower nets, shorter levels, the
 non-saturating objective with R1 every sixteenth round (Mescheder et al. 2018; lazily, Karras et al. 2020), which needs no
 gradient of a gradient in the other rounds.
 """
@@ -34,7 +34,6 @@ from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Move, Note, Phase, Player
 from genloom.models.adversarial.codes import DirectionCodes
 from genloom.models.fitting import LARGEST, square
-from genloom.nn.dense import full_precision
 from genloom.nn.progressive import SMALLEST, Discriminator, Generator, at_level, maps_of
 from genloom.shapes.base import Shape
 
@@ -146,14 +145,12 @@ class ProGAN(DirectionCodes):
         hyper = self.hyper
         if hyper.objective == "wgan-gp":
             between = x_fake.lerp(x, torch.rand(len(x), 1, 1, 1, device=x.device))
-            with full_precision(x):
-                steep = objectives.gradient_penalty(judge, between, 1.0)
+            steep = objectives.gradient_penalty(judge, between, 1.0)
             loss = fake.mean() - real.mean() + hyper.penalty * steep + hyper.drift * real.square().mean()
             return loss, {"gradient": steep.detach()}
         loss = objectives.discriminate(real, fake)
         if hyper.penalty and clock.rounds % LAZY == 0:
-            with full_precision(x):
-                loss = loss + LAZY * hyper.penalty / 2 * objectives.gradient_penalty(judge, x)
+            loss = loss + LAZY * hyper.penalty / 2 * objectives.gradient_penalty(judge, x)
         return loss, {**objectives.accuracy(real, fake)}
 
     def growth(self, clock: Clock) -> tuple[int, float]:

@@ -9,10 +9,10 @@ penalties and the share of augmented pictures follow half a cosine.
 
 What differs from the paper: pictures without labels alone; squares of 8 to 1024 pixels; the half-life of averaged weights is
 fixed, and short at first, where theirs grows by the same cosine; augmentation is that of Zhao et al. 2020, of a share of the
-pictures, drawn anew for the penalties, where theirs is the pipe of Karras et al. 2020; the output layers in fp32, bf16 by
-autocast where the processor is good at it, the penalties in fp32. The defaults are of CIFAR-10 at 32x32; the authors' gamma
-is 2 for faces at 64x64 and 150 at 256x256. `modern` has narrow nets, short schedules, and takes the penalties every eighth
-round, eight times as heavy.
+pictures, drawn anew for the penalties, where theirs is the pipe of Karras et al. 2020; bf16 by autocast where the processor
+is good at it, in all layers but the last and for the penalties too, where theirs has it in the three largest sizes. The
+defaults are of CIFAR-10 at 32x32; the authors' gamma is 2 for faces at 64x64 and 150 at 256x256. `modern` has narrow nets,
+short schedules, and takes the penalties every eighth round, eight times as heavy.
 """
 
 # B batch, C channels, z latent width
@@ -37,7 +37,6 @@ from genloom.core.model import Misfit, Move, Note, Player
 from genloom.models.adversarial.codes import NormalCodes
 from genloom.models.fitting import square
 from genloom.nn.augment import augment
-from genloom.nn.dense import full_precision
 from genloom.nn.plain_residual import Discriminator, Generator, widths
 from genloom.shapes.base import Shape
 
@@ -115,8 +114,7 @@ class R3GAN(NormalCodes):
         loss, notes = objectives.non_saturating(real - fake), {"d_real": (real > fake).float().mean()}
         if hyper.gamma and clock.rounds % hyper.every == 0:
             valued = partial(self.valued, share=share)
-            with full_precision(x):
-                steep = torch.stack([objectives.gradient_penalty(valued, each) for each in (x, x_fake)]).sum()
+            steep = torch.stack([objectives.gradient_penalty(valued, each) for each in (x, x_fake)]).sum()
             gamma = self.between(clock, hyper.gamma, END["gamma"] * hyper.gamma)
             loss, notes = loss + hyper.every * gamma / 2 * steep, notes | {"gradient": steep.detach()}
         yield Move("discriminator", loss, notes)
