@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 
+import genloom
 from genloom.catalogue import find_model
 from genloom.core.clock import Clock
-from genloom.nn.augment import MOST, TARGET, Adaptive, augment
+from genloom.nn.augment import MOST, PASSES, TARGET, Adaptive, augment
 from genloom.shapes.pictures import ImageShape
 
 PROJECTED = ((64, 16), (64, 8), (128, 4))  # channels and sides of the maps that its discriminators get at 32 pixels
@@ -37,6 +38,25 @@ def test_the_share_grows_where_real_pictures_are_all_known_and_shrinks_where_the
     assert 1 - 0.9 ** (first + 1) > TARGET > 1 - 0.9**first
     back = [adaptive.follow(even, Clock(2000 + 10 * i))["augmented"].item() for i in range(200)]
     assert back[-1] == 0 and min(back) >= 0
+
+
+def test_nothing_grows_in_the_first_passes_over_the_pictures_nor_faster_than_in_as_many():
+    adaptive = Adaptive(1000.0)
+    adaptive.pictures = 200
+    notes = [adaptive.follow(torch.ones(10), Clock(10 * i))["augmented"].item() for i in range(400)]
+    first = next(i for i, share in enumerate(notes) if share)
+    assert 10 * first == PASSES * adaptive.pictures
+    assert notes[first + 100] - notes[first] == pytest.approx(1000 / (PASSES * adaptive.pictures))
+
+
+def test_a_training_tells_how_many_pictures_there_are(tmp_path):
+    often = {"adaptive_augment": 1000.0}
+    run = genloom.fit(
+        "dcgan", "digits[:400]", tmp_path / "run", preset="tiny", hyper=often, examples=6000, report_examples=500
+    )
+    shares = [(line["examples"], line["notes"].get("augmented", 0.0)) for line in run.history()]
+    assert all(share == 0 for examples, share in shares if examples < PASSES * 400)
+    assert any(share > 0 for _, share in shares)
 
 
 def test_examples_of_all_processes_count_and_micro_batches_do_not_count_twice():

@@ -17,6 +17,7 @@ from genloom.core.model import Note
 
 TARGET = 0.75  # the mean sign of the logits of real pictures; 0.6, as theirs, costs variety in the first ten minutes
 RECENT = 0.1  # weight of the newest batch in it
+PASSES = 10  # over the pictures before the share grows: what was seen less often is not known by heart
 MOST = 0.9  # of a share: what is done to nearly every picture, the generator learns to do
 GROWTH = (
     "augment a share of the pictures that grows while the discriminator over-fits, from 0 to 1 in so many examples; 0: never"
@@ -29,6 +30,8 @@ class Adaptive(nn.Module):
 
     Karras et al. 2020, section 3.1: what over-fits gives nearly all real pictures logits over zero. While the mean sign of
     these lies over a target the share grows by a step a round, else it shrinks. Each process follows its own pictures.
+    Digits and the like are told from made ones long before they are known by heart: so nothing grows in the first passes
+    over the `pictures` there are, nor faster than in as many.
 
     Args:
         examples: in which the share can go from 0 to 1, 0 for no changes; theirs are 500,000, of 25 million.
@@ -40,7 +43,7 @@ class Adaptive(nn.Module):
 
     def __init__(self, examples: float) -> None:
         super().__init__()
-        self.examples = examples
+        self.examples, self.pictures = examples, 0
         if examples:
             self.register_buffer("share", torch.zeros(()))
             self.register_buffer("sign", torch.zeros(()))
@@ -59,8 +62,9 @@ class Adaptive(nn.Module):
         if not self.examples:
             return {}
         self.sign.lerp_(real.sign().float().mean(), RECENT)
-        passed = (clock.examples - self.seen).clamp(min=0)
-        self.share.add_((self.sign - TARGET).sign() * passed / self.examples).clamp_(0, MOST)
+        known = PASSES * self.pictures
+        passed = (clock.examples - self.seen).clamp(min=0) if clock.examples >= known else 0
+        self.share.add_((self.sign - TARGET).sign() * passed / max(self.examples, known)).clamp_(0, MOST)
         self.seen.fill_(clock.examples)
         return {"augmented": self.share.clone()}
 

@@ -35,10 +35,10 @@ from torch import Tensor
 
 from genloom.core import objectives
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch
+from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Move, Player
+from genloom.core.model import Misfit, Move, Player, Remember
 from genloom.models.adversarial.codes import CubeCodes
 from genloom.models.fitting import doublings, no_labels
 from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
@@ -104,6 +104,10 @@ class DCGAN(CubeCodes):
         if not isinstance(found, Misfit) and hyper.conditional:
             return no_labels(shape, "--hyper.conditional needs labels") or found
         return found
+
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
+        self.adaptive.pictures = size(data)
+        return data
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)

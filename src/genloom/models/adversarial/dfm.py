@@ -38,10 +38,10 @@ from torch import Tensor
 
 from genloom.core import objectives
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch
+from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
-from genloom.core.model import Misfit, Move, Note, Player
+from genloom.core.model import Misfit, Move, Note, Player, Remember
 from genloom.models.adversarial.codes import CubeCodes
 from genloom.models.fitting import doublings
 from genloom.nn.augment import AUGMENTED, GROWTH, Adaptive
@@ -109,6 +109,10 @@ class DFM(CubeCodes):
         if not hyper.hidden:
             return Misfit("--hyper.hidden takes the units of each layer of the denoiser, such as 512,512", remedy=True)
         return doublings(shape, "dfm")
+
+    def study(self, data: Dataset, remember: Remember) -> Dataset:
+        self.adaptive.pictures = size(data)
+        return data
 
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)

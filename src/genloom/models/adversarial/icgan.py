@@ -203,6 +203,7 @@ class ICGAN(Model, Likens):
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Find each picture's features and neighbours, and the instances to keep."""
+        self.adaptive.pictures = size(data)
         if not self.by_instances:
             return data
         labels = labels_of(data) if self.conditional else None

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from genloom.core import objectives
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset
+from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper, hp
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.model import Misfit, Move, Player, Remember
@@ -128,6 +128,7 @@ class Projected(DirectionCodes):
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Read the frozen network."""
+        self.adaptive.pictures = size(data)
         self.frozen = [pretrained(self.hyper.backbone)]
         return data
 
