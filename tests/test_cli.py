@@ -305,6 +305,7 @@ def test_the_difference_that_matters_most_is_named(tmp_path, capsys):
     for command, says in (
         (["fit", "vae", "digits", "-o", folder, *small], "begun with model = 'gan'"),
         (["fit", "gan", "digits[:500]", "-o", folder, *small], "begun on other data: digits as it was then"),
+        (["fit", "gan", "digits", "-o", folder, "--size", "16", *small], "begun with --size = None, now it is 16"),
         (["fit", "gan", "digits", "-o", folder, "--preset", "paper", "--device", "cpu"], "begun with preset = 'tiny'"),
         (["fit", "-o", folder, "--seed", "3"], "begun with plan.seed = 0"),
         (["fit", "-o", str(tmp_path / "none")], "no run at"),

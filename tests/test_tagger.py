@@ -340,6 +340,11 @@ def test_bad_input_of_tag(trained, arguments, said, capsys):
     assert said in capsys.readouterr().err
 
 
+def test_a_tagger_draws_no_pictures_whatever_the_file_is_called(trained, capsys):
+    assert run(["sample", str(trained / "run"), "-o", "x.csv"]) == 2
+    assert "Tagger draws no samples; `genloom tag` has its words" in capsys.readouterr().err
+
+
 def test_a_model_that_does_not_tag_says_so(tmp_path, capsys):
     genloom.fit("gan", "digits", tmp_path / "run", preset="tiny", examples=100)
     assert run(["tag", str(tmp_path / "run"), "digits"]) == 2
@@ -351,7 +356,7 @@ def test_words_of_another_width_are_refused_when_a_run_goes_on(tmp_path):
     genloom.fit("tagger", str(tmp_path / "pictures"), tmp_path / "run", preset="tiny", examples=64, **options)
     lines = [f"{word} {i} 1" for i, word in enumerate(("red", "warm", "blue", "cold"))]
     (tmp_path / "other.txt").write_text("\n".join(lines))
-    with pytest.raises(InputError, match="begun on other data"):
+    with pytest.raises(InputError, match="begun with --words = .*words.safetensors', now it is .*other.txt"):
         genloom.fit(
             "tagger", str(tmp_path / "pictures"), tmp_path / "run", preset="tiny", examples=128,
             tags=options["tags"], words=str(tmp_path / "other.txt"),

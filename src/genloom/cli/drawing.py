@@ -69,12 +69,13 @@ def sample(
 ) -> None:
     """Draw samples from a run."""
     from genloom.core.random import on_threads
-    from genloom.use.sampling.draw import choose_method, write
+    from genloom.use.sampling.draw import choose_method, refuse_others, write
 
     targets = [target for target in (out, each and each.rstrip("/") + "/") if target]
     if not targets:
         raise InputError("sample needs -o FILE.png, FILE.npy or FOLDER/, or --each FOLDER")
     model = load_watched(run, checkpoint, device)
+    refuse_others(model)
     choose_method(model, method)
     for target in targets:
         model.shape.refuse_target(target, n, scale)

@@ -136,12 +136,15 @@ class Run:
         key, remedy = other[0], "repeat the first command to go on, or name a new folder after -o"
         if key.startswith("hyper") and before.get("preset") != now.get("preset"):
             key = "preset"
+        if key == "data.fingerprint" and before.get("data.source") == now.get("data.source"):
+            said = [name for name in sorted(before.keys() | now.keys()) if name.startswith("data.loaded.")]
+            key = next((name for name in said if before.get(name) != now.get(name)), key)
         if key == "data.fingerprint":
             raise InputError(
                 f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "
                 f"{now.get('data.source')} now; {remedy}"
             )
-        said = "--from" if key == "start.run" else key
+        said = "--from" if key == "start.run" else key.replace("data.loaded.", "--")
         raise InputError(f"{self.folder} was begun with {said} = {before.get(key)!r}, now it is {now.get(key)!r}; {remedy}")
 
     # -- reading -----------------------------------------------------------------------------------

@@ -48,7 +48,10 @@ class TagSource(Source):
     def words(self) -> WordVectors:
         """The words that have vectors."""
         if self.options.words is None:
-            raise InputError("tags need the vectors of their words: say --words FILE; `genloom words CORPUS` makes one")
+            raise InputError(
+                "pictures with tags are what `tagger` learns from, by vectors of words: say --words FILE, which `genloom "
+                "words CORPUS` makes, or leave out --tags"
+            )
         return read_words(named(self.options.words))
 
     @cached_property

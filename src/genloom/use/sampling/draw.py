@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genloom.bounds import short, whole
-from genloom.core.capabilities import PixelByPixel, Samples
+from genloom.core.capabilities import PixelByPixel, Samples, Tags
 from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.errors import InputError
@@ -38,6 +38,14 @@ def draw(
     return torch.cat([part for part, _ in stream(model, n, seed, label, temperature)])
 
 
+def refuse_others(model: Model) -> None:
+    """Raise InputError for a model that draws nothing, with what it does instead."""
+    if isinstance(model, Samples):
+        return
+    instead = "; `genloom tag` has its words" if isinstance(model, Tags) else ""
+    raise InputError(f"{type(model).__name__} draws no samples{instead}")
+
+
 def choose_method(model: Model, method: Method | None) -> None:
     """Let a model of pixels draw by this method; InputError for another model."""
     if method and not isinstance(model, PixelByPixel):
@@ -58,8 +66,8 @@ def stream(
 
     `given` names the label of every sample; without it and `label` they go round the classes.
     """
-    if not isinstance(model, Samples):
-        raise InputError(f"{type(model).__name__} draws no samples")
+    refuse_others(model)
+    assert isinstance(model, Samples)
     n, seed = whole("n", n), whole("seed", seed)
     check_temperature(temperature)
     for start in range(0, n, BLOCK):
