@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.evidence import DATA, record
 from genloom import Run
-from genloom.measures.tags import COUNT, NEIGHBOURS, RIDGES, by_neighbours, by_ridge, chosen, given_of
+from genloom.measures.tags import COUNT, NEIGHBOURS, RIDGES, Truth, by_neighbours, by_ridge, chosen, given_by
 from genloom.use.judging.panel import Terms
 from genloom.use.judging.tags import FREQUENCY, NEAREST, RIDGE, TagPanel, truth_of
 from genloom.use.report.html import write_html
@@ -47,10 +47,9 @@ def words() -> None:
     )
 
 
-def f1_of(scores: Tensor, truth: Tensor) -> Tensor:
-    """Return each picture's F1 of its first words `[n]`."""
-    hits, _ = given_of(scores, truth, COUNT)
-    return 2 * hits.sum(1) / (COUNT + truth.sum(1))
+def f1_of(first: Tensor, truth: Truth) -> Tensor:
+    """Return each picture's F1 of its first words, places `[n, k]`: `[n]`."""
+    return 2 * truth.holds(first).sum(1) / (COUNT + truth.counts)
 
 
 def apart(a: Tensor, b: Tensor, groups: list[str]) -> list[float]:
@@ -94,11 +93,11 @@ def tags(paths: list[Path]) -> None:
         "ridge": chosen(h, truth, RIDGES, lambda h, y, ridge: by_ridge(h, y, vectors, ridge)),
     }
     for name, score in simple.items():
-        figures[f"f1 over {name}, by bases"] = apart(mine, f1_of(score(panel.h), panel.truth), groups)
+        figures[f"f1 over {name}, by bases"] = apart(mine, f1_of(given_by(score, panel.h), panel.truth), groups)
     figures["bases"] = len(set(groups))
     thousand = h[torch.arange(1000) % len(h)]
     began = time.process_time()
-    votes_of(model, thousand, 0)
+    list(votes_of(model, thousand, 0))
     figures["tagging 1,000 pictures, CPU seconds"] = round(time.process_time() - began, 2)
     page = Path("runs") / "tagger-emoji.html"  # a picture of it lies beside the model's page
     write_html("tagger", panel.pages(judged[:1]), page)

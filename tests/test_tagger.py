@@ -16,7 +16,7 @@ from genloom.core.random import Noise
 from genloom.data.tags.table import read_tags
 from genloom.data.tags.vectors import WordVectors, read_words
 from genloom.errors import InputError
-from genloom.measures.tags import by_frequency, by_neighbours, by_ridge, chosen, tag_figures
+from genloom.measures.tags import Truth, by_frequency, by_neighbours, by_ridge, chosen, first_words, tag_figures
 from genloom.models.adversarial.instances import TaggedFeatures
 from genloom.models.adversarial.tagger import Tagger, TaggerHyper, energy_score
 from genloom.shapes.tags import TagShape
@@ -237,19 +237,30 @@ def test_a_picture_has_the_same_tags_whatever_lies_beside_it():
 
 
 def test_figures_by_hand():
-    truth = torch.tensor([[1, 1, 0, 0], [0, 0, 1, 0]], dtype=torch.bool)
+    truth = Truth(torch.tensor([[0, 0], [0, 1], [1, 2]]), pictures=2, words=4)
     scores = torch.tensor([[3.0, 1.0, 2.0, 0.0], [3.0, 2.0, 0.0, 0.0]])
-    figures = {name: figure.value for name, figure in tag_figures(scores, truth, 2).items()}
+    figures = {name: figure.value for name, figure in tag_figures(first_words(scores, 2), truth).items()}
     assert figures["P@2"] == pytest.approx(0.25) and figures["R@2"] == pytest.approx(0.25)  # first: 0 and 2; second: 0, 1
     assert figures["F1@2"] == pytest.approx((2 * 1 / 4 + 0) / 2)
     assert figures["N+"] == 1 and figures["variety"] == 3
+    assert first_words(torch.tensor([[0.0, 2.0, 0.0]]), 5).tolist() == [[1, -1, -1, -1, -1]]
+    part = truth.part(torch.tensor([False, True]))
+    assert part.pairs.tolist() == [[0, 2]] and part.pictures == 1 and part.frequencies.tolist() == [0, 0, 1, 0]
+
+
+def test_neighbours_vote_as_by_hand():
+    h, truth = torch.eye(3), Truth(torch.tensor([[0, 0], [0, 3], [1, 3], [2, 1]]), 3, 4)
+    other = torch.tensor([[1.0, 0.5, 0.0]])
+    likeness = F.normalize(other - h.mean(0), dim=1) @ F.normalize(h - h.mean(0), dim=1).T
+    wanted = [likeness[0, 0], 0.0, 0.0, likeness[0, 0] + likeness[0, 1]]
+    assert torch.allclose(by_neighbours(h, truth, 2)(other)[0], torch.tensor(wanted))
 
 
 def test_baselines_find_what_is_plain():
     torch.manual_seed(0)
     kind = torch.arange(60) % 3
     h = torch.randn(60, 8) * 0.1 + F.one_hot(kind, 8) * 3.0
-    truth = F.one_hot(kind, 5).bool()
+    truth = Truth(torch.stack([torch.arange(60), kind], 1), 60, 5)
     fits = (
         lambda h, y, k: by_neighbours(h, y, int(k)),
         lambda h, y, ridge: by_ridge(h, y, torch.eye(5), ridge),

@@ -137,8 +137,8 @@ class Run:
         if key.startswith("hyper") and before.get("preset") != now.get("preset"):
             key = "preset"
         if key == "data.fingerprint" and before.get("data.source") == now.get("data.source"):
-            said = [name for name in sorted(before.keys() | now.keys()) if name.startswith("data.loaded.")]
-            key = next((name for name in said if before.get(name) != now.get(name)), key)
+            loaded = [name for name in sorted(before.keys() | now.keys()) if name.startswith("data.loaded.")]
+            key = next((name for name in loaded if before.get(name) != now.get(name)), key)
         if key == "data.fingerprint":
             raise InputError(
                 f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def tag(
     channels, height, width = shape.pictures
     if kind_of(named(source)) == "file" and source.lower().endswith(SUFFIXES):
         x = read_picture(source, shape.image)
-        return Tagged([source], named_tags(votes_of(tagger, tagger.features(x), seed), shape.classes, count))
+        return Tagged([source], named_tags(next(votes_of(tagger, tagger.features(x), seed)), shape.classes, count))
     options = PictureOptions(size=(height, width), channels=channels, split=split, skip_broken=skip_broken)  # type: ignore[arg-type]
     found = PictureSource(source, options)
     data = found.load()
@@ -106,10 +106,10 @@ def tag(
     return Tagged(found.names_of(data), tags)
 
 
-def votes_of(model: Tags, h: Tensor, seed: int) -> Tensor:
-    """Return how much speaks for each word `[n, V]`, of features `[n, F]`: of each by its place, whatever lies beside it."""
-    blocks = torch.arange(len(h)).split(BLOCK)
-    return torch.cat([model.votes(h[index], Noise.of(seed, len(index), int(index[0]))) for index in blocks])
+def votes_of(model: Tags, h: Tensor, seed: int) -> Iterator[Tensor]:
+    """Yield how much speaks for each word, in blocks `[b, V]` of features `[n, F]`: of each by its place, alone or not."""
+    for index in torch.arange(len(h)).split(BLOCK):
+        yield model.votes(h[index], Noise.of(seed, len(index), int(index[0])))
 
 
 def named_tags(votes: Tensor, words: tuple[str, ...], count: int) -> list[list[tuple[str, float]]]:

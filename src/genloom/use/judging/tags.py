@@ -25,11 +25,13 @@ from genloom.measures.tags import (
     NEIGHBOURS,
     RIDGES,
     Scorer,
+    Truth,
     by_frequency,
     by_neighbours,
     by_ridge,
     chosen,
-    given_of,
+    first_words,
+    given_by,
     tag_figures,
 )
 from genloom.shapes.pictures import to_picture
@@ -81,34 +83,34 @@ class TagPanel(Panel):
             NEAREST: chosen(h, truth, NEIGHBOURS, lambda h, truth, k: by_neighbours(h, truth, int(k))),
             RIDGE: chosen(h, truth, RIDGES, lambda h, truth, ridge: by_ridge(h, truth, vectors, ridge)),
         }
-        return {name: tag_figures(score(self.h), self.truth) for name, score in scorers.items()}
+        return {name: tag_figures(given_by(score, self.h), self.truth) for name, score in scorers.items()}
 
     def judge(self, run: Run) -> Judgement:
         folder = run.checkpoint(self.terms.checkpoint)
         model = self.load(run, folder.name)
         assert isinstance(model, Tags)
         began = time.process_time()
-        votes = votes_of(model, self.h, self.terms.seed)
+        first = torch.cat([first_words(votes) for votes in votes_of(model, self.h, self.terms.seed)])
         seconds = time.process_time() - began
-        figures = tag_figures(votes, self.truth)
+        figures = tag_figures(first, self.truth)
         about = {
             "model": run.record["model"],
             "preset": run.record["preset"],
             "checkpoint": folder.name,
             "train": {name: run.record["data"][name] for name in ("source", "fingerprint", "examples")},
             "pictures": len(self.held.images),
-            "words": int(self.truth.any(0).sum()),
+            "words": int((self.truth.frequencies > 0).sum()),
             "seed": self.terms.seed,
         }
         costs = cost_of(run, folder, model, len(self.h), seconds)
-        return Judgement(run, figures, self.rows, costs, verdicts(figures, self.rows), about, self, votes)
+        return Judgement(run, figures, self.rows, costs, verdicts(figures, self.rows), about, self, first)
 
     # -- the page ----------------------------------------------------------------------------------
 
     def intro(self, judgement: Judgement) -> str:
         return (
             f"the first {COUNT} words of {len(self.held.images):,} pictures of {self.held.source} never trained on, which "
-            f"have {self.truth.sum(1).float().mean():.1f} tags each, of {judgement.about['words']:,} words; intervals "
+            f"have {self.truth.counts.float().mean():.1f} tags each, of {judgement.about['words']:,} words; intervals "
             "are over pictures, of which some may be alike"
         )
 
@@ -117,21 +119,21 @@ class TagPanel(Panel):
         index = torch.linspace(0, len(self.h) - 1, min(SHOWN, len(self.h))).long()
         pictures, words = self.held.images.pictures(index), self.held.shape.classes
         parts.append('<div class="pictures">')
+        hits, tags = [self.truth.holds(judgement.seen) for judgement in judgements], self.held.tags
         for i, x in zip(index.tolist(), pictures, strict=True):
             lines = [image(to_picture(x))]
-            for judgement in judgements:
+            for judgement, right in zip(judgements, hits, strict=True):
                 label = f"{html.escape(judgement.name)}: " if len(judgements) > 1 else ""
-                lines.append(label + self.marked(judgement.seen[i], self.truth[i], words))
-            own = ", ".join(html.escape(words[k]) for k in self.truth[i].nonzero()[:, 0].tolist())
+                lines.append(label + self.marked(judgement.seen[i], right[i], words))
+            own = ", ".join(html.escape(words[k]) for k in tags[i])
             parts.append(f'<div style="width: 15rem">{"<br>".join(lines)}<br><small>{own}</small></div>')
         return [*parts, "</div>"]
 
     @staticmethod
-    def marked(votes: Tensor, truth: Tensor, words: Sequence[str]) -> str:
-        """Return the first words by votes `[V]` as HTML, those that are tags in bold."""
-        hits, given = (each[0] for each in given_of(votes[None], truth[None], COUNT))
-        order = [k for k in votes.argsort(descending=True)[:COUNT].tolist() if given[k]]
-        return ", ".join(f"<b>{html.escape(words[k])}</b>" if hits[k] else html.escape(words[k]) for k in order)
+    def marked(first: Tensor, right: Tensor, words: Sequence[str]) -> str:
+        """Return the words given to a picture, places `[k]`, -1 for none, as HTML, those that are tags in bold."""
+        given = [(html.escape(words[k]), hit) for k, hit in zip(first.tolist(), right.tolist(), strict=True) if k >= 0]
+        return ", ".join(f"<b>{word}</b>" if hit else word for word, hit in given)
 
 
 def tags_of(run: Run, data: Any, split: str, every: bool = False) -> TagData:
@@ -143,11 +145,9 @@ def tags_of(run: Run, data: Any, split: str, every: bool = False) -> TagData:
     return TagSource(named, TagOptions.of(loaded | {"split": split, "size": None})).load(run.shape, every)
 
 
-def truth_of(data: TagData) -> Tensor:
-    """Return which words are tags of each picture, booleans `[n, V]`."""
-    found = torch.zeros(len(data.images), len(data.shape.classes), dtype=torch.bool)
-    found[data.pairs[:, 0], data.pairs[:, 1]] = True
-    return found
+def truth_of(data: TagData) -> Truth:
+    """Return which words are tags of which pictures."""
+    return Truth(data.pairs, len(data.images), len(data.shape.classes))
 
 
 def verdicts(figures: dict[str, Figure], rows: Rows) -> list[str]:
