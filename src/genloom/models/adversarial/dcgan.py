@@ -60,6 +60,7 @@ class DCGANHyper(Hyper):
     penalty: float = hp(0.0, "gamma of the R1 gradient penalty on real pictures, 0 for none", low=0)
     adaptive_augment: float = hp(0.0, GROWTH, low=0)
     rate: float = hp(2e-4, "learning rate of Adam", low=0)
+    decay: float = hp(0.0, "examples after which the rate is halved; after twice as many it is a third; 0: it stays", low=0)
     beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
     deviation: float = hp(0.02, "standard deviation of the weights at the start", low=0)
     batch: int = hp(128, "examples a batch", low=2)
@@ -112,9 +113,13 @@ class DCGAN(CubeCodes):
     def players(self) -> Sequence[Player]:
         adam = partial(torch.optim.Adam, lr=self.hyper.rate, betas=(self.hyper.beta1, 0.999), fused=True)
         return [
-            Player("generator", (self.generator,), adam, ema=self.hyper.ema),
-            Player("discriminator", (self.discriminator,), adam),
+            Player("generator", (self.generator,), adam, self.descent, ema=self.hyper.ema),
+            Player("discriminator", (self.discriminator,), adam, self.descent),
         ]
+
+    def descent(self, clock: Clock) -> dict[str, float]:
+        """Return the learning rate."""
+        return {"lr": self.hyper.rate / (1 + (clock.examples / self.hyper.decay if self.hyper.decay else 0))}
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(batches)
