@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.table import Column, Table
 
 from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
-from genloom.data.options import PairOptions, PictureOptions, TagOptions
+from genloom.data.options import PairOptions, PictureOptions, RecordOptions, TagOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -57,14 +57,32 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckOptions(PairOptions, TagOptions):
-    """What may be said of pictures that are looked at."""
+class CheckOptions(PairOptions, TagOptions, RecordOptions):
+    """What may be said of pictures, or of a record, that is looked at."""
+
+
+def check_series(data: str, said: dict[str, object], out: Path) -> None:
+    """Print what a record holds and what looks wrong with it, and draw it."""
+    from genloom.data.options import SeriesOptions
+    from genloom.use.series.check import check_record, plot_record
+
+    found = check_record(data, SeriesOptions.of(said))
+    for sentence in found.lines:
+        console.print(sentence, soft_wrap=True)
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("tag", "is", "known", "values", "looks wrong"):
+        shown.add_column(heading, overflow="fold")
+    for row in found.tags:
+        shown.add_row(*row)
+    console.print(shown)
+    plot_record(found, out)
+    console.print(f"plot in {out}")
 
 
 def check(
     data: Data,
     *,
-    out: Annotated[str, Parameter(name=["-o", "--out"], help="the contact sheet")] = "check.png",
+    out: Annotated[str, Parameter(name=["-o", "--out"], help="the contact sheet, or the plot")] = "check.png",
     pictures: Annotated[CheckOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Examine a data set: counts, sizes, classes, broken files, copies, which models fit; and a contact sheet."""
@@ -77,6 +95,8 @@ def check(
     check_writable(out)
 
     said = pictures.given() if pictures else {}
+    if data == "plant" or said.keys() & {each.name for each in dataclasses.fields(RecordOptions)}:
+        return check_series(data, said, Path(out))
     source = find_source(data, said)
     if source.Options is TagOptions:
         from genloom.use.tagging import describe_tags

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
-from genloom.bounds import numeral, short, whole
+from genloom.bounds import above_zero, numeral, short, whole
 from genloom.errors import InputError
 
 
@@ -161,6 +161,34 @@ class TableOptions(Options):
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": dict(self.kind), "missing": list(self.missing), "known": list(self.known)}
+
+
+@dataclass(frozen=True)
+class RecordOptions(Options):
+    """How the rows of a record follow each other in time.
+
+    Attributes:
+        time: the column that says when a row is; row, where rows follow each other at even steps and none says it
+        group: the column that says which run a row is of
+        step: seconds from row to row; left out, what is usual in the data
+    """
+
+    time: str | None = None
+    group: str | None = None
+    step: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.step is not None:
+            above_zero("step", self.step)
+
+    @classmethod
+    def named(cls) -> str:
+        return "records"
+
+
+@dataclass(frozen=True)
+class SeriesOptions(RecordOptions, TableOptions):
+    """What may be said of a record, and of its columns."""
 
 
 @dataclass(frozen=True)

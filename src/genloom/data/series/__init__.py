@@ -1,0 +1,1 @@
+"""Records of a plant: rows in the order of time, of one run or of many."""

@@ -1,0 +1,214 @@
+"""Records of a plant: the simulator, what says when rows are, the grid, and what `check` finds wrong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from genloom.cli.app import run
+from genloom.data.options import SeriesOptions
+from genloom.data.series.plant import FAULTS, HOLE_1, HOLE_2, STEP_S, TO_BLAME, Plan, plant
+from genloom.data.series.record import read_record, usual_step, wind
+from genloom.errors import InputError
+from genloom.use.series.check import check_record
+
+
+def record(n: int = 400, step_s: float = 60.0, **columns: object) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    time = pd.Timestamp("2026-03-01") + pd.to_timedelta(np.arange(n) * step_s, unit="s")
+    values = {"flow": random.normal(50, 2, n).round(3), "level": np.sin(np.arange(n) / 9).round(3)}
+    return pd.DataFrame({"time": time, **values, **columns})
+
+
+def check(tmp_path, frame: pd.DataFrame, **options: object):
+    frame.to_csv(tmp_path / "record.csv", index=False)
+    return check_record(str(tmp_path / "record.csv"), SeriesOptions(**options))
+
+
+# -- the plant -------------------------------------------------------------------------------------
+
+
+def test_the_plant_is_the_same_for_a_seed_and_holds_its_levels():
+    a, b = plant(Plan(runs=3, changes=0), seed=5), plant(Plan(runs=3, changes=0), seed=5)
+    pd.testing.assert_frame_equal(a, b)
+    assert not a.equals(plant(Plan(runs=3, changes=0), seed=6))
+    held = {"low": 0.8, "normal": 1.2, "high": 1.6}
+    last = a.groupby("run").tail(100)
+    assert np.allclose(last["level_2"], last["mode"].map(held), atol=0.06)
+    # At rest the same water runs through both holes, so that the levels are as the squares of these.
+    ratio = last.groupby("run")["level_1"].mean() / last.groupby("run")["level_2"].mean()
+    assert np.allclose(ratio, (HOLE_2 / HOLE_1) ** 2, atol=0.02)
+    assert np.allclose(last["inflow"].mean(), last["outflow"].mean(), rtol=0.02)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_changes_nothing_before_it_begins_and_what_it_must_after_it(fault):
+    usual, faulty = (plant(Plan(runs=4, changes=0, fault=each), seed=2) for each in (None, fault))
+    row = usual.groupby("run").cumcount()
+    tags = list(TO_BLAME[fault])
+    pd.testing.assert_frame_equal(usual[row < 180], faulty[row < 180])
+    late = row >= 300
+    apart = [(faulty[tag] - usual[tag])[late].abs().mean() / usual[tag][~late].std() for tag in tags]
+    assert max(apart) > 0.05
+    if fault == "frozen sensor":
+        assert (faulty[late].groupby("run")["temperature"].nunique() == 1).all()
+    if fault == "drifting sensor":  # the controller holds what the sensor says, so the true level falls
+        assert np.allclose(faulty["level_2"][late], usual["level_2"][late], atol=0.05)
+        assert faulty["outflow"][late].mean() < usual["outflow"][late].mean() - 0.5
+
+
+# -- when rows are ---------------------------------------------------------------------------------
+
+
+def test_a_record_is_read_by_its_times_and_runs():
+    found = read_record(plant(Plan(runs=3, rows=50)), SeriesOptions(), "plant")
+    assert found.step == STEP_S and found.codes.shape == (150, 8) and found.mask.all() and not found.notes
+    assert found.clockwork.time == "time" and found.clockwork.group == "run" and len(found.runs) == 3
+    assert [column.name for column in found.columns][:2] == ["mode", "ambient"]
+
+
+def test_rows_are_laid_onto_even_steps():
+    frame = record(100)
+    frame.loc[10, "time"] += pd.Timedelta(seconds=20)  # comes late
+    frame = frame.drop(index=[30, 31])
+    twice = frame.loc[[50]].assign(time=frame.loc[50, "time"] + pd.Timedelta(seconds=10), flow=0.0)
+    frame = pd.concat([frame, twice]).sort_values("time", ignore_index=True)
+    found = read_record(frame, SeriesOptions(), "record")
+    assert found.codes.shape == (100, 2) and found.step == 60
+    assert (~found.mask).sum() == 4 and not found.mask[30:32].any()
+    flow = found.columns[0]
+    at = found.codes[50, 0] * flow.scale + flow.mean
+    assert at == pytest.approx(record(100).loc[50, "flow"] / 2)  # the mean of two rows
+    assert any("do not lie at even steps" in note for note in found.notes)
+    assert any("share a step" in note for note in found.notes)
+    assert any("2 places of the grid have no row" in note for note in found.notes)
+
+
+def test_nothing_reaches_across_a_long_gap():
+    frame = record(100)
+    frame.loc[60:, "time"] += pd.Timedelta(hours=5)
+    found = read_record(frame, SeriesOptions(), "record")
+    assert len(found.codes) == 100 and found.stretch.tolist() == [0] * 60 + [1] * 40
+    assert found.seconds[60] - found.seconds[59] == 60 + 5 * 3600
+
+
+def test_times_are_numbers_or_even_steps_where_a_person_says_so():
+    frame = record(50).drop(columns="time")
+    for time, step in ((np.arange(50) * 0.5, 0.5), (np.arange(50), 1.0)):
+        named = frame.assign(t=time)
+        assert usual_step(wind(named, SeriesOptions(), "x"), "x") == step
+    assert read_record(frame, SeriesOptions(time="row"), "x").step == 1
+    named = frame.assign(run=["a"] * 20 + ["b"] * 30)
+    assert wind(named, SeriesOptions(time="row"), "x").seconds.tolist() == [*range(20), *range(30)]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "said"),
+    [
+        (lambda f: f.drop(columns="time"), {}, "has no column that says when a row is: say --time NAME, or --time row"),
+        (lambda f: f.assign(date=f["time"]), {}, "time or date may say when a row is: say --time time"),
+        (lambda f: f, {"time": "tiem"}, "--time names no column: there is no 'tiem'"),
+        (lambda f: f, {"group": "batch"}, "--group names no column"),
+        (
+            lambda f: f.iloc[[1, 0, *range(2, 400)]],
+            {},
+            "the time in row 2 is before that of the row above it: sort the rows",
+        ),
+        (lambda f: f.iloc[[0, 0, *range(1, 400)]], {}, "the time in row 2 is the same as that of the row above it"),
+        (
+            lambda f: f.assign(time=f["time"].where(f.index < 390)),
+            {},
+            "the time in row 391 is missing; the rows from there on",
+        ),
+        (lambda f: f.assign(time=f["time"].where(f.index != 5)), {}, "the time in row 6 is missing; leave that row out"),
+        (
+            lambda f: f[["time"]].assign(a=1.0, b=np.nan),
+            {},
+            "has no tag to learn from: 'time': passed through; 'a': one value",
+        ),
+        (lambda f: f.assign(who=["x", "y"] * 200), {"time": "who"}, "is to say when a row is, and holds words"),
+        (lambda f: f.head(1), {}, "no run of more than one row"),
+    ],
+)
+def test_a_record_that_cannot_be_told_in_time_is_refused(change, options, said):
+    with pytest.raises(InputError) as caught:
+        read_record(change(record()).reset_index(drop=True), SeriesOptions(**options), "plant.csv")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+# -- what looks wrong ------------------------------------------------------------------------------
+
+
+def test_a_usual_record_has_nothing_wrong(tmp_path):
+    found = check(tmp_path, record())
+    assert found.lines[0].endswith("400 rows, one every 60 s, from 2026-03-01 00:00:00 to 2026-03-01 06:39:00")
+    assert len(found.lines) == 1 and [tag[-1] for tag in found.tags] == ["", ""]
+
+
+def test_check_names_what_is_wrong_with_a_tag(tmp_path):
+    n = 2000
+    random = np.random.default_rng(1)
+    stuck = random.normal(size=n)
+    stuck[700:800] = stuck[700]
+    frame = record(
+        n,
+        stuck=stuck,
+        jumps=random.normal(5, 0.1, n) * np.where(np.arange(n) < 1234, 1, 1000),
+        drifts=random.normal(size=n) + np.arange(n) / 100,
+        ends=np.where(np.arange(n) < 1900, random.normal(size=n), np.nan),
+        mode=np.where(np.arange(n) % 500 < 250, "on", "off"),
+    )
+    tags = {tag[0]: tag for tag in check(tmp_path, frame).tags}
+    assert "stuck for 100 rows from 2026-03-01 11:40:00" in tags["stuck"][-1]
+    assert "grows to 985 times at 2026-03-01 20:34:00: another unit?" in tags["jumps"][-1]
+    assert "drifts by +" in tags["drifts"][-1]
+    assert "unknown in the last 100 rows" in tags["ends"][-1] and tags["ends"][2] == "95.0%"
+    assert tags["mode"][1] == "mode of 2" and tags["mode"][3] == "off 50%, on 50%"
+    assert not tags["flow"][-1] and not tags["level"][-1]
+
+
+def test_check_puts_rows_in_order_and_says_so(tmp_path):
+    frame = record()
+    frame = frame.iloc[[*range(100), 99, *range(100, 200), 201, 200, *range(202, 400)]]
+    found = check(tmp_path, frame)
+    assert "the time of 1 rows is before that of the row above (rows 203): `fit` refuses that" in found.lines
+    assert "the time of 1 rows is the same as that of the row above (rows 101): `fit` refuses that" in found.lines
+    assert len(found.record.codes) == 400
+
+
+def test_check_draws_the_plant(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["check", "plant"]) == 0
+    out = capsys.readouterr().out
+    assert "21,600 rows of 60 runs, one every 10 s" in out and "the same within every run: ambient" in out
+    assert "mode of 3" in out and (tmp_path / "check.png").stat().st_size > 10_000
+
+
+def test_a_folder_of_runs_is_a_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for i in range(3):
+        record(100).to_csv(tmp_path / "runs" / f"day{i}.csv", index=False)
+    assert run(["check", "runs", "--time", "time"]) == 0
+    assert "300 rows of 3 runs" in capsys.readouterr().out
+    record(100, other=1).to_csv(tmp_path / "runs" / "day9.csv", index=False)
+    assert run(["check", "runs", "--time", "time"]) == 2
+    assert "differ in the column 'other'" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert run(["check", "empty", "--time", "time"]) == 2
+    assert "holds no .csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["nowhere.csv", "--time", "t"], "no such file"),
+        (["plant", "--step", "0"], "--step takes a number above 0"),
+        (["plant", "--time", "level_1"], "level_1 goes back in 10,384 of 21,600 rows, so it says no time"),
+        (["plant", "--time", "mode"], "is to say when a row is, and holds words"),
+        (["plant", "-o", "x.csv"], "the contact sheet is a picture"),
+    ],
+)
+def test_bad_input_of_check(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run(["check", *words]) == 2
+    assert said in capsys.readouterr().err
