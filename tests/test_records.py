@@ -1,14 +1,19 @@
 """Records of a plant: the simulator, what says when rows are, the grid, and what `check` finds wrong."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from genloom.cli.app import run
 from genloom.data.options import SeriesOptions
+from genloom.data.series.dataset import SeriesData
 from genloom.data.series.plant import FAULTS, HOLE_1, HOLE_2, STEP_S, TO_BLAME, Plan, plant
 from genloom.data.series.record import read_record, usual_step, wind
 from genloom.errors import InputError
+from genloom.shapes.series import SeriesShape
 from genloom.use.series.check import check_record
 
 
@@ -212,3 +217,59 @@ def test_bad_input_of_check(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["check", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+# -- windows ---------------------------------------------------------------------------------------
+
+
+def windows_of(frame: pd.DataFrame, window: int = 20, **options: object) -> SeriesData:
+    return SeriesData.of(read_record(frame, SeriesOptions(**options), "record"), window, "record")
+
+
+def test_windows_are_rows_that_follow_each_other():
+    frame = record(300)
+    data = windows_of(frame)
+    batch = data.batch({"x": torch.tensor([0, 7])})
+    assert batch["x"].shape == (2, 20, 2) and batch["mask"].all()
+    values = data.shape.decode(batch["x"])
+    assert np.allclose(values["flow"][1], frame["flow"][7:27]) and np.allclose(values["level"][0], frame["level"][:20])
+    assert torch.allclose(data.shape.encode(values), batch["x"], atol=1e-6)
+
+
+@pytest.mark.parametrize("frame", [record(300), plant(Plan(runs=7, rows=60))], ids=["one stretch", "many runs"])
+def test_no_window_that_is_held_out_shares_a_row_with_training(frame):
+    data = windows_of(frame)
+    rows = [set((starts[:, None] + torch.arange(20)).flatten().tolist()) for starts in (data.starts, data.held)]
+    assert rows[0] and rows[1] and not rows[0] & rows[1]
+    assert 0.1 < len(rows[1]) / len(data.x) < 0.3
+    stretch = read_record(frame, SeriesOptions(), "record").stretch
+    assert all(len(set(stretch[i : i + 20].tolist())) == 1 for i in torch.cat([data.starts, data.held]).tolist())
+
+
+def test_windows_of_which_most_is_unknown_are_left_out():
+    frame = record(300)
+    frame.loc[100:140, ["flow", "level"]] = np.nan
+    starts = windows_of(frame).starts.tolist()
+    assert 85 in starts and 95 not in starts and 110 not in starts and 135 in starts
+
+
+def test_windows_that_cannot_be_cut_are_refused():
+    with pytest.raises(InputError, match="--window 500 is longer than every stretch of record"):
+        windows_of(record(300), 500)
+    with pytest.raises(InputError, match="too short for windows of 100 rows"):
+        windows_of(record(300), 100)
+
+
+def test_a_shape_of_windows_travels_as_json_and_is_written_in_the_units_of_the_data(tmp_path):
+    data = windows_of(plant(Plan(runs=7, rows=60)))
+    again = SeriesShape(
+        **{key: value for key, value in json.loads(json.dumps(data.shape.to_json())).items() if key != "kind"}
+    )
+    assert again.columns[0].categories == ("high", "low", "normal") and again.dims == (20, 8)
+    made = data.batch({"x": torch.tensor([0, 50])})["x"]
+    data.shape.write([made[:1], made[1:]], 2, tmp_path / "runs.csv")
+    read = pd.read_csv(tmp_path / "runs.csv")
+    assert list(read.columns[:4]) == ["run", "seconds", "mode", "ambient"] and len(read) == 40
+    assert read["seconds"][:3].tolist() == [0, 10, 20] and read["run"].tolist() == [1] * 20 + [2] * 20
+    first = plant(Plan(runs=7, rows=60)).head(20)
+    assert np.allclose(read["valve"][:20], first["valve"]) and (read["mode"][:20] == first["mode"]).all()

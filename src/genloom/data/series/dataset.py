@@ -1,0 +1,112 @@
+"""Windows of a record as a data set, cut as they are asked for: what is held in memory is the record."""
+
+# N places of the grid, n windows, T rows of a window, D columns
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genloom.data.series.record import Record
+from genloom.errors import InputError
+from genloom.placing import has_room, there
+from genloom.shapes.columns import Places
+from genloom.shapes.series import SeriesShape
+
+HELD = 5  # one stretch in so many is held out; of fewer, the last of so many parts of each
+LEAST_KNOWN = 0.5  # of a window's cells, below which it says nothing
+
+
+@dataclass
+class SeriesData:
+    """Windows of a record.
+
+    Attributes:
+        x: codes `[N, D]` in float32, 0 where unknown; `mask [N, D]`, what is known.
+        starts: where windows begin that are trained on `[n]`; `held`, those that are not. No two of them share a row.
+    """
+
+    x: Tensor
+    mask: Tensor
+    starts: Tensor
+    held: Tensor
+    shape: SeriesShape
+    source: str
+    fingerprint: str
+    notes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, record: Record, window: int, source: str) -> SeriesData:
+        """Return windows of so many rows of a record.
+
+        Raises:
+            InputError: no stretch of the record is so long, or nothing would be left to hold out.
+        """
+        longest = int(np.bincount(record.stretch).max())
+        if window > longest:
+            raise InputError(
+                f"--window {window} is longer than every stretch of {source} without a gap: the longest has {longest:,} rows"
+            )
+        starts, held = split(record, window)
+        if not len(starts) or not len(held):
+            raise InputError(
+                f"{source} is too short for windows of {window} rows, of which some are never trained on: give more rows, or say "
+                f"--window {max(2, longest // (2 * HELD))}"
+            )
+        x, mask = torch.as_tensor(record.codes, dtype=torch.float32), torch.as_tensor(record.mask)
+        digest = hashlib.blake2b(x.numpy().tobytes() + record.mask.tobytes(), digest_size=16)
+        digest.update(starts.tobytes() + held.tobytes() + str((window, record.step)).encode())
+        shape = SeriesShape(columns=record.columns, window=window, step=record.step)
+        places = torch.as_tensor(starts), torch.as_tensor(held)
+        return cls(x, mask, *places, shape, source, digest.hexdigest(), list(record.notes))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        return {"x": len(self.starts)}
+
+    def batch(self, indices: Mapping[str, Tensor], generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Return `x [n, T, D]` and `mask [n, T, D]`."""
+        return self.windows(self.starts[there(indices["x"], self.starts)])
+
+    def windows(self, starts: Tensor) -> dict[str, Tensor]:
+        """Return the windows that begin at places of the record `[n]`."""
+        rows = starts[:, None] + torch.arange(self.shape.window, device=starts.device)
+        return {"x": self.x[rows], "mask": self.mask[rows]}
+
+    def to(self, device: torch.device) -> SeriesData:
+        """Return the record on a GPU that has room for it; elsewhere it stays."""
+        if not has_room(device, 2 * self.x.nbytes):
+            return self
+        moved = {name: getattr(self, name).to(device) for name in ("x", "mask", "starts", "held")}
+        return replace(self, **moved)
+
+
+def split(record: Record, window: int) -> tuple[Places, Places]:
+    """Return where windows begin that are trained on, and those that are not: whole stretches, or the end of each.
+
+    With windows of every row those of one part overlap, so parts are cut by time and no window lies across a cut.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[-1], record.stretch, [-2]])))
+    stretches = [(int(a), int(b)) for a, b in pairwise(edges) if b - a >= window]
+    trained, held = [], []
+    for i, (begin, end) in enumerate(stretches):
+        whole = len(stretches) >= HELD
+        cut = (begin if i % HELD == HELD - 1 else end) if whole else end - (end - begin) // HELD
+        trained.append(np.arange(begin, cut - window + 1))
+        held.append(np.arange(cut, end - window + 1))
+    sums = np.concatenate([[0], np.cumsum(record.mask.mean(1))])
+
+    def known(starts: Places) -> Places:
+        """Leave out windows of which most is unknown."""
+        return starts[(sums[starts + window] - sums[starts]) / window >= LEAST_KNOWN]
+
+    return known(np.concatenate(trained)), known(np.concatenate(held))
