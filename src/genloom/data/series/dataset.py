@@ -56,7 +56,7 @@ class SeriesData:
         starts, held = split(record, window)
         if not len(starts) or not len(held):
             raise InputError(
-                f"{source} is too short for windows of {window} rows, of which some are never trained on: give more rows, or say "
+                f"{source} is too short for windows of {window} rows, of which some are held out: give more rows, or say "
                 f"--window {max(2, longest // (2 * HELD))}"
             )
         x, mask = torch.as_tensor(record.codes, dtype=torch.float32), torch.as_tensor(record.mask)
