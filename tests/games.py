@@ -32,14 +32,14 @@ def write_pairs(folder, n=64, size=8):
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 
 
-def write_tagged(folder, n=48, side=32):
+def write_tagged(folder, n=48, side=32, seed=0):
     """Write `n` pictures of one colour, their tags and word vectors; return the options that say where these are."""
     import torch
     from PIL import Image
 
     from genloom.data.tags.vectors import WordVectors
 
-    random, lines = np.random.default_rng(0), ["file,tags,split"]
+    random, lines = np.random.default_rng(seed), ["file,tags,split"]
     (folder / "pictures").mkdir(parents=True)
     for i in range(n):
         colour = list(COLOURS)[i % 2]

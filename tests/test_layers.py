@@ -63,6 +63,7 @@ TRAINS = (
     "train/",
     "measures/features/classifier.py",
     "measures/labels_back.py",
+    "measures/series.py",
     "use/latent/probe.py",
     "use/lesson.py",
     "use/words.py",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 import torch
@@ -116,7 +117,7 @@ def lose_words(folder):
         (lose_names, "", "only 1 of the 3 names"),
         (lose_words, "", "redd (did you mean 'red'?)"),
         (lambda folder: (folder / "tags.csv").write_text(""), "", "holds no tags"),
-        (lambda folder: (folder / "tags.csv").write_bytes(b"\xff\xfe"), "", "cannot be read as a table of tags"),
+        (lambda folder: (folder / "tags.csv").write_bytes(b"\xff\xfe"), "", "no text in UTF-8 (byte 0)"),
         (lambda folder: (folder / "tags.csv").write_text("tags,x\nred,1\n"), "", "call that of the pictures `file`"),
         (lambda folder: (folder / "tags.csv").write_text("file,caption\n000.png,red\n"), "", "that of the tags `tags`"),
         (lambda folder: (folder / "tags.csv").unlink(), "", "no table of tags"),
@@ -325,7 +326,20 @@ def test_nothing_is_judged_by_pictures_that_training_saw(trained, tmp_path, caps
     genloom.fit("tagger", str(trained / "pictures"), tmp_path / "run", preset="tiny", examples=64, **options)
     assert run(["judge", str(tmp_path / "run")]) == 2
     assert "is held out" in capsys.readouterr().err
-    assert run(["judge", str(tmp_path / "run"), "--test", str(trained / "pictures"), "-o", str(tmp_path / "j.json")]) == 0
+    assert run(["judge", str(tmp_path / "run"), "--test", str(trained / "pictures")]) == 2
+    assert "180 of 180 pictures of" in capsys.readouterr().err
+    write_tagged(tmp_path / "other", n=60, seed=9)
+    shutil.copy(tmp_path / "other" / "tags.csv", tmp_path / "tags.csv")
+    assert run(["judge", str(tmp_path / "run"), "--test", str(tmp_path / "other" / "pictures")]) == 2
+    assert "are no longer those that" in capsys.readouterr().err  # the table of the training is another now
+
+
+def test_pictures_marked_for_test_alone_are_trained_on_in_no_case(tmp_path):
+    options = write_tagged(tmp_path, n=40)
+    lines = (tmp_path / "tags.csv").read_text().replace(",train", ",")
+    (tmp_path / "tags.csv").write_text(lines)
+    trained, held = (genloom.load_data(tmp_path / "pictures", **options, split=part).names for part in ("train", "test"))
+    assert held and trained and not set(held) & set(trained) and len(held) + len(trained) == 40
 
 
 def test_another_file_of_words_is_refused_by_the_judge(trained, tmp_path, capsys):

@@ -20,10 +20,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return parse_tensors(content_of(path, "file of weights", MOST), path)
 
 
-def parse_tensors(content: bytes, path: Path) -> dict[str, Tensor]:
-    """Return the tensors of the bytes of a safetensors file; InputError where they are cut short."""
+def parse_tensors(content: bytes, path: Path, remedy: str = "use an older checkpoint") -> dict[str, Tensor]:
+    """Return the tensors of the bytes of a safetensors file; InputError, with a remedy, where they are cut short."""
     try:
         return load(content)
     except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         said = " ".join(str(error).split())[:120]
-        raise InputError(f"{path} is damaged or cut short ({said}); use an older checkpoint") from None
+        raise InputError(f"{path} is damaged or cut short ({said}); {remedy}") from None

@@ -163,9 +163,14 @@ def effort(session: Session) -> str:
 
 def next_commands(session: Session) -> Iterator[str]:
     """Yield what to type next, by what the model can do."""
-    from genloom.core.capabilities import Encodes, Imputes, Samples, Translates, Upscales
+    from genloom.core.capabilities import Classifies, Encodes, Imputes, Samples, Tags, Translates, Upscales
 
     kind, out = session.model_class, session.request.out
+    if issubclass(kind, Classifies) and session.hyper.labels:  # type: ignore[attr-defined]
+        yield f"genloom classify {out} YOUR_PICTURES -o labels.csv"
+    if issubclass(kind, Tags):
+        yield f"genloom tag {out} YOUR_PICTURES -o tags.csv"
+        yield f"genloom judge {out}"
     if issubclass(kind, Samples):
         yield f"genloom sample {out} -n 64 -o grid.png"
     elif issubclass(kind, Encodes):

@@ -197,7 +197,7 @@ def classify(
         console.print("   ".join(f"{told.classes[k]} {told.probabilities[0, k]:.3f}" for k in order), soft_wrap=True)
     else:
         counts = {name: told.found.count(k) for k, name in enumerate(told.classes)}
-        console.print(f"{len(told.names):,} pictures: " + ", ".join(f"{n:,} {name}" for name, n in counts.items() if n))
+        console.print(f"{len(told.names):,} pictures: " + ", ".join(f"{name}: {n:,}" for name, n in counts.items() if n))
     if told.wrong is not None:
         share = 100 * told.wrong / len(told.names)
         console.print(

@@ -139,6 +139,10 @@ class Run:
         if key == "data.fingerprint" and before.get("data.source") == now.get("data.source"):
             loaded = [name for name in sorted(before.keys() | now.keys()) if name.startswith("data.loaded.")]
             key = next((name for name in loaded if before.get(name) != now.get(name)), key)
+        if key == "data.fingerprint" and before.get("data.source") == now.get("data.source"):
+            parts = [now.get(f"data.{name}") for name in ("source", "loaded.to", "loaded.tags", "loaded.words")]
+            which = " or ".join(str(part) for part in parts if part)
+            raise InputError(f"{self.folder} was begun on other data: {which} has changed; name a new folder after -o")
         if key == "data.fingerprint":
             raise InputError(
                 f"{self.folder} was begun on other data: {before.get('data.source')} as it was then, "

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -62,13 +63,16 @@ def describe_tags(data: TagData, said: Mapping[str, Any]) -> list[str]:
     counts = Counter(word for row in tags for word in row)
     frequent = ", ".join(f"{words[word]} {count:,}" for word, count in counts.most_common(10))
     lone = sum(count == 1 for count in counts.values())
-    flags = "".join(f" --{name.replace('_', '-')}{'' if value is True else f' {value}'}" for name, value in said.items())
+    flags = "".join(
+        f" --{name.replace('_', '-')}{'' if value is True else f' {shlex.quote(str(value))}'}"
+        for name, value in said.items()
+    )
     return [
         f"{len(data.images):,} pictures with {len(counts):,} different tags, {len(data) / len(data.images):.1f} each",
         f"the most frequent: {frequent}",
         f"{lone:,} tags come once, and can hardly be learnt",
         *data.notes,
-        f"to learn from them: genloom fit tagger {data.source}{flags} -o RUN",
+        f"to learn from them: genloom fit tagger {shlex.quote(data.source)}{flags} -o RUN",
     ]
 
 

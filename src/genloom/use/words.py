@@ -21,12 +21,13 @@ import io
 import re
 import unicodedata
 import zlib
-from collections import Counter
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,7 +71,9 @@ def sentences_of(path: Path) -> Iterator[list[str]]:
     Raises:
         InputError: it cannot be read, or holds no text.
     """
-    if path.suffix.lower() == ".csv":
+    if path.name.lower().endswith((".csv.gz", ".tsv.gz")):
+        raise InputError(f"{path} is a packed table: unpack it first, as a .csv or .tsv")
+    if path.suffix.lower() in (".csv", ".tsv"):
         found = read_tags(path)
         yield from (tags for name, tags in found.tags.items() if found.parts.get(name) != "test")
         return
@@ -101,22 +104,29 @@ def read_text(paths: Sequence[Path], least: int) -> Text:
     Raises:
         InputError: there are fewer than two words to learn.
     """
-    sentences = [words for path in paths for words in sentences_of(path) if words]
-    counts = Counter(word for words in sentences for word in words)
-    kept = [(word, count) for word, count in counts.most_common() if count >= least]
-    names = " and ".join(map(str, paths))
-    if not counts:
+    number: dict[str, int] = {}
+    tokens, lengths = array("i"), array("i")  # a word takes four bytes so, and tens of them as text
+    for words in (words for path in paths for words in sentences_of(path) if words):
+        tokens.extend([number.setdefault(word, len(number)) for word in words])
+        lengths.append(len(words))
+    counts = np.bincount(np.asarray(tokens, np.int64), minlength=len(number))
+    order = np.argsort(-counts, kind="stable")  # of words as frequent the first met comes first
+    known, names = list(number), " and ".join(map(str, paths))
+    kept = [(known[i], int(counts[i])) for i in order if counts[i] >= least]
+    if not number:
         raise InputError(f"{names} holds no words")
     if len(kept) < 2:
-        most, count = counts.most_common(1)[0]
+        most, count = known[order[0]], int(counts[order[0]])
         raise InputError(
             f"{names} holds {len(kept) or 'no'} word that comes as often as --least says, {least}, and two are needed "
             f"({most!r} comes most often, {count}): give a longer text, or say a smaller --least"
         )
-    place = {word: i for i, (word, _) in enumerate(kept)}
-    found = [(place[word], i) for i, words in enumerate(sentences) for word in words if word in place]
-    tokens, sentence = torch.tensor(found).T.contiguous()
-    return Text(tuple(place), torch.tensor([count for _, count in kept]), tokens, sentence)
+    place = np.full(len(number), -1)
+    place[order[: len(kept)]] = np.arange(len(kept))
+    placed, sentence = place[np.asarray(tokens, np.int64)], np.repeat(np.arange(len(lengths)), lengths)
+    there = placed >= 0
+    rest = torch.from_numpy(placed[there]), torch.from_numpy(sentence[there])
+    return Text(tuple(word for word, _ in kept), torch.tensor([count for _, count in kept]), *rest)
 
 
 def pairs_of(text: Text, window: int) -> tuple[Tensor, Tensor]:

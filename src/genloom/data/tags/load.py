@@ -88,7 +88,8 @@ class TagSource(Source):
         places = self.places(tags)
         images = self.source.load(shape.image)
         names = self.source.names_of(images)
-        kept = [i for i, name in enumerate(names) if places.get(name) and (every or parts.get(name, part) == part)]
+        unmarked = "train" if "test" in parts.values() else part  # a table may mark those for test alone
+        kept = [i for i, name in enumerate(names) if places.get(name) and (every or parts.get(name, unmarked) == part)]
         if not kept:
             raise InputError(f"no picture of {self.name} that is in {part} has a tag in {self.options.tags}")
         if lost := sum(not tags.get(name) for name in names):

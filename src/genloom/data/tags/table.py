@@ -41,9 +41,8 @@ def read_tags(path: Path) -> Tags:
     name, tags, split = (column(heads, known) for known in (PICTURE, TAGS, SPLIT))
     headed = tags is not None and (name is not None or not any("." in cell for cell in heads))
     if (headed and name is None) or (tags is None and heads and heads[0] in PICTURE):
-        raise InputError(
-            f"{path} has the columns {', '.join(heads)}: call that of the pictures `file`, that of the tags `tags`"
-        )
+        lacks = "that of the pictures `file`" if name is None else "that of the tags `tags`"
+        raise InputError(f"{path} has the columns {', '.join(head or '(no name)' for head in heads)}: call {lacks}")
     if not headed:
         name, tags, split = 0, None, None
     found = Tags()
@@ -67,7 +66,9 @@ def rows_of(path: Path) -> list[list[str]]:
         first = text.partition("\n")[0]
         mark = next((mark for mark in ",\t;" if mark in first), ",")
         rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline=None), delimiter=mark)]
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is no text in UTF-8 (byte {error.start:,}): save it as UTF-8") from None
+    except csv.Error as error:
         raise InputError(f"{path} cannot be read as a table of tags ({error})") from None
     return [row for row in rows if any(row)]
 

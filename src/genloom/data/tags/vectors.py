@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.torch import save
@@ -67,7 +68,7 @@ def read_words(path: Path) -> WordVectors:
 
 def from_tensors(content: bytes, path: Path) -> WordVectors:
     """Return what `WordVectors.write` wrote."""
-    tensors = parse_tensors(content, path)
+    tensors = parse_tensors(content, path, "make it anew with `genloom words`")
     vectors, words = tensors.get("vectors"), tensors.get("words")
     if vectors is None or words is None or (vectors.dim(), words.dim()) != (2, 1) or words.dtype != torch.uint8:
         raise InputError(f"{path} holds no word vectors: `genloom words CORPUS -o {path.name}` makes such a file")
@@ -83,21 +84,27 @@ def from_text(content: bytes, path: Path) -> WordVectors:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is no text in UTF-8 (byte {error.start:,}); word2vec's binary form is not read") from None
-    lines = [GAPS.split(line.strip(" \t\r")) for line in text.split("\n") if line.strip(" \t\r")]
-    width = 0
-    if lines and len(lines[0]) == 2 and numeral(lines[0][0]) == len(lines) - 1:  # the counts of words and of numbers
-        width, lines = numeral(lines[0][1]) or 0, lines[1:]
-    width = width or (len(lines[0]) - 1 if lines else 0)
-    if width < 1:
+    lines = [line for line in map(clean, text.split("\n")) if line]
+    first, width = GAPS.split(lines[0]) if lines else [], 0
+    if len(first) == 2 and numeral(first[0]) == len(lines) - 1:  # the counts of words and of numbers
+        width, lines = numeral(first[1]) or 0, lines[1:]
+    width = width or (len(GAPS.split(lines[0])) - 1 if lines else 0)
+    if width < 1 or not lines:
         raise InputError(f"{path} holds no word vectors: a word and its numbers are wanted in each line")
-    numbers: list[list[float]] = []
-    for i, parts in enumerate(lines):
+    words, numbers = [], np.empty((len(lines), width), np.float32)
+    for i, parts in enumerate(map(GAPS.split, lines)):
         if len(parts) <= width:
             raise InputError(
                 f"{path}: {short(parts[0])} has {len(parts) - 1} numbers, and {width} are wanted (word {i + 1:,})"
             )
         try:
-            numbers.append([float(part) for part in parts[-width:]])
+            numbers[i] = [float(part) for part in parts[-width:]]
         except ValueError:
             raise InputError(f"{path}: {short(parts[0])} has a part that is no number (word {i + 1:,})") from None
-    return WordVectors(tuple("_".join(parts[:-width]) for parts in lines), torch.tensor(numbers))
+        words.append("_".join(parts[:-width]))
+    return WordVectors(tuple(words), torch.from_numpy(numbers))
+
+
+def clean(line: str) -> str:
+    """Return a line without gaps at its ends."""
+    return line.strip(" \t\r")

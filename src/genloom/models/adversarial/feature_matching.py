@@ -194,13 +194,14 @@ class FeatureMatching(Model, Latent, Classifies):
             right = (logits[2].argmax(1) == y).float().mean()
             loss, notes = loss + supervised, notes | {"labelled": supervised.detach(), "right": right}
         yield Move("discriminator", loss, notes)
+        z = self.prior(len(x))
+        if self.hyper.guide == "minibatch":
+            yield Move("generator", -F.softplus(normaliser(self.classifier(self.generator(z))[1])).mean())
+            return
         with torch.no_grad():
             wanted = self.classifier(again.view_as(x_fake))[0].float().mean(0)
-        features, logits = self.classifier(self.generator(self.prior(len(x))))
-        if self.hyper.guide == "minibatch":
-            yield Move("generator", -F.softplus(normaliser(logits)).mean())
-        else:
-            yield Move("generator", self.apart(features.float().mean(0), wanted))
+        features = self.classifier(self.generator(z))[0].float().mean(0)
+        yield Move("generator", self.apart(features, wanted))
 
     def recorded(self, n: int) -> Sequence[tuple[nn.Module, tuple[Any, ...]]]:
         parts = 3 if self.classes else 2
@@ -233,7 +234,7 @@ class FeatureMatching(Model, Latent, Classifies):
         if not self.classes:
             raise InputError("this run learnt without labels, so it knows no classes: train with --hyper.labels 100")
         with torch.no_grad():
-            logits = self.classifier(self.scaled_in(x.to(self.device)))[1]
+            logits = self.classifier(self.scaled_in(x.to(self.device)), len(x))[1]  # each alone, whatever lies beside it
         return logits.float().softmax(1)
 
     def labelled(self, data: Dataset) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from genloom.core.capabilities import Classifies
 from genloom.core.model import Model
 from genloom.core.random import generator
+from genloom.data.pictures.dataset import ImageData
 from genloom.measures.figure import Figure, share_figure
 from genloom.measures.heads import Graph, nearest
 from genloom.measures.mixture import principal_directions
@@ -18,6 +19,7 @@ from genloom.use.judging.picture_data import JudgedData
 
 ERROR, NEAREST, SPREAD = "test error", "nearest labelled", "labels spread"
 MOST, WIDTH, BLOCK = 10_000, 64, 500  # pictures that are looked at, and principal components of their pixels
+NUMBERS = 1 << 26  # that are held at once
 
 
 def errors(model: Model, found: JudgedData) -> tuple[dict[str, Figure], Rows]:
@@ -29,24 +31,26 @@ def errors(model: Model, found: JudgedData) -> tuple[dict[str, Figure], Rows]:
     test, train = found.test, found.train
     if not isinstance(model, Classifies) or test is None or test.labels is None or test.shape.classes != model.shape.classes:
         return {}, {}
-    labelled = model.labelled(train)
-    if not len(labelled):
+    if not model.classes:  # learnt without labels
         return {}, {}
-    places = some(len(test))
+    places = some(test)
     x, truth = test.pictures(places), test.labels[places].cpu()
-    own = torch.cat([model.classify(part).argmax(1).cpu() for part in x.split(BLOCK)])
-    others = some(len(train))
+    own = wrong(torch.cat([model.classify(part).argmax(1).cpu() for part in x.split(BLOCK)]), truth)
+    if not found.known:  # which pictures of other data would have been labelled, nobody knows
+        return {ERROR: own}, {}
+    others, labelled = train.pictures(some(train)), model.labelled(train)
     known, y = train.pictures(labelled), train.labels[labelled].cpu()  # type: ignore[index]
-    mean, directions = principal_directions(train.pictures(others).flatten(1), WIDTH)
-    codes = [(part.flatten(1) - mean) @ directions for part in (known, train.pictures(others), x)]
+    mean, directions = principal_directions(others.flatten(1), WIDTH)
+    codes = [(part.flatten(1) - mean) @ directions for part in (known, others, x)]
     spread = Graph(torch.cat(codes)).propagate(torch.arange(len(known)), y, len(test.shape.classes))[-len(x) :]
     rows = {NEAREST: nearest(codes[0], y, codes[2]), SPREAD: spread}
-    return {ERROR: wrong(own, truth)}, {name: {ERROR: wrong(said, truth)} for name, said in rows.items()}
+    return {ERROR: own}, {name: {ERROR: wrong(said, truth)} for name, said in rows.items()}
 
 
-def some(count: int) -> Tensor:
-    """Return the places of all pictures of a set, or of a fair part where these are many."""
-    return torch.randperm(count, generator=generator("halves"))[:MOST].sort().values
+def some(data: ImageData) -> Tensor:
+    """Return the places of all pictures of a set, or of a fair part where these are many or large."""
+    most = max(BLOCK, min(MOST, NUMBERS // data.shape.width))
+    return torch.randperm(len(data), generator=generator("halves"))[:most].sort().values
 
 
 def wrong(said: Tensor, truth: Tensor) -> Figure:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import html
 import time
 from collections.abc import Sequence
@@ -63,11 +64,26 @@ class TagPanel(Panel):
                 f"{self.held.source} has {len(self.held.images)} pictures with tags that training never saw, and the judge "
                 f"needs {LEAST_PICTURES}: mark some as `test` in a column `split` of the tags, or name others with --test"
             )
+        if not isinstance(data, TagData):
+            self.refuse_seen(runs, test)
         self.truth = truth_of(self.held)
         model = self.load(runs[0], terms.checkpoint)
         self.h = self.features(model, self.held)
         key = ["tags", self.train.fingerprint, self.held.fingerprint, model.taught_by, runs[0].record["hyper"]["seen"]]
         self.rows = cached_rows(key, list(self.shown), lambda: self.baselines(model))
+
+    def refuse_seen(self, runs: Sequence[Run], test: str | Path | None) -> None:
+        """Raise InputError where pictures, tags or words are others than those of the training, or training saw the test."""
+        for run in runs:
+            if run.record["data"]["fingerprint"] != self.train.fingerprint:
+                raise InputError(
+                    f"{self.train.source}, its tags or its words are no longer those that {run.folder} was trained on, so "
+                    "nobody knows which pictures it never saw: bring them back, or train it anew"
+                )
+        seen = set(digests(self.train))
+        if both := sum(digest in seen for digest in digests(self.held)) if test is not None else 0:
+            many = f"{both:,} of {len(self.held.images):,} pictures of {test}"
+            raise InputError(f"{many} were trained on: name others with --test")
 
     def features(self, model: Model, data: TagData) -> Tensor:
         """Return what a model goes by, of all pictures."""
@@ -143,6 +159,12 @@ def tags_of(run: Run, data: Any, split: str, every: bool = False) -> TagData:
     named = source_of(run, data, "pictures with tags")
     loaded = {name: value for name, value in run.record["data"]["loaded"].items() if value is not None}
     return TagSource(named, TagOptions.of(loaded | {"split": split, "size": None})).load(run.shape, every)
+
+
+def digests(data: TagData) -> list[bytes]:
+    """Return what tells pictures apart, one for each."""
+    rows = (data.images.pictures(i[None])[0] for i in torch.arange(len(data.images)))
+    return [hashlib.blake2b(x.numpy().tobytes(), digest_size=16).digest() for x in rows]
 
 
 def truth_of(data: TagData) -> Truth:
