@@ -16,6 +16,7 @@ import genloom
 from genloom.cli.app import run
 from genloom.cli.fit import first_of
 from genloom.errors import InputError
+from genloom.train.interrupt import Interrupt
 from genloom.train.run import Run
 
 
@@ -377,3 +378,14 @@ def test_a_signal_stops_two_processes_and_saves(grey, tmp_path, number):
         process.send_signal(number)  # as a cluster does
     assert process.wait(timeout=90) == 130
     assert int(Run.open(tmp_path / "r").last_checkpoint().name) > 0
+
+
+def test_ctrl_c_before_the_first_round_stops_at_once(tmp_path):
+    """While a model studies the data there is nothing to save, and minutes may pass until a wish is heard."""
+    with pytest.raises(KeyboardInterrupt), Interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+    with pytest.raises(KeyboardInterrupt), Interrupt() as interrupt:  # raised once all is saved
+        assert not interrupt.asked()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.asked()

@@ -1,4 +1,7 @@
-"""Ctrl-C as a wish: the first one lets the round end and the run be saved, a later one stops at once."""
+"""Ctrl-C as a wish: the first one lets the round end and the run be saved, a later one stops at once.
+
+Before anybody asks for wishes, when rounds begin, there is nothing to save: then the first one stops at once too.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.heard_at: float | None = None
+        self.minded = False  # whether anybody has asked yet
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
@@ -31,7 +35,9 @@ class Interrupt:
             raise KeyboardInterrupt  # the run is saved; the caller learns that it was stopped
 
     def hear(self, number: int, frame: FrameType | None) -> None:
-        """Remember the first signal; one that comes later raises."""
+        """Remember the first signal, where somebody asks for it; one that comes later raises."""
+        if not self.minded:
+            raise KeyboardInterrupt
         if self.heard_at is None:
             self.heard_at = time.monotonic()
         elif time.monotonic() - self.heard_at > GRACE:
@@ -39,4 +45,5 @@ class Interrupt:
 
     def asked(self) -> bool:
         """Whether a signal has come."""
+        self.minded = True
         return self.heard_at is not None

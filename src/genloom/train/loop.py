@@ -134,6 +134,7 @@ class Loop:
 
     def play(self, stop: Callable[[], bool]) -> Iterator[Report]:
         """Play rounds until the budget is spent or `stop` says so; save at the end."""
+        stop()  # from here on there is something to save, so that a signal is a wish
         if self.clock.rounds == 0:
             yield self.report(save=False)
         over, save, report = self.wishes(stop)

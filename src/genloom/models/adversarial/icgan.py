@@ -137,6 +137,7 @@ class ICGAN(Model, Likens):
     Hyper = ICGANHyper
     hyper: ICGANHyper
     law = "gaussian"
+    studies = "every picture is looked at by the frozen network, and its neighbours are found"
     notes = objectives.ACCURACY | AUGMENTED
     store: Tensor
     store_labels: Tensor

@@ -138,6 +138,7 @@ class Tagger(Model, Tags):
     hyper: TaggerHyper
     shape: TagShape
     reads = "tags"
+    studies = "every picture is looked at by the frozen network"
     notes = objectives.ACCURACY | {"energy": Note("distance", "generator"), "surprise": Note("nats", "generator")}
 
     mean: Tensor
