@@ -315,6 +315,7 @@ def test_check_says_what_there_is_to_learn_from(trained, tmp_path, monkeypatch, 
     assert run(["check", str(trained / "pictures"), *options]) == 0
     said = capsys.readouterr().out
     assert "120 pictures with 4 different tags, 2.0 each" in said and "red 60" in said
+    assert "60 pictures are kept for the judge" in said
     assert f"genloom fit tagger {trained / 'pictures'} --tags {trained / 'tags.csv'} --words" in said
     assert (tmp_path / "check.png").exists()
 

@@ -99,10 +99,13 @@ def check(
         return check_series(data, said, Path(out))
     source = find_source(data, said)
     if source.Options is TagOptions:
+        from genloom.data.tags.load import TagSource
         from genloom.use.tagging import describe_tags
 
+        source = find_source(data, {**said, "skip_broken": True}, progress_on(console))
+        assert isinstance(source, TagSource)
         found = source.load()
-        for sentence in describe_tags(found, said):
+        for sentence in describe_tags(found, said, source.marked):
             console.print(sentence, soft_wrap=True)
         write_sheet(found.images, Path(out))
         return console.print(f"contact sheet in {out}")

@@ -59,7 +59,8 @@ class Hyper:
     def preset(cls, name: str) -> Self:
         """Return the preset of that name, or raise InputError naming the nearest one."""
         if name not in cls.presets():
-            raise InputError(f"no preset {name!r} of {cls.__qualname__}{nearest(name, cls.presets())}")
+            known = cls.presets()
+            raise InputError(f"there is no preset {name!r}{nearest(name, known)}: this model has {', '.join(known)}")
         return getattr(cls, name)()
 
     @classmethod

@@ -53,15 +53,18 @@ class Tagged:
             )
 
 
-def describe_tags(data: TagData, said: Mapping[str, Any]) -> list[str]:
+def describe_tags(data: TagData, said: Mapping[str, Any], marked: int) -> list[str]:
     """Say what there is to learn from: pictures, tags, what was left out, and the command to type.
 
     Args:
         said: the options that a person gave.
+        marked: pictures that the table keeps for a test.
     """
     words, tags = data.shape.classes, data.tags
     counts = Counter(word for row in tags for word in row)
     frequent = ", ".join(f"{words[word]} {count:,}" for word, count in counts.most_common(10))
+    if any(note.startswith("left out ") for note in data.notes):
+        said = {**said, "skip_broken": True}
     lone = sum(count == 1 for count in counts.values())
     flags = "".join(
         f" --{name.replace('_', '-')}{'' if value is True else f' {shlex.quote(str(value))}'}"
@@ -71,6 +74,9 @@ def describe_tags(data: TagData, said: Mapping[str, Any]) -> list[str]:
         f"{len(data.images):,} pictures with {len(counts):,} different tags, {len(data) / len(data.images):.1f} each",
         f"the most frequent: {frequent}",
         f"{lone:,} tags come once, and can hardly be learnt",
+        f"{marked:,} pictures are kept for the judge"
+        if marked
+        else "no picture is kept for the judge: write test into a column `split` for some",
         *data.notes,
         f"to learn from them: genloom fit tagger {shlex.quote(data.source)}{flags} -o RUN",
     ]

@@ -103,6 +103,11 @@ class TagSource(Source):
         tagged = [names[k] for k in kept]
         return TagData(chosen, tagged, pairs, self.words.vectors, shape, self.name, images.notes + notes)
 
+    @property
+    def marked(self) -> int:
+        """How many pictures the table says are test."""
+        return list(self.tags_by_picture()[1].values()).count("test")
+
     def refuse_unmarked(self, parts: Mapping[str, str]) -> None:
         """Raise InputError where neither the table nor the source says which pictures are test."""
         others = PictureSource(self.name, replace(self.options, split="train"))

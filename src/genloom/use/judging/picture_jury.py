@@ -63,6 +63,8 @@ def make_networks(train: ImageData, terms: Terms) -> tuple[Features, Features | 
     if terms.features == "classifier":  # others say first what they lack
         terms.say(NETWORK)
     if terms.features and terms.features.startswith(PREFIX):
+        if terms.weights:
+            raise InputError(f"{terms.features} takes no --weights: they are the run's own")
         features = own_features(terms.features, train)
     else:
         features = make_features(terms.features, train, Path(terms.weights) if terms.weights else None, terms.fetch)
