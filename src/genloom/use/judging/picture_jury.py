@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from genloom.data.pictures.dataset import ImageData
+from genloom.errors import InputError
 from genloom.measures.features.registry import Features, make_features, usual_kind
 from genloom.measures.kept import kept_tensors
 from genloom.measures.mixture import EXAMPLES, mixture_samples
