@@ -14,9 +14,9 @@ in width as they halve in size, up to 8 times the narrowest); losses on logits; 
 both moves; bf16 by autocast where the processor is good
 at it, the discriminator's last layer in fp32. `modern` has kernels of 4 (an even kernel at stride 2
 covers every pixel equally often), maps of the generator that are doubled and then convolved, which leaves
-no checkerboards, batches of 16 at a rate of 5e-4, averaged weights for sampling, and augmentation of a share
+no checkerboards, batches of 16 at a rate that falls from 5e-4, averaged weights for sampling, and augmentation of a share
 of the pictures that grows while the discriminator over-fits (Karras et al. 2020): of what was tried, the best
-after ten minutes and after thirty (docs/evidence/ten-minutes.json). A spectrally normalised discriminator
+after ten minutes (docs/evidence/ten-minutes.json; with the rate that falls, ten-minutes-decay.json). A spectrally normalised discriminator
 without batch norm (Miyato et al. 2018) and a gradient penalty are there to be asked for: the first costs the
 first twenty minutes; what they give later has not been measured.
 """
@@ -26,7 +26,7 @@ first twenty minutes; what they give later has not been measured.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, Self
 
@@ -68,8 +68,9 @@ class DCGANHyper(Hyper):
 
     @classmethod
     def modern(cls) -> Self:
-        """Good in ten minutes: half the width, small batches, a higher rate, doubled maps, augmentation where needed."""
-        return cls(width=64, kernel=4, up="resized", adaptive_augment=50_000.0, rate=5e-4, batch=16, ema=10_000.0)
+        """Good in ten minutes: half the width, small batches, a rate that falls, doubled maps, augmentation as needed."""
+        soon = cls(width=64, kernel=4, up="resized", batch=16, ema=10_000.0)
+        return replace(soon, rate=5e-4, decay=50_000.0, adaptive_augment=50_000.0)
 
     @classmethod
     def tiny(cls) -> Self:
