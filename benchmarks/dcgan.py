@@ -22,11 +22,13 @@ def main() -> None:
     parser.add_argument("name")
     parser.add_argument("run")
     parser.add_argument("--test", help="pictures never trained on")
+    parser.add_argument("--features", help="between which distances are taken; the judge's choice where left out")
     parser.add_argument("-n", type=int)
     arguments = parser.parse_args()
     began = time.process_time()
     run = Run.open(arguments.run)
-    last, best = (judge(run, n=arguments.n, test=arguments.test, checkpoint=name) for name in ("last", "best"))
+    terms = {"n": arguments.n, "test": arguments.test, "features": arguments.features}
+    last, best = (judge(run, checkpoint=name, **terms) for name in ("last", "best"))
     figures: dict = {name: [f.value, f.low, f.high] for name, f in last.measures.items()}
     fid = next(name for name in figures if name.startswith("FID"))
     figures |= {f"{fid}, {row}": last.baselines[row][fid].value for row in (REAL, SIMPLE)}

@@ -130,7 +130,7 @@ def run_one(name: str, seed: int, source: str, marks: list[int], lite: list[int]
         print(source, name, seed, mark, {key: round(value, 3) for key, value in found[str(mark)].items()}, flush=True)
 
 
-def collect(runs: Path) -> None:
+def collect(runs: Path, name: str) -> None:
     """Write the medians over seeds, with least and most, as evidence."""
     figures: dict[str, Any] = {}
     for source in SOURCES:
@@ -155,7 +155,7 @@ def collect(runs: Path) -> None:
         "median, least and most over seeds; seconds of the processor, one thread, those of training; dcgan-spectral was "
         "trained with all pictures augmented, as `modern` was until November 2026 and no option does today"
     )
-    record("ten-minutes", figures, seed=None, cpu_seconds=0.0, notes=notes)
+    record(name, figures, seed=None, cpu_seconds=0.0, notes=notes)
 
 
 def collect_icgan(runs: Path) -> None:
@@ -209,9 +209,10 @@ def main() -> None:
     parser.add_argument("--lite", default="600,1800", help="times at which the ImageNet network looks too")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--runs", type=Path, default=Path("runs/ten"))
+    parser.add_argument("--name", default="ten-minutes", help="of the evidence that is collected")
     said = parser.parse_args()
     if said.what == "collect":
-        collect(said.runs)
+        collect(said.runs, said.name)
         collect_icgan(said.runs)
         return collect_progan(said.runs)
     marks, lite, seeds = ([int(each) for each in text.split(",") if each] for text in (said.seconds, said.lite, said.seeds))
