@@ -130,7 +130,7 @@ def run_one(name: str, seed: int, source: str, marks: list[int], lite: list[int]
         print(source, name, seed, mark, {key: round(value, 3) for key, value in found[str(mark)].items()}, flush=True)
 
 
-def collect(runs: Path, name: str) -> None:
+def collect(runs: Path, evidence: str) -> None:
     """Write the medians over seeds, with least and most, as evidence."""
     figures: dict[str, Any] = {}
     for source in SOURCES:
@@ -155,7 +155,7 @@ def collect(runs: Path, name: str) -> None:
         "median, least and most over seeds; seconds of the processor, one thread, those of training; dcgan-spectral was "
         "trained with all pictures augmented, as `modern` was until November 2026 and no option does today"
     )
-    record(name, figures, seed=None, cpu_seconds=0.0, notes=notes)
+    record(evidence, figures, seed=None, cpu_seconds=0.0, notes=notes)
 
 
 def collect_icgan(runs: Path) -> None:

@@ -17,8 +17,8 @@ covers every pixel equally often), maps of the generator that are doubled and th
 no checkerboards, batches of 16 at a rate that falls from 5e-4, averaged weights for sampling, and augmentation of a share
 of the pictures that grows while the discriminator over-fits (Karras et al. 2020): of what was tried, the best
 after ten minutes (docs/evidence/ten-minutes.json; with the rate that falls, ten-minutes-decay.json). A spectrally
-normalised discriminator without batch norm (Miyato et al. 2018) and a gradient penalty are there to be asked for: the first costs the
-first twenty minutes; what they give later has not been measured.
+normalised discriminator without batch norm (Miyato et al. 2018) and a gradient penalty are there to be asked for:
+the first costs the first twenty minutes; what they give later has not been measured.
 """
 
 # B batch, C channels, H height, W width, z latent width, K classes
