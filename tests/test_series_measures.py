@@ -34,6 +34,10 @@ def test_the_discriminative_score_knows_what_is_alike_and_what_is_not():
     assert discriminative_score(real, waves(1000, 1), steps=100) < 0.06
     assert discriminative_score(real, torch.rand(1000, 24, 3), 16, steps=300) > 0.4
     assert usual_hidden(6) == 3 and usual_hidden(1) == 1
+    assert discriminative_score(real, waves(100, 1), steps=100) < 0.15  # few made windows count as much as many real ones
+    for bad in (real * float("nan"), real[:4]):
+        with pytest.raises(ValueError, match="five windows or more"):
+            discriminative_score(real, bad, steps=1)
 
 
 def test_scores_are_those_of_their_seed_and_leave_the_random_numbers_alone():

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.table import Column, Table
 
 from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
-from genloom.data.options import PairOptions, PictureOptions, RecordOptions, TagOptions
+from genloom.data.options import PairOptions, PictureOptions, RecordOptions, SeriesOptions, TableOptions, TagOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -57,13 +57,12 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
 
 
 @dataclasses.dataclass(frozen=True)
-class CheckOptions(PairOptions, TagOptions, RecordOptions):
-    """What may be said of pictures, or of a record, that is looked at."""
+class CheckOptions(SeriesOptions, PairOptions, TagOptions):
+    """What may be said of what is looked at."""
 
 
 def check_series(data: str, said: dict[str, object], out: Path) -> None:
     """Print what a record holds and what looks wrong with it, and draw it."""
-    from genloom.data.options import SeriesOptions
     from genloom.use.series.check import check_record, plot_record
 
     found = check_record(data, SeriesOptions.of(said))
@@ -120,7 +119,7 @@ def check(
     if source.Options is not PictureOptions:
         from genloom.cli.tables import check_table
 
-        return check_table(data)
+        return check_table(data, TableOptions.of(said))
     findings = check(data, PictureOptions.of(said), progress_on(console))
     for sentence in describe(findings):
         console.print(sentence, soft_wrap=True)

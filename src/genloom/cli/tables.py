@@ -14,6 +14,7 @@ from genloom.errors import InputError
 from genloom.files import check_writable
 
 if TYPE_CHECKING:
+    from genloom.data.options import TableOptions
     from genloom.data.tables.layout import Field
     from genloom.use.tables.files import Outcome
     from genloom.use.tables.settings import Settings
@@ -167,7 +168,7 @@ def cut_lists(fields: Sequence[Field]) -> list[str]:
     ]
 
 
-def check_table(source: str) -> None:
+def check_table(source: str, options: TableOptions) -> None:
     """Print what each column of a table is, as a repair would take it."""
     from genloom.data.tables.files import find_table
     from genloom.data.tables.layout import Layout
@@ -175,9 +176,10 @@ def check_table(source: str) -> None:
     from genloom.use.tables.repair import Repairer
     from genloom.use.tables.settings import Settings
 
-    outcome = Outcome(source, Repairer(Settings()))
-    sample = look_through(find_table(source), Settings(), outcome)
-    layout = Layout.study(sample)
+    settings = Settings(kinds=options.kind, missing=options.missing, known=options.known)
+    outcome = Outcome(source, Repairer(settings))
+    sample = look_through(find_table(source), settings, outcome)
+    layout = Layout.study(sample, settings.kinds, settings.words())
     shown = Table(box=None, pad_edge=False)
     for heading in ("column", "is", "missing", "values"):
         shown.add_column(heading, overflow="fold")

@@ -46,7 +46,13 @@ def discriminative_score(real: Tensor, made: Tensor, hidden: int = 0, seed: int 
 
     Args:
         hidden: of its recurrent layer, 0 for the authors'.
+
+    Raises:
+        ValueError: there are fewer than five windows of either, or values that are no numbers.
     """
+    for x in (real, made):
+        if len(x) < TESTED or not x.isfinite().all():
+            raise ValueError("a discriminative score takes five windows or more of either kind, and numbers alone")
     with training(seed, threads=1):
         parts = [parted(x) for x in (real, made)]
         net = Reader(real.shape[2], hidden or usual_hidden(real.shape[2]))
@@ -60,7 +66,7 @@ def discriminative_score(real: Tensor, made: Tensor, hidden: int = 0, seed: int 
             adam.step()
         with torch.no_grad():
             right = [(net(test, last=True) > 0) == truth for (_, test), truth in zip(parts, (True, False), strict=True)]
-    return abs(0.5 - float(torch.cat(right).float().mean()))
+    return abs(0.5 - float(torch.stack([each.float().mean() for each in right]).mean()))  # of either kind as much
 
 
 def predictive_score(real: Tensor, made: Tensor, seed: int = 0, steps: int = PREDICTIVE) -> float:

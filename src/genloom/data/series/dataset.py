@@ -19,13 +19,13 @@ from genloom.placing import has_room, there
 from genloom.shapes.columns import Places
 from genloom.shapes.series import SeriesShape
 
-HELD = 5  # one stretch in so many is held out; of fewer, the last of so many parts of each
+HELD = 5  # one run in so many is held out; of fewer, the last of so many parts of each stretch
 LEAST_KNOWN = 0.5  # of a window's cells, below which it says nothing
 
 
 @dataclass
 class SeriesData:
-    """Windows of a record.
+    """Windows of a record. Codes are by the mean and spread of the whole record, what is held out among it.
 
     Attributes:
         x: codes `[N, D]` in float32, 0 where unknown; `mask [N, D]`, what is known.
@@ -48,6 +48,8 @@ class SeriesData:
         Raises:
             InputError: no stretch of the record is so long, or nothing would be left to hold out.
         """
+        if window < 2:
+            raise InputError(f"a window has two rows or more, got {window}")
         longest = int(np.bincount(record.stretch).max())
         if window > longest:
             raise InputError(
@@ -56,8 +58,8 @@ class SeriesData:
         starts, held = split(record, window)
         if not len(starts) or not len(held):
             raise InputError(
-                f"{source} is too short for windows of {window} rows, of which some are held out: give more rows, or say "
-                f"--window {max(2, longest // (2 * HELD))}"
+                f"{source} is too short, or too much of it unknown, for windows of {window} rows, some of them held out: "
+                "give more rows, or shorter windows"
             )
         x, mask = torch.as_tensor(record.codes, dtype=torch.float32), torch.as_tensor(record.mask)
         digest = hashlib.blake2b(x.numpy().tobytes() + record.mask.tobytes(), digest_size=16)
@@ -91,16 +93,17 @@ class SeriesData:
 
 
 def split(record: Record, window: int) -> tuple[Places, Places]:
-    """Return where windows begin that are trained on, and those that are not: whole stretches, or the end of each.
+    """Return where windows begin that are trained on, and those that are not: of whole runs, or the end of each stretch.
 
     With windows of every row those of one part overlap, so parts are cut by time and no window lies across a cut.
     """
+    whole = len(record.index.runs) >= HELD
     edges = np.flatnonzero(np.diff(np.concatenate([[-1], record.stretch, [-2]])))
     stretches = [(int(a), int(b)) for a, b in pairwise(edges) if b - a >= window]
     trained, held = [], []
-    for i, (begin, end) in enumerate(stretches):
-        whole = len(stretches) >= HELD
-        cut = (begin if i % HELD == HELD - 1 else end) if whole else end - (end - begin) // HELD
+    for begin, end in stretches:
+        last = record.run[begin] % HELD == HELD - 1
+        cut = (begin if last else end) if whole else end - (end - begin) // HELD
         trained.append(np.arange(begin, cut - window + 1))
         held.append(np.arange(cut, end - window + 1))
     sums = np.concatenate([[0], np.cumsum(record.mask.mean(1))])

@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 
 Fault = Literal["leak", "stuck valve", "drifting sensor", "frozen sensor", "worn pump"]
 FAULTS: tuple[Fault, ...] = ("leak", "stuck valve", "drifting sensor", "frozen sensor", "worn pump")
-TO_BLAME = {
-    "leak": ("level_1", "valve", "inflow"),
-    "stuck valve": ("valve", "level_2", "level_1", "inflow"),
-    "drifting sensor": ("level_2", "valve"),
-    "frozen sensor": ("temperature",),
-    "worn pump": ("inflow", "valve"),
-}
 TAGS = ("level_1", "level_2", "inflow", "outflow", "valve", "temperature")
 MODES = {"low": 0.8, "normal": 1.2, "high": 1.6}  # the level of tank 2 that is held, in metres
 STEP_S, SUBSTEPS = 10.0, 5  # seconds from row to row, and parts that these are computed in
@@ -55,6 +48,12 @@ class Plan:
     changes: int = 1
     fault: Fault | None = None
     begins: int = 180
+
+    def __post_init__(self) -> None:
+        if min(self.runs, self.rows) < 1 or min(self.changes, self.begins) < 0:
+            raise ValueError("a plant has a run and a row at least, and nothing begins before the first row")
+        if not self.modes or set(self.modes) - set(MODES) or self.fault not in (None, *FAULTS):
+            raise ValueError(f"modes are {', '.join(MODES)}, faults {', '.join(FAULTS)}")
 
 
 def plant(plan: Plan | None = None, seed: int = 0) -> pd.DataFrame:
@@ -126,8 +125,8 @@ def simulate(plan: Plan, wanted: Any, ambient: Any, random: np.random.Generator)
         scale = {"inflow": 1e3, "outflow": 1e3}
         for name, value in true.items():
             noisy = value + random.normal(0, NOISE[name] * scale.get(name, 1.0), plan.runs)
-            frozen = faulty and plan.fault == "frozen sensor" and name == "temperature"
-            said[name].append(said[name][plan.begins - 1] if frozen and late >= 0 and plan.begins else noisy)
+            frozen = faulty and plan.fault == "frozen sensor" and name == "temperature" and said[name]
+            said[name].append(said[name][max(plan.begins - 1, 0)] if frozen else noisy)
     whole = {name: np.stack(values, 1) for name, values in said.items()}
     least = {name: values if name == "temperature" else np.maximum(values, 0) for name, values in whole.items()}
     return least | {"valve": np.minimum(least["valve"], 100)}

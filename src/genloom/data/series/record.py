@@ -8,32 +8,37 @@ other, the stretch ends and another begins, so that nothing is learnt across a g
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from genloom.data.options import SeriesOptions
-from genloom.data.tables.layout import Layout, known_cells, missing_words, study_column
+from genloom.data.series.stamps import column_dates, read_stamps
+from genloom.data.tables.layout import Layout, known_cells, missing_words
 from genloom.errors import InputError, nearest
+from genloom.reading import refuse_large
 from genloom.shapes.columns import Bits, Column, Numbers, Places
 
-TIMES = ("time", "timestamp", "datetime", "date", "t", "ts", "stamp", "seconds", "zeit", "datum")
-GROUPS = ("run", "batch", "campaign", "unit", "cycle", "experiment")
-IN_ROWS = "row"  # of --time: rows follow each other at even steps
+TIMES = ("time", "timestamp", "datetime", "date", "ts", "stamp", "seconds", "zeit", "datum")
+GROUPS = ("run", "batch", "campaign", "cycle", "experiment")
+IN_ROWS, NO_GROUP = "row", "none"  # of --time: rows follow each other at even steps; of --group: all rows are of one run
+LEAST_RUN = 10  # rows of a run, on average, where nobody says that a column names runs
 LONG_GAP = 20  # steps without a row from which on a stretch ends
-BACK = 0.2  # of the rows, from which on a column that goes back says no time
 UNEVEN = 0.05  # of a step, by which a stamp may miss its place before that is worth a note
+BACK = 0.2  # of the rows, from which on a column that goes back says no time
+MOST_STEPS = 2**53  # that a run may be long
 
 
 @dataclass(frozen=True)
-class Clockwork:
-    """When rows are, and what each is a row of.
+class TimeIndex:
+    """When rows are, and what run each is of.
 
     Attributes:
         seconds: of each row `[n]`; of a date, since 1970.
-        runs: the name of each run, and `run [n]`, which of them a row is of.
+        run: the number of each row's run `[n]`; `runs`, their names.
         time, group: the columns that say so, None where no column does.
     """
 
@@ -43,11 +48,31 @@ class Clockwork:
     time: str | None
     group: str | None
 
+    @cached_property
+    def rows_of_runs(self) -> list[Places]:
+        """The places of each run's rows, in their order."""
+        order = np.argsort(self.run, kind="stable")
+        return np.split(order, np.cumsum(np.bincount(self.run, minlength=len(self.runs)))[:-1])
+
+    @cached_property
+    def out_of_order(self) -> list[tuple[int, str]]:
+        """Rows whose stamp is before that of the row above in their run, or the same, and which of the two."""
+        found = []
+        for rows in self.rows_of_runs:
+            steps = np.diff(self.seconds[rows])
+            found += [(int(rows[i + 1]), "before" if steps[i] < 0 else "the same as") for i in np.flatnonzero(steps <= 0)]
+        return sorted(found)
+
     @property
-    def groups(self) -> Iterator[tuple[int, Places]]:
-        """Yield each run's number and the places of its rows, in their order."""
-        for number in range(len(self.runs)):
-            yield number, np.flatnonzero(self.run == number)
+    def reversed(self) -> bool:
+        """Whether rows run from the newest to the oldest."""
+        return sum(said == "before" for _, said in self.out_of_order) > 0.9 * (len(self.seconds) - len(self.runs))
+
+    @property
+    def usual_step(self) -> float:
+        """The usual seconds from row to row."""
+        steps = np.concatenate([np.diff(self.seconds[rows]) for rows in self.rows_of_runs])
+        return float(np.round(np.median(steps), 6))  # a date since 1970 is a number good to a quarter of a microsecond
 
 
 @dataclass
@@ -57,9 +82,9 @@ class Record:
     Attributes:
         codes: of the columns that models learn `[N, D]`, 0 where unknown; `mask [N, D]`, what is known.
         seconds: of each place `[N]`; `run [N]`, of which run; `stretch [N]`, of which stretch without a long gap.
-        runs: names of the runs.
         step: seconds from place to place.
         layout: what each column of the person's table is.
+        index: when its rows were.
         notes: what a person should know of how it was read.
     """
 
@@ -68,10 +93,9 @@ class Record:
     seconds: Numbers
     run: Places
     stretch: Places
-    runs: tuple[str, ...]
     step: float
     layout: Layout
-    clockwork: Clockwork
+    index: TimeIndex
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -89,27 +113,15 @@ def read_record(frame: pd.DataFrame, options: SeriesOptions, name: str) -> Recor
     Raises:
         InputError: no column says when, two could; stamps go back, come twice, or are missing; nothing is left to learn.
     """
-    clockwork = wind(frame, options, name)
-    refuse_disorder(clockwork, name)
-    layout = layout_of(frame, options, clockwork)
-    if not layout.learnt:
-        raise InputError(
-            f"{name} has no tag to learn from: " + "; ".join(f"{each.name!r}: {each.why}" for each in layout.fields)
-        )
-    step = options.step or usual_step(clockwork, name)
-    return on_grid(layout.encode(frame, layout.known(frame)), clockwork, step, layout)
-
-
-def layout_of(frame: pd.DataFrame, options: SeriesOptions, clockwork: Clockwork) -> Layout:
-    """Return what each column is; that of the time and that of the run are no tags."""
-    keys = [column for column in (clockwork.time, clockwork.group) if column is not None]
-    return Layout.study(frame, options.kind, missing_words(options.missing, options.known), keys)
+    index = time_index(frame, options, name)
+    refuse_out_of_order(index, name)
+    return on_grid(frame, options, index, name)
 
 
 # -- when rows are ---------------------------------------------------------------------------------
 
 
-def wind(frame: pd.DataFrame, options: SeriesOptions, name: str) -> Clockwork:
+def time_index(frame: pd.DataFrame, options: SeriesOptions, name: str) -> TimeIndex:
     """Return when each row is, and which run it is of.
 
     Raises:
@@ -117,65 +129,79 @@ def wind(frame: pd.DataFrame, options: SeriesOptions, name: str) -> Clockwork:
     """
     if len(frame) < 2:
         raise InputError(f"{name} has no run of more than one row")
-    names = [str(column) for column in frame.columns]
-    group = chosen(options.group, names, "group") or next((known for known in names if known.lower() in GROUPS), None)
-    time = time_column(frame, options, names, group, name)
+    frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
+    words = missing_words(options.missing, options.known)
+    run, runs, group = runs_of(frame, options, words, name)
+    time = time_column(frame, options, group, words, name)
     if time is None:
-        seconds = np.zeros(len(frame))
-    else:
-        cells = frame[time]
-        known = known_cells(cells, missing_words(options.missing, options.known))
-        if not known.all():
-            row = int(np.flatnonzero(~known)[0])
-            rest = "the rows from there on are empty: cut them off" if not known[row:].any() else "leave that row out"
-            raise InputError(f"{name}: the time in row {row + 1:,} is missing; {rest}")
-        seconds = read_times(time, cells, known, options.kind.get(time))
-    if group is None:
-        return in_time(Clockwork(seconds, np.zeros(len(frame), np.int64), (name,), time, None), name)
-    codes, runs = pd.factorize(frame[group])
-    if (codes < 0).any():
-        raise InputError(f"{name}: row {int(np.flatnonzero(codes < 0)[0]) + 1:,} names no {group}")
-    return in_time(Clockwork(seconds, codes.astype(np.int64), tuple(map(str, runs)), time, group), name)
-
-
-def in_time(clockwork: Clockwork, name: str) -> Clockwork:
-    """Return when rows are, counted from 0 on where no column says it.
-
-    Raises:
-        InputError: so many rows go back that the column says no time.
-    """
-    back = 0
-    for _, rows in clockwork.groups:
-        if clockwork.time is None:
-            clockwork.seconds[rows] = np.arange(len(rows))
-        back += int((np.diff(clockwork.seconds[rows]) < 0).sum())
-    if back > BACK * len(clockwork.seconds):
+        index = TimeIndex(np.zeros(len(frame)), run, runs, None, group)
+        for rows in index.rows_of_runs:
+            index.seconds[rows] = np.arange(len(rows)) * (options.step or 1.0)
+        return index
+    known = known_cells(frame[time], words)
+    if not known.all():
+        row = int(np.flatnonzero(~known)[0])
+        rest = "the rows from there on are empty: cut them off" if not known[row:].any() else "leave that row out"
+        raise InputError(f"{name}: the time in row {row + 1:,} is missing; {rest}")
+    index = TimeIndex(read_stamps(time, frame[time], options.kind.get(time)), run, runs, time, group)
+    back = sum(said == "before" for _, said in index.out_of_order)
+    if back > BACK * len(frame) and not index.reversed:
         raise InputError(
-            f"{name}: {clockwork.time} goes back in {back:,} of {len(clockwork.seconds):,} rows, so it says no time, unless "
-            "rows are of several runs: name the column of times by --time, that of runs by --group"
+            f"{name}: {time} goes back in {back:,} of {len(frame):,} rows, so it says no time, unless rows are of several "
+            "runs: name the column of times by --time, that of runs by --group"
         )
-    return clockwork
+    return index
 
 
-def chosen(said: str | None, names: Sequence[str], flag: str) -> str | None:
+def runs_of(
+    frame: pd.DataFrame, options: SeriesOptions, words: frozenset[str], name: str
+) -> tuple[Places, tuple[str, ...], str | None]:
+    """Return the run of each row `[n]`, their names, and the column that says so."""
+    names = list(frame.columns)
+    if options.group == NO_GROUP and NO_GROUP not in names:
+        group = None
+    elif options.group is not None:
+        group = chosen(options.group, names, "group")
+    else:
+        group = next((each for each in names if each.lower() in GROUPS and names_runs(frame[each])), None)
+    if group is None:
+        return np.zeros(len(frame), np.int64), (name,), None
+    known = known_cells(frame[group], words)
+    if not known.all():
+        raise InputError(f"{name}: row {int(np.flatnonzero(~known)[0]) + 1:,} names no {group}")
+    codes, runs = pd.factorize(frame[group])
+    if len(runs) == len(frame):
+        raise InputError(f"{name}: {group} is another in every row, so it names no runs: say --group NAME, or --group none")
+    return codes.astype(np.int64), tuple(map(str, runs)), group
+
+
+def names_runs(cells: pd.Series) -> bool:
+    """Whether rows of one value lie together, and are many: else a column called `run` says whether something runs."""
+    codes, values = pd.factorize(cells)
+    turns = int((np.diff(codes) != 0).sum()) + 1
+    return turns == len(values) and len(cells) >= LEAST_RUN * max(len(values), 1)
+
+
+def chosen(said: str, names: Sequence[str], flag: str) -> str:
     """Return a column that a person named; InputError where there is none."""
-    if said is not None and said not in names:
+    if said not in names:
         raise InputError(f"--{flag} names no column: there is no {said!r}{nearest(said, names)}")
     return said
 
 
 def time_column(
-    frame: pd.DataFrame, options: SeriesOptions, names: Sequence[str], group: str | None, name: str
+    frame: pd.DataFrame, options: SeriesOptions, group: str | None, words: frozenset[str], name: str
 ) -> str | None:
     """Return the column that says when, or None where a person says that rows follow each other at even steps."""
+    names = [column for column in frame.columns if column != group]
     if options.time == IN_ROWS and IN_ROWS not in names:
         return None
     if options.time is not None:
         return chosen(options.time, names, "time")
-    called = [column for column in names if column.lower() in TIMES and column != group]
-    if not called:
-        words = missing_words(options.missing, options.known)
-        called = [column for column in names if column != group and is_dates(frame[column], words)]
+    called = sorted((column for column in names if column.lower() in TIMES), key=lambda each: TIMES.index(each.lower()))
+    called = called or [column for column in names if column_dates(frame[column], words)]
+    if [column.lower() for column in called] == ["time", "date"]:
+        raise InputError(f"{name} has its dates in {called[1]} and the time of day in {called[0]}: make one column of both")
     if len(called) == 1:
         return called[0]
     if called:
@@ -183,93 +209,85 @@ def time_column(
     raise InputError(f"{name} has no column that says when a row is: say --time NAME, or --time row for rows at even steps")
 
 
-def is_dates(cells: pd.Series, missing: frozenset[str]) -> bool:
-    """Whether a column holds dates."""
-    try:
-        found = study_column("", cells, known_cells(cells, missing), None)
-    except InputError:
-        return False
-    return found.column is not None and found.column.kind == "date"
-
-
-def read_times(time: str, cells: pd.Series, known: Bits, said: str | None) -> Numbers:
-    """Return the stamps of rows as seconds: dates, or numbers as they are."""
-    if pd.api.types.is_numeric_dtype(cells.dtype) and said is None:
-        return cells.to_numpy(float)
-    try:
-        found = study_column(time, cells, known, said)
-    except InputError as error:
-        raise InputError(f"{error}".replace("--kind.", "--time says when; --kind.")) from None
-    if found.role == "constant":
-        raise InputError(f"column {time!r}, which is to say when a row is, says the same in all of them")
-    if found.column is None and found.why.startswith("an identifier"):
-        return found.numbers(cells)
-    if found.column is None or found.column.categories:
-        raise InputError(
-            f"column {time!r} is to say when a row is, and holds {found.why or 'words'}: name another by --time"
-        )
-    return found.read(cells, known)
-
-
-def disorder(clockwork: Clockwork) -> list[tuple[int, str, str]]:
-    """Return rows whose stamp is before that of the row above in their run, or the same: the row, which, and of what run."""
-    found = []
-    for number, rows in clockwork.groups:
-        steps = np.diff(clockwork.seconds[rows])
-        of = f" of run {clockwork.runs[number]}" if clockwork.group else ""
-        found += [(int(rows[i + 1]), "before" if steps[i] < 0 else "the same as", of) for i in np.flatnonzero(steps <= 0)]
-    return sorted(found)
-
-
-def refuse_disorder(clockwork: Clockwork, name: str) -> None:
+def refuse_out_of_order(index: TimeIndex, name: str) -> None:
     """Raise InputError where stamps of a run go back or come twice."""
-    for row, said, of in disorder(clockwork):
+    if index.out_of_order and index.reversed:
+        raise InputError(f"{name} has its newest row first: sort the rows by {index.time}")
+    for row, said in index.out_of_order:
+        of = f" of run {index.runs[index.run[row]]}" if index.group else ""
         raise InputError(
             f"{name}: the time in row {row + 1:,}{of} is {said} that of the row above it: sort the rows, leave one of the "
             "two out, or name the column of the run with --group"
         )
 
 
-def usual_step(clockwork: Clockwork, name: str) -> float:
-    """Return the usual seconds from row to row."""
-    steps = np.concatenate([np.diff(clockwork.seconds[rows]) for _, rows in clockwork.groups])
-    if not len(steps):
-        raise InputError(f"{name} has no run of more than one row")
-    return float(np.median(steps))
-
-
 # -- onto the grid ---------------------------------------------------------------------------------
 
 
-def on_grid(codes: Numbers, clockwork: Clockwork, step: float, layout: Layout) -> Record:
-    """Lay rows onto a grid of even steps; numbers that fall onto one place are averaged, of categories the last stays."""
-    parts: dict[str, list[np.ndarray]] = {"codes": [], "seconds": [], "run": [], "stretch": []}
-    shared = moved = stretches = 0
-    numbers = np.array([not column.categories for column in layout.learnt])
-    for number, rows in clockwork.groups:
-        exact = (clockwork.seconds[rows] - clockwork.seconds[rows[0]]) / step
-        place = np.round(exact).astype(np.int64)
-        moved += int((np.abs(exact - place) > UNEVEN).sum())
-        shared += int((np.diff(place) == 0).sum())
-        for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(place) > LONG_GAP) + 1):
-            first, count = place[part[0]], int(place[part[-1]] - place[part[0]]) + 1
-            parts["codes"].append(laid(codes[rows[part]], place[part] - first, count, numbers))
-            parts["seconds"].append(clockwork.seconds[rows[0]] + step * (first + np.arange(count)))
-            parts["run"].append(np.full(count, number))
-            parts["stretch"].append(np.full(count, stretches))
-            stretches += 1
-    whole = {key: np.concatenate(values) for key, values in parts.items()}
-    mask = np.isfinite(whole["codes"])
+def layout_of(frame: pd.DataFrame, options: SeriesOptions, index: TimeIndex, name: str) -> Layout:
+    """Return what each column is; those of the time and of the run, and other dates, are no tags.
+
+    Raises:
+        InputError: no tag is left.
+    """
+    keys = [column for column in (index.time, index.group) if column is not None]
+    layout = Layout.study(frame, options.kind, missing_words(options.missing, options.known), keys)
+    fields = [
+        replace(each, role="passed", why="dates", column=None) if each.column and each.column.kind == "date" else each
+        for each in layout.fields
+    ]
+    layout = replace(layout, fields=tuple(fields))
+    if not layout.learnt:
+        left = "; ".join(f"{each.name!r}: {each.why}" for each in fields if each.name not in keys)
+        raise InputError(f"{name} has no tag to learn from: {left}")
+    return layout
+
+
+def on_grid(frame: pd.DataFrame, options: SeriesOptions, index: TimeIndex, name: str) -> Record:
+    """Lay rows onto a grid of even steps; numbers that fall onto one place are averaged, of categories the last stays.
+
+    Raises:
+        InputError: there is no tag, the step makes no sense, or the grid would take too much memory.
+    """
+    layout, step = layout_of(frame, options, index, name), options.step or index.usual_step
+    exact = [(index.seconds[rows] - index.seconds[rows[0]]) / step for rows in index.rows_of_runs]
+    if max(float(each[-1]) for each in exact) > MOST_STEPS:
+        raise InputError(f"a step of {step:g} s is too small for {name}: its usual step is {index.usual_step:g} s")
+    places = [np.round(each).astype(np.int64) for each in exact]
+    parts = [np.split(np.arange(len(each)), np.flatnonzero(np.diff(each) > LONG_GAP) + 1) for each in places]
+    ends = [[(each[part[0]], each[part[-1]]) for part in own] for each, own in zip(places, parts, strict=True)]
+    counts = [[int(last - first) + 1 for first, last in own] for own in ends]
+    if options.step and sum(map(len, parts)) > len(frame) / 2:
+        raise InputError(f"--step {step:g} is far below the usual step of {name}, {index.usual_step:g} s")
+    refuse_large(17 * len(layout.learnt) * sum(map(sum, counts)), f"{name} at even steps of {step:g} s")
+    codes, numbers = layout.encode(frame, layout.known(frame)), np.array([not each.categories for each in layout.learnt])
+    found: list[tuple[Numbers, Numbers, int]] = []
+    for number, rows in enumerate(index.rows_of_runs):
+        for part, count in zip(parts[number], counts[number], strict=True):
+            place = places[number][part]
+            begins = index.seconds[rows[0]] + step * place[0]
+            values = laid(codes[rows[part]], place - place[0], count, numbers)
+            found.append((values, begins + step * np.arange(count), number))
+    whole = np.concatenate([values for values, _, _ in found])
+    sizes = [len(values) for values, _, _ in found]
+    mask, run = np.isfinite(whole), np.repeat([number for _, _, number in found], sizes)
+    moved = sum(int((np.abs(a - b) > UNEVEN).sum()) for a, b in zip(exact, places, strict=True))
+    shared = sum(int((np.diff(each) == 0).sum()) for each in places)
+    seconds, stretch = np.concatenate([each for _, each, _ in found]), np.repeat(np.arange(len(sizes)), sizes)
+    notes = grid_notes(mask, moved, shared, len(frame), step)
+    return Record(np.where(mask, whole, 0), mask, seconds, run, stretch, step, layout, index, notes)
+
+
+def grid_notes(mask: Bits, moved: int, shared: int, rows: int, step: float) -> list[str]:
+    """Say what was done to bring rows onto even steps."""
     notes = []
     if moved:
-        notes.append(f"{moved:,} of {len(codes):,} rows do not lie at even steps of {step:g} s: moved to the nearest")
+        notes.append(f"{moved:,} of {rows:,} rows do not lie at even steps of {step:g} s: moved to the nearest")
     if shared:
         notes.append(f"{shared:,} rows share a step of {step:g} s with another: averaged (--step takes a smaller one)")
-    if (empty := int((~mask.any(1)).sum())) and len(mask):
+    if empty := int((~mask.any(1)).sum()):
         notes.append(f"{empty:,} places of the grid have no row, and are unknown")
-    codes = np.where(mask, whole["codes"], 0)
-    rest = clockwork.runs, step, layout, clockwork, notes
-    return Record(codes, mask, whole["seconds"], whole["run"], whole["stretch"], *rest)
+    return notes
 
 
 def laid(codes: Numbers, place: Places, count: int, numbers: Bits) -> Numbers:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,22 @@ import pandas as pd
 
 from genloom.data.options import SeriesOptions
 from genloom.data.series.plant import plant
-from genloom.data.series.record import LONG_GAP, Record, disorder, layout_of, on_grid, usual_step, wind
+from genloom.data.series.record import LONG_GAP, Record, TimeIndex, on_grid, time_index
 from genloom.data.tables.files import find_table
 from genloom.data.tables.load import TABLE_SUFFIXES, bounded
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.reading import kind_of, named
-from genloom.shapes.columns import Column, Numbers
+from genloom.shapes.columns import Bits, Column, Numbers, Places
 from genloom.use.report.plot import figure
 
-BUILTIN, IN_FOLDER = "plant", "run"
-STUCK, STUCK_TIMES = 30, 20  # rows, and times the usual, that a value must stay before a sensor counts as stuck
-DIFFERENT = 50  # values from which on a tag is measured, not set
-BLOCKS, JUMP = 40, 100.0  # parts of a record, and by how many times one may differ from the one before
+BUILTIN = "plant"
+SINCE_1970 = 1e8  # seconds from which on they are a date
+FLAT, FLAT_TIMES = 30, 20  # rows, and times the usual, that a value must stay before a sensor counts as stuck
+DIFFERENT = 10  # values from which on a tag is measured, not set
+BLOCKS = 40  # parts of a record
+UNITS, CLOSE = (60.0, 100.0, 1000.0, 3600.0, 1e6), 0.1  # by which units differ, and how closely a change must be as much
+FAR = 20.0  # times the spread of the middle half
 TREND, DRIFT = 0.9, 3.0  # share of the parts' spread that a line explains; how many times the spread within it goes
 SHOWN, WIDE = 24, 1500  # tags that are drawn, and places of the drawing along time
 
@@ -37,37 +40,16 @@ class Findings:
     """What the doctor found.
 
     Attributes:
+        record: the rows on a grid of even steps.
         lines: sentences on the whole.
         tags: of each column a model would learn: its name, what it is, how much is known, its range, and what looks wrong.
-        record: the rows on a grid of even steps.
+        flat: by tag, the stretches in which its sensor seems stuck, as places of the grid.
     """
 
     record: Record
     lines: list[str] = field(default_factory=list)
     tags: list[tuple[str, str, str, str, str]] = field(default_factory=list)
-    stuck: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-
-def frame_of(name: str) -> pd.DataFrame:
-    """Return the rows of a table in a file, of a folder with a file a run, or of the built-in plant.
-
-    Raises:
-        InputError: there is no table, or files of a folder have other columns than the first.
-    """
-    if name == BUILTIN:
-        return plant()
-    if kind_of(named(name)) != "folder":
-        return pd.concat(list(bounded(find_table(name).chunks(), name)))
-    files = sorted(path for path in named(name).iterdir() if path.name.lower().endswith(TABLE_SUFFIXES))
-    if not files:
-        raise InputError(f"{name} holds no {' or '.join(TABLE_SUFFIXES)} file: a folder of runs has one for each")
-    frames = [pd.concat(list(bounded(find_table(path).chunks(), str(path)))) for path in files]
-    names = [set(map(str, frame.columns)) for frame in frames]
-    for path, frame, own in zip(files, frames, names, strict=True):
-        if odd := own ^ names[0]:
-            raise InputError(f"{path} and {files[0]} differ in the column {sorted(odd)[0]!r}: runs have the same columns")
-        frame.insert(0, IN_FOLDER, path.name.split(".")[0])
-    return pd.concat(frames, ignore_index=True)
+    flat: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
 
 
 def check_record(name: str, options: SeriesOptions) -> Findings:
@@ -76,76 +58,111 @@ def check_record(name: str, options: SeriesOptions) -> Findings:
     Raises:
         InputError: there is no such table, no column says when rows are, or there is no tag.
     """
-    frame = frame_of(name)
-    clockwork = wind(frame, options, name)
-    wrong = disorder(clockwork)
-    if wrong:
-        order = np.lexsort((clockwork.seconds, clockwork.run))
-        frame = frame.iloc[order].reset_index(drop=True)
-        clockwork = wind(frame, options, name)
-        twice = [row for row, _, _ in disorder(clockwork)]
-        frame = frame.drop(index=twice).reset_index(drop=True)
-        clockwork = wind(frame, options, name)
-    layout = layout_of(frame, options, clockwork)
-    if not layout.learnt:
-        raise InputError(f"{name} has no tag to learn from")
-    step = options.step or usual_step(clockwork, name)
-    record = on_grid(layout.encode(frame, layout.known(frame)), clockwork, step, layout)
-    found = Findings(record)
-    found.lines = [*overview(name, len(frame), record), *disordered(wrong), *record.notes, *gaps(record), *fixed(record)]
+    frame, options = rows_of(name, options)
+    index, wrong = time_index(frame, options, name), []
+    if index.out_of_order:
+        wrong = list(out_of_order(index))
+        frame = frame.iloc[np.lexsort((index.seconds, index.run))].reset_index(drop=True)
+        index = time_index(frame, options, name)
+        frame = frame.drop(index=[row for row, _ in index.out_of_order]).reset_index(drop=True)
+        index = time_index(frame, options, name)
+    record = on_grid(frame, options, index, name)
+    found = Findings(record, [*overview(name, len(frame), record), *wrong, *record.notes, *gaps(record), *fixed(record)])
     found.lines += [
         f"{each.name} is left out: {each.why}"
-        for each in layout.fields
-        if each.column is None and each.name not in (clockwork.time, clockwork.group)
+        for each in record.layout.fields
+        if each.column is None and each.name not in (index.time, index.group)
     ]
-    for d, column in enumerate(record.columns):
-        found.tags.append(describe_tag(found, column, d))
+    found.tags = [describe_tag(found, column, d) for d, column in enumerate(record.columns)]
     return found
+
+
+def rows_of(name: str, options: SeriesOptions) -> tuple[pd.DataFrame, SeriesOptions]:
+    """Return the rows of a table, of a folder with a file a run, or of the built-in plant, and what is said of them.
+
+    Raises:
+        InputError: there is no table, or files of a folder have other columns than the first.
+    """
+    if name == BUILTIN:
+        return plant(), options
+    if kind_of(named(name)) != "folder":
+        return pd.concat(list(bounded(find_table(name).chunks(), name))), options
+    files = sorted(path for path in named(name).iterdir() if path.name.lower().endswith(TABLE_SUFFIXES))
+    if not files:
+        raise InputError(f"{name} holds no {' or '.join(TABLE_SUFFIXES)} file: a folder of runs has one for each")
+    frames = [pd.concat(list(bounded(find_table(path).chunks(), str(path)))) for path in files]
+    columns = [list(map(str, frame.columns)) for frame in frames]
+    for path, own in zip(files, columns, strict=True):
+        if odd := set(own) ^ set(columns[0]):
+            raise InputError(f"{path} and {files[0]} differ in the column {sorted(odd)[0]!r}: runs have the same columns")
+    group = options.group or next(each for each in ("run", "file", "run file") if each not in columns[0])
+    if group not in columns[0]:
+        for path, frame in zip(files, frames, strict=True):
+            frame.insert(0, group, path.name)
+    return pd.concat(frames, ignore_index=True), replace(options, group=group)
 
 
 def overview(name: str, rows: int, record: Record) -> Iterator[str]:
     """Say how long the record is."""
-    runs = f" of {len(record.runs):,} runs" if record.clockwork.group else ""
-    every = f"one every {record.step:g} s" if record.clockwork.time else "which follow each other at even steps"
-    ends = [record.seconds.min(), record.seconds.max()]
-    if record.clockwork.time and ends[0] > 1e8:
-        when = " to ".join(str(pd.Timestamp(round(end), unit="s")) for end in ends)
-        every += f", from {when}"
-    yield f"{name}: {rows:,} rows{runs}, {every}"
+    index = record.index
+    runs = f" of {counted(len(index.runs), 'run')} by {index.group}" if index.group else ""
+    every = f"one every {record.step:g} s" if index.time else "which follow each other at even steps"
+    if index.time and record.seconds.max() > SINCE_1970:
+        every += f", from {date_of(record.seconds.min())} to {date_of(record.seconds.max())}"
+    yield f"{name}: {counted(rows, 'row')}{runs}, {every}"
 
 
-def disordered(wrong: list[tuple[int, str, str]]) -> Iterator[str]:
+def counted(count: int, what: str) -> str:
+    """Return how many there are, in words."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def date_of(seconds: float) -> str:
+    """Return a date as a person reads it."""
+    return str(pd.Timestamp(round(seconds), unit="s"))
+
+
+def out_of_order(index: TimeIndex) -> Iterator[str]:
     """Say which stamps go back or come twice."""
+    if index.reversed:
+        yield "the newest row comes first: `fit` refuses that"
+        return
     for said in ("before", "the same as"):
-        rows = [row for row, what, _ in wrong if what == said]
+        rows = [row for row, what in index.out_of_order if what == said]
         if rows:
             first = ", ".join(f"{row + 1:,}" for row in rows[:3])
-            yield f"the time of {len(rows):,} rows is {said} that of the row above (rows {first}): `fit` refuses that"
+            there = f"row {first}" if len(rows) == 1 else f"{len(rows):,} rows ({first}{', ...' if len(rows) > 3 else ''})"
+            yield f"the time of {there} is {said} that of the row above: `fit` refuses that"
 
 
 def gaps(record: Record) -> Iterator[str]:
     """Say where the record has long gaps."""
-    turns = np.flatnonzero((np.diff(record.stretch) != 0) & (np.diff(record.run) == 0))
+    turns = gaps_of(record)
     if not len(turns):
         return
     spans = record.seconds[turns + 1] - record.seconds[turns]
     longest = turns[int(spans.argmax())]
     yield (
-        f"{len(turns):,} gaps of more than {LONG_GAP} steps, across which nothing is learnt; the longest, of "
+        f"{counted(len(turns), 'gap')} of more than {LONG_GAP} steps, across which nothing is learnt; the longest, of "
         f"{spans.max():,.0f} s, begins at {stamp(record, longest)}"
     )
 
 
+def gaps_of(record: Record) -> Places:
+    """Return the last places before long gaps within runs."""
+    return np.flatnonzero((np.diff(record.stretch) != 0) & (np.diff(record.run) == 0))
+
+
 def stamp(record: Record, place: int) -> str:
     """Return when a place of the grid is, as a person reads it."""
-    seconds = record.seconds[place]
-    when = str(pd.Timestamp(round(seconds), unit="s")) if seconds > 1e8 else f"{seconds:g} s"
-    return f"{when} of run {record.runs[record.run[place]]}" if record.clockwork.group else when
+    seconds = float(record.seconds[place])
+    when = date_of(seconds) if seconds > SINCE_1970 else f"{seconds:g} s"
+    return f"{when} of run {record.index.runs[record.run[place]]}" if record.index.group else when
 
 
 def fixed(record: Record) -> Iterator[str]:
     """Name the columns that stay the same within every run: what a run was made with, not what happened in it."""
-    if len(record.runs) < 2:
+    if len(record.index.runs) < 2:
         return
     names = []
     for d, column in enumerate(record.columns):
@@ -164,7 +181,7 @@ def describe_tag(found: Findings, column: Column, d: int) -> tuple[str, str, str
     """Return what a tag is, how much of it is known, its range, and what looks wrong."""
     record = found.record
     known = record.mask[:, d]
-    share = f"{known.mean():.1%}" if known.mean() < 1 else "all"
+    share = f"{min(known.mean(), 0.999):.1%}" if not known.all() else "all"
     if column.categories:
         counts = np.bincount(record.codes[known, d].astype(int), minlength=column.levels)
         order = np.argsort(-counts)[:5]
@@ -180,54 +197,61 @@ def remarks_on(found: Findings, column: Column, values: Numbers) -> Iterator[str
     """Say what looks wrong with a tag of numbers `[N]`, not-a-number where unknown."""
     record = found.record
     known = np.isfinite(values)
-    missing = ~known
     tail = int(np.argmax(known[::-1]))
     if tail > LONG_GAP:
         yield f"unknown in the last {tail:,} rows"
-    if missing.sum() > tail and missing.any() and (worst := longest_stay(missing.astype(float), missing))[1] > LONG_GAP:
-        yield f"unknown for {worst[1]:,} rows from {stamp(record, worst[0])}"
-    if len(np.unique(values[known])) > DIFFERENT:
-        begins, count, usual = *longest_stay(values, known), usual_stay(values, known)
-        if count >= max(STUCK, STUCK_TIMES * usual):
-            found.stuck[column.name] = (begins, begins + count)
-            yield f"stuck for {count:,} rows from {stamp(record, begins)}"
-    if jump := jumped(values):
-        yield f"{'grows' if jump[1] > 1 else 'falls'} to {jump[1]:.4g} times at {stamp(record, jump[0])}: another unit?"
-    elif len(record.runs) == 1 and (drift := drifted(values)):
+    begins, lengths = stretches((~known).astype(float), ~known, record.stretch)
+    if len(lengths) and lengths.max() > max(LONG_GAP, tail):
+        yield f"unknown for {lengths.max():,} rows from {stamp(record, int(begins[lengths.argmax()]))}"
+    begins, lengths = stretches(values, known, record.stretch)
+    flat = lengths >= max(FLAT, FLAT_TIMES * float(np.median(lengths)))
+    if flat.any() and len(np.unique(values[known])) > DIFFERENT:
+        found.flat[column.name] = [(int(a), int(a + n)) for a, n in zip(begins[flat], lengths[flat], strict=True)]
+        longest = int((lengths * flat).argmax())
+        more = f", and {counted(int(flat.sum()) - 1, 'more time')}" if flat.sum() > 1 else ""
+        yield f"stuck for {lengths[longest]:,} rows from {stamp(record, begins[longest])}{more}"
+    if odd := stand_in(values[known]):
+        yield f"{odd[0]:g} stands far from all else in {odd[1]:,} rows: say --missing {odd[0]:g} if it means nothing"
+    elif change := rescaled(values):
+        way = "grows" if change[1] > 1 else "falls"
+        yield f"{way} to {change[1]:.4g} times at {stamp(record, change[0])}: another unit?"
+    elif len(record.index.runs) == 1 and (drift := drifted(values)):
         yield f"drifts by {drift:+.4g} over the record"
 
 
-def stays(values: Numbers, known: Any) -> tuple[Any, Any]:
-    """Return where stretches of one value begin and how long they are, of known values alone."""
-    change = np.flatnonzero(np.diff(values) != 0) + 1  # not-a-number differs from everything
+def stretches(values: Numbers, chosen: Bits, stretch: Places) -> tuple[Places, Places]:
+    """Return where stretches of one value begin and how long they are, of chosen places alone; none goes across a gap."""
+    change = np.flatnonzero((np.diff(values) != 0) | (np.diff(stretch) != 0)) + 1  # not-a-number differs from everything
     begins = np.concatenate([[0], change])
     lengths = np.diff(np.concatenate([begins, [len(values)]]))
-    return begins[known[begins]], lengths[known[begins]]
+    return begins[chosen[begins]], lengths[chosen[begins]]
 
 
-def longest_stay(values: Numbers, known: Any) -> tuple[int, int]:
-    """Return where the longest stretch of one value begins, and how long it is."""
-    begins, lengths = stays(values, known)
-    i = int(lengths.argmax())
-    return int(begins[i]), int(lengths[i])
-
-
-def usual_stay(values: Numbers, known: Any) -> float:
-    """Return the median length of stretches of one value."""
-    return float(np.median(stays(values, known)[1]))
+def stand_in(known: Numbers) -> tuple[float, int] | None:
+    """Return a value that comes often and far from all others, and how often: a mark for what is unknown, perhaps."""
+    low, middle, high = np.quantile(known, [0.25, 0.5, 0.75])
+    far = known[np.abs(known - middle) > FAR * max(high - low, 1e-12 * max(abs(middle), 1.0))]
+    if not 3 <= len(far) <= 0.2 * len(known) or high <= low:
+        return None
+    values, counts = np.unique(far, return_counts=True)
+    return (float(values[counts.argmax()]), int(counts.max())) if counts.max() > 0.9 * len(far) else None
 
 
 def parts_of(values: Numbers) -> list[Numbers]:
-    """Return the known values of the parts of a record, in their order, of parts with enough."""
+    """Return the known values of the parts of a record, in their order."""
     return [part[np.isfinite(part)] for part in np.array_split(values, BLOCKS)]
 
 
-def jumped(values: Numbers) -> tuple[int, float] | None:
-    """Return where a tag suddenly is many times what it was, and how many; None where it never is."""
+def rescaled(values: Numbers) -> tuple[int, float] | None:
+    """Return where a tag is suddenly as much more or less as another unit makes it, and how many times; else None."""
     places = np.array_split(np.arange(len(values)), BLOCKS)
     middles = [float(np.median(np.abs(part))) if len(part) else np.nan for part in parts_of(values)]
+    least = 1e-6 * float(np.nanmax(np.abs(values)))
     for i, (before, after) in enumerate(pairwise(middles)):
-        if before > 0 and after > 0 and not 1 / JUMP < after / before < JUMP:
+        if not min(before, after) > least:
+            continue
+        ratio = max(after / before, before / after)
+        if any(abs(ratio / unit - 1) < CLOSE for unit in UNITS):
             both = np.concatenate([places[i], places[i + 1]])
             cut = np.sqrt(before * after)
             later = np.abs(values[both]) > cut if after > before else np.abs(values[both]) < cut
@@ -259,7 +283,7 @@ def plot_record(found: Findings, path: Path) -> None:
     page, axes = figure(1, [0.9] * len(columns), width=11.0)
     n = len(record.codes)
     edges = np.linspace(0, n, min(WIDE, n) + 1).astype(int)
-    turns = np.flatnonzero(np.diff(record.run)) + 1
+    turns, jumps = np.flatnonzero(np.diff(record.run)) + 1, gaps_of(record) + 1
     for d, (column, ax) in enumerate(zip(columns, axes[:, 0], strict=True)):
         known = record.mask[:, d]
         values = np.where(known, column.plain(record.codes[:, d]), np.nan)
@@ -272,8 +296,10 @@ def plot_record(found: Findings, path: Path) -> None:
             ax.fill_between(edges[:-1], low, high, linewidth=0.6, color="tab:blue")
         for turn in turns if len(turns) <= 100 else ():
             ax.axvline(turn, color="0.85", linewidth=0.6, zorder=0)
-        if column.name in found.stuck:
-            ax.axvspan(*found.stuck[column.name], color="tab:red", alpha=0.25, linewidth=0)
+        for begin, end in found.flat.get(column.name, ()):
+            ax.axvspan(begin, end, color="tab:red", alpha=0.25, linewidth=0)
+        for jump in jumps if len(jumps) <= 100 else ():
+            ax.axvline(jump, color="tab:orange", linewidth=0.8, linestyle=":")
         for begin, end in unknown(known):
             ax.axvspan(begin, end, color="0.8", linewidth=0, zorder=0)
         ax.set_ylabel(column.name[:18], rotation=0, ha="right", va="center")
@@ -281,6 +307,10 @@ def plot_record(found: Findings, path: Path) -> None:
         ax.tick_params(labelbottom=d == len(columns) - 1)
     ticks = np.linspace(0, n - 1, 6).astype(int)
     axes[-1, 0].set_xticks(ticks, [stamp(record, int(tick)) for tick in ticks])
+    more = len(record.columns) - len(columns)
+    page.suptitle(
+        f"red: stuck; grey: unknown; dotted: a gap{f'; {more} more tags are not drawn' if more else ''}", fontsize=8
+    )
     with replaced(path) as part:
         page.savefig(part)
 
