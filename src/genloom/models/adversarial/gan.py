@@ -65,13 +65,13 @@ class GANHyper(AnnealedSGD):
         """Small layers with larger weights at the start, so that learning begins at once."""
         return cls(
             z=16,
-            generator=128,
+            generator=256,
             maxout=64,
             pieces=2,
-            spread_g=0.1,
+            spread_g=0.15,
             spread_d=0.1,
             keep_input=0.9,
-            keep_hidden=0.8,
+            keep_hidden=0.5,
             discriminator_weight=1.0,
             momentum=0.7,
             ema=5_000.0,
