@@ -65,7 +65,7 @@ def apart(a: Tensor, b: Tensor, groups: list[str]) -> list[float]:
 
 
 def tags(paths: list[Path]) -> None:
-    """Judge runs, the modern one first, and record its figures beside the baselines'."""
+    """Judge runs, the modern one first, and record its figures beside the baselines' and those of the other runs."""
     torch.set_num_threads(1)
     runs = [Run.open(path) for path in paths]
     panel = TagPanel(runs, None, None, Terms(say=print))
@@ -80,7 +80,8 @@ def tags(paths: list[Path]) -> None:
     }  # fmt: skip
     figures |= {f"pictures, {name}": [f.value, f.low, f.high] for name, f in own.items()}
     for run, judgement in zip(runs[1:], judged[1:], strict=True):
-        figures |= {f"{run.record['preset']}, {name}": [f.value, f.low, f.high] for name, f in judgement.measures.items()}
+        name = run.record["preset"] + ("" if run.record["preset"] == "paper" else f", seed {run.record['plan']['seed']}")
+        figures |= {f"{name}, {measure}": [f.value, f.low, f.high] for measure, f in judgement.measures.items()}
     for row, measures in rows.items():
         figures |= {f"{row}, {name}": [f.value, f.low, f.high] for name, f in measures.items()}
     model: Any = panel.load(runs[0], "last")
