@@ -159,7 +159,7 @@ def test_the_judge_says_that_features_flatter_what_they_taught():
 @needs_lite0
 def test_a_round_is_the_papers():
     model = built(64, augment=False, adaptive_augment=0.0, seen=64, share=0.5)
-    model.study(None, None)
+    model.study(genloom.load_data("digits[:64]"), None)
     x = torch.rand(4, 3, 64, 64)
     torch.manual_seed(1)
     moves = model.round(iter([{"x": x}]), None)

@@ -5,11 +5,15 @@ Before anybody asks for wishes, when rounds begin, there is nothing to save: the
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 import time
+from collections.abc import Generator, Iterator
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 GRACE = 2.0  # seconds in which a second signal is the same wish: torchrun passes on what the terminal sent already
 
@@ -42,6 +46,13 @@ class Interrupt:
             self.heard_at = time.monotonic()
         elif time.monotonic() - self.heard_at > GRACE:
             raise KeyboardInterrupt
+
+    def during(self, reports: Generator[T, None, None]) -> Iterator[T]:
+        """Yield the reports of a training; from the first on there is something to save, so that a signal is a wish."""
+        with contextlib.closing(reports):
+            for report in reports:
+                self.minded = True
+                yield report
 
     def asked(self) -> bool:
         """Whether a signal has come."""

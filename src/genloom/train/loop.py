@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -44,7 +44,7 @@ def play(
     score: Score | None = None,
     stop: Callable[[], bool] = lambda: False,
     start: Start = None,
-) -> Iterator[Report]:
+) -> Generator[Report, None, None]:
     """Train `model` on `data` in the folder of `run`, from its last checkpoint where it has one.
 
     Args:
@@ -134,7 +134,6 @@ class Loop:
 
     def play(self, stop: Callable[[], bool]) -> Iterator[Report]:
         """Play rounds until the budget is spent or `stop` says so; save at the end."""
-        stop()  # from here on there is something to save, so that a signal is a wish
         if self.clock.rounds == 0:
             yield self.report(save=False)
         over, save, report = self.wishes(stop)

@@ -70,7 +70,7 @@ class Session:
             score = score or light_judge(model, self.data, self.plan.seed)
             start = self.origin.give if self.origin else None
             with Interrupt() as interrupt:
-                yield from play(model, self.data, run, self.plan, score, interrupt.asked, start)
+                yield from interrupt.during(play(model, self.data, run, self.plan, score, interrupt.asked, start))
 
     def check_run(self, processes: int) -> None:
         """Raise InputError where so many processes cannot train, or go on with, the run."""
