@@ -255,6 +255,16 @@ def test_a_value_that_stays_from_one_run_into_the_next_is_not_stuck(tmp_path):
     assert said == "stuck for 61 rows from 2026-03-01 01:40:00 of run 0, and 1 more time"
 
 
+def test_a_table_with_dates_may_be_a_record(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    record(50).to_csv(tmp_path / "table.csv", index=False)
+    assert run(["check", "table.csv"]) == 0
+    assert "`genloom check table.csv --time time` looks at them as a record" in capsys.readouterr().out
+    record(50).drop(columns="time").to_csv(tmp_path / "table.csv", index=False)
+    assert run(["check", "table.csv"]) == 0
+    assert "as a record" not in capsys.readouterr().out
+
+
 def test_check_draws_the_plant(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["check", "plant"]) == 0

@@ -190,6 +190,9 @@ def check_table(source: str, options: TableOptions) -> None:
     open_ = sum(outcome.missing[field.name] for field in layout.fields if field.role in ("learnt", "constant"))
     console.print(f"{source}: {outcome.rows:,} rows, {len(layout.fields)} columns, {holes:,} missing cells", soft_wrap=True)
     console.print(shown)
+    dates = [field.name for field in layout.fields if field.column and field.column.kind == "date"]
+    if dates:
+        console.print(f"rows in time? `genloom check {source} --time {dates[0]}` looks at them as a record", soft_wrap=True)
     for sentence in cut_lists(layout.fields):
         console.print(sentence, soft_wrap=True)
     console.print(
