@@ -238,11 +238,11 @@ def test_check_puts_rows_in_order_and_says_so(tmp_path):
     frame = record()
     frame = frame.iloc[[*range(100), 99, *range(100, 200), 201, 200, *range(202, 400)]]
     found = check(tmp_path, frame)
-    assert "the time of row 203 is before that of the row above: `fit` refuses that" in found.lines
-    assert "the time of row 101 is the same as that of the row above: `fit` refuses that" in found.lines
+    assert "the time of row 203 is before that of the row above: put in order here" in found.lines
+    assert "the time of row 101 is the same as that of the row above: left out here" in found.lines
     assert len(found.record.codes) == 400
     found = check(tmp_path, record().iloc[::-1])
-    assert "the newest row comes first: `fit` refuses that" in found.lines and len(found.record.codes) == 400
+    assert "the newest row comes first: turned round here" in found.lines and len(found.record.codes) == 400
 
 
 def test_a_value_that_stays_from_one_run_into_the_next_is_not_stuck(tmp_path):
@@ -286,6 +286,8 @@ def test_a_folder_of_runs_is_a_record(tmp_path, monkeypatch, capsys):
     assert "300 rows of 3 runs by file" in capsys.readouterr().out
     for i in range(3):
         record(100).to_csv(tmp_path / "runs" / f"day{i}.csv", index=False)
+    assert run(["check", "runs", "--time", "time", "--group", "shift"]) == 2
+    assert "--group names no column: there is no 'shift'" in capsys.readouterr().err
     record(100, other=1).to_csv(tmp_path / "runs" / "day9.csv", index=False)
     assert run(["check", "runs", "--time", "time"]) == 2
     assert "differ in the column 'other'" in capsys.readouterr().err
@@ -359,7 +361,7 @@ def test_windows_of_which_most_is_unknown_are_left_out():
 
 
 def test_windows_that_cannot_be_cut_are_refused():
-    with pytest.raises(InputError, match="--window 500 is longer than every stretch of record"):
+    with pytest.raises(InputError, match="windows of 500 rows are longer than every stretch of record"):
         windows_of(record(300), 500)
     with pytest.raises(InputError, match="too short, or too much of it unknown, for windows of 100 rows"):
         windows_of(record(300), 100)

@@ -53,7 +53,7 @@ class SeriesData:
         longest = int(np.bincount(record.stretch).max())
         if window > longest:
             raise InputError(
-                f"--window {window} is longer than every stretch of {source} without a gap: the longest has {longest:,} rows"
+                f"windows of {window} rows are longer than every stretch of {source} without a gap: the longest has {longest:,}"
             )
         starts, held = split(record, window)
         if not len(starts) or not len(held):

@@ -31,6 +31,7 @@ DIFFERENT = 10  # values from which on a tag is measured, not set
 BLOCKS = 40  # parts of a record
 UNITS, CLOSE = (60.0, 100.0, 1000.0, 3600.0, 1e6), 0.1  # by which units differ, and how closely a change must be as much
 FAR = 20.0  # times the spread of the middle half
+MENDED = {"before": "put in order", "the same as": "left out"}
 TREND, DRIFT = 0.9, 3.0  # share of the parts' spread that a line explains; how many times the spread within it goes
 SHOWN, WIDE = 24, 1500  # tags that are drawn, and places of the drawing along time
 
@@ -95,10 +96,11 @@ def rows_of(name: str, options: SeriesOptions) -> tuple[pd.DataFrame, SeriesOpti
     for path, own in zip(files, columns, strict=True):
         if odd := set(own) ^ set(columns[0]):
             raise InputError(f"{path} and {files[0]} differ in the column {sorted(odd)[0]!r}: runs have the same columns")
-    group = options.group or next(each for each in ("run", "file", "run file") if each not in columns[0])
-    if group not in columns[0]:
-        for path, frame in zip(files, frames, strict=True):
-            frame.insert(0, group, path.name)
+    if options.group is not None:  # a column of the files says it, or nothing does
+        return pd.concat(frames, ignore_index=True), options
+    group = next(each for each in ("run", "file", "run file") if each not in columns[0])
+    for path, frame in zip(files, frames, strict=True):
+        frame.insert(0, group, path.name)
     return pd.concat(frames, ignore_index=True), replace(options, group=group)
 
 
@@ -125,14 +127,14 @@ def date_of(seconds: float) -> str:
 def out_of_order(index: TimeIndex) -> Iterator[str]:
     """Say which stamps go back or come twice."""
     if index.reversed:
-        yield "the newest row comes first: `fit` refuses that"
+        yield "the newest row comes first: turned round here"
         return
     for said in ("before", "the same as"):
         rows = [row for row, what in index.out_of_order if what == said]
         if rows:
             first = ", ".join(f"{row + 1:,}" for row in rows[:3])
             there = f"row {first}" if len(rows) == 1 else f"{len(rows):,} rows ({first}{', ...' if len(rows) > 3 else ''})"
-            yield f"the time of {there} is {said} that of the row above: `fit` refuses that"
+            yield f"the time of {there} is {said} that of the row above: {MENDED[said]} here"
 
 
 def gaps(record: Record) -> Iterator[str]:
@@ -143,7 +145,7 @@ def gaps(record: Record) -> Iterator[str]:
     spans = record.seconds[turns + 1] - record.seconds[turns]
     longest = turns[int(spans.argmax())]
     yield (
-        f"{counted(len(turns), 'gap')} of more than {LONG_GAP} steps, across which nothing is learnt; the longest, of "
+        f"{counted(len(turns), 'gap')} of more than {LONG_GAP} steps, which end a stretch; the longest, of "
         f"{spans.max():,.0f} s, begins at {stamp(record, longest)}"
     )
 
