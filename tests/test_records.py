@@ -361,7 +361,7 @@ def test_windows_of_which_most_is_unknown_are_left_out():
 
 
 def test_windows_that_cannot_be_cut_are_refused():
-    with pytest.raises(InputError, match="windows of 500 rows are longer than every stretch of record"):
+    with pytest.raises(InputError, match="windows of 500 rows are longer than all stretches of record"):
         windows_of(record(300), 500)
     with pytest.raises(InputError, match="too short, or too much of it unknown, for windows of 100 rows"):
         windows_of(record(300), 100)
