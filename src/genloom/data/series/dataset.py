@@ -53,7 +53,8 @@ class SeriesData:
         longest = int(np.bincount(record.stretch).max())
         if window > longest:
             raise InputError(
-                f"windows of {window} rows are longer than all stretches of {source} without a gap: the longest has {longest:,}"
+                f"windows of {window} rows are longer than all stretches of {source} without a gap: "
+                f"the longest has {longest:,}"
             )
         starts, held = split(record, window)
         if not len(starts) or not len(held):
