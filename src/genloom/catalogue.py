@@ -56,6 +56,14 @@ MODELS = {
         "genloom.models.tables.gain:GAIN",
         "Missing Data Imputation using Generative Adversarial Nets, Yoon et al. 2018",
     ),
+    "timegan": (
+        "genloom.models.series.timegan:TimeGAN",
+        "Time-series Generative Adversarial Networks, Yoon et al. 2019",
+    ),
+    "rtsgan": (
+        "genloom.models.series.rtsgan:RTSGAN",
+        "Towards Generating Real-World Time Series Data, Pei et al. 2021",
+    ),
     "line": ("genloom.models.adversarial.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
 
@@ -77,6 +85,7 @@ ELSEWHERE = {  # names that people ask for, and what there is that does what the
     **dict.fromkeys(("srresnet",), "srgan with --hyper.adversary 0 is SRResNet"),
     **dict.fromkeys(("esrgan", "real-esrgan", "edsr", "swinir"), "srgan comes nearest"),
     **dict.fromkeys(("discogan", "dualgan", "unit", "munit", "cut"), "cyclegan comes nearest"),
+    **dict.fromkeys(("rcgan", "doppelganger", "dgan", "timevae", "tts-gan", "diffusion-ts"), "rtsgan comes nearest"),
     **dict.fromkeys(
         ("ctgan", "tvae", "mice", "miceforest", "missforest", "misgan"), "gain and `genloom repair` come nearest"
     ),

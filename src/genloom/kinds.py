@@ -28,6 +28,11 @@ KINDS = {
         "genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource", "genloom.use.judging.pairs:PairPanel"
     ),
     "tags": Kind("genloom.shapes.tags:TagShape", "genloom.data.tags.load:TagSource", "genloom.use.judging.tags:TagPanel"),
+    "series": Kind(
+        "genloom.shapes.series:SeriesShape",
+        "genloom.data.series.load:SeriesSource",
+        "genloom.use.judging.series:SeriesPanel",
+    ),
     "table": Kind(
         "genloom.shapes.table:TableShape", "genloom.data.tables.load:TableSource", "genloom.use.judging.tables:TablePanel"
     ),

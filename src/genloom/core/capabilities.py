@@ -8,7 +8,7 @@ Command line, judge and studio ask `isinstance`, never a model's name.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -85,6 +85,49 @@ class Likens(Latent):
         self, h: Tensor, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None
     ) -> Tensor:
         """Draw an example `[n, *dims]` like each of `instances` `[n, F]`; the rest as `sample`."""
+
+
+@dataclass(frozen=True)
+class Unusual:
+    """How unusual rows are, given the rows before them.
+
+    Attributes:
+        surprise: -log p of the window that ends with a row, in nats a number `[n]`.
+        expected: what the other tags of the window say of each cell of the row `[n, D]`, as codes; not-a-number for
+            categories and for columns that are given.
+        spread: the deviation of that `[n, D]`.
+    """
+
+    surprise: Tensor
+    expected: Tensor
+    spread: Tensor
+
+
+class Follows(Samples):
+    """Knows how a record goes on: draws records of any length, fills gaps, says what is unusual."""
+
+    @abstractmethod
+    def run(
+        self,
+        n: int,
+        rows: int,
+        given: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        noise: Noise | None = None,
+    ) -> Tensor:
+        """Draw records `[n, rows, D]`, on the CPU.
+
+        Args:
+            given: plain values of the columns that it takes as conditions; InputError for others, or beyond what was seen.
+        """
+
+    @abstractmethod
+    def fill(self, x: Tensor, mask: Tensor, draws: int, noise: Noise | None = None) -> tuple[Tensor, Tensor]:
+        """Fill windows `[n, T, D]` outside of a mask: the best guess `[n, T, D]`, and draws `[draws, n, T, D]`."""
+
+    @abstractmethod
+    def unusual(self, x: Tensor, mask: Tensor) -> Unusual:
+        """Say how unusual the last rows of windows `[n, T, D]` are; cells outside of the mask are not looked at."""
 
 
 class Tags(ABC):

@@ -171,15 +171,22 @@ class RecordOptions(Options):
         time: the column that says when a row is; row, where rows follow each other at even steps and none says it
         group: the column that says which run a row is of
         step: seconds from row to row; left out, what is usual in the data
+        window: rows of a window, of which models learn; left out, 60, or a third of a usual run
+        condition: a column that is given when runs are drawn, not made: a mode, a product, what the weather is
     """
 
     time: str | None = None
     group: str | None = None
     step: float | None = None
+    window: int | None = None
+    condition: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.step is not None:
             above_zero("step", self.step)
+        if self.window is not None and self.window < 2:
+            raise InputError(f"--window takes 2 rows or more, got {self.window}")
+        object.__setattr__(self, "condition", tuple(self.condition))
 
     @classmethod
     def named(cls) -> str:
@@ -190,9 +197,12 @@ class RecordOptions(Options):
 class SeriesOptions(RecordOptions, TableOptions):
     """What may be said of a record, and of its columns."""
 
+    def to_json(self) -> dict[str, Any]:
+        return {**RecordOptions.to_json(self), **TableOptions.to_json(self), "condition": list(self.condition)}
+
 
 @dataclass(frozen=True)
-class AllOptions(TableOptions, PairOptions, TagOptions):
+class AllOptions(SeriesOptions, PairOptions, TagOptions):
     """What may be said of a source whose kind is not known yet: the options of every kind."""
 
 

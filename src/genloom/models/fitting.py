@@ -1,4 +1,4 @@
-"""What models of pictures ask of data, in the same words."""
+"""What models ask of data, in the same words."""
 
 from __future__ import annotations
 
@@ -18,6 +18,11 @@ def no_pictures(shape: Shape, name: str) -> Misfit | None:
         return None
     other = "; `genloom repair` and gain fill in tables" if shape.kind == "table" else ""
     return Misfit(f"{name} makes pictures, this data is {shape.describe()}{other}")
+
+
+def no_windows(shape: Shape, name: str) -> Misfit:
+    """Return why a model of records cannot take this."""
+    return Misfit(f"{name} learns from windows of a record, this data is {shape.describe()}")
 
 
 def no_pieces(shape: Shape, name: str) -> Misfit | None:

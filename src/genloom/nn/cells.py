@@ -87,6 +87,43 @@ class Cells(nn.Module):
         return torch.cat(drawn, 1)
 
 
+class UnitCells(nn.Module):
+    """Cells of rows `[..., D]` as numbers in [0, 1] `[..., W]`, by the least and greatest of each column, and back."""
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        super().__init__()
+        self.cells = Cells(columns)
+        plain = [column for column in columns if not column.levels]
+        low, high = ([(end - c.mean) / c.scale for end, c in zip(ends, plain, strict=True)] for ends in ends_of(plain))
+        self.register_buffer("low", torch.tensor(low), persistent=False)
+        self.register_buffer("span", torch.tensor(high) - torch.tensor(low) + 1e-7, persistent=False)
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row."""
+        return self.cells.width
+
+    def enter(self, x: Tensor) -> Tensor:
+        """Return the numbers of coded cells."""
+        w = self.cells.spread(x.flatten(0, -2))
+        n = len(self.low)
+        return torch.cat([(w[:, :n] - self.low) / self.span, w[:, n:]], 1).view(*x.shape[:-1], -1)
+
+    def leave(self, w: Tensor) -> Tensor:
+        """Return the coded cells of numbers."""
+        flat, n = w.flatten(0, -2), len(self.low)
+        cells = self.cells.read(torch.cat([flat[:, :n] * self.span + self.low, flat[:, n:]], 1))
+        return cells.view(*w.shape[:-1], -1)
+
+
+def ends_of(columns: Sequence[Column]) -> tuple[list[float], list[float]]:
+    """Return the least and the greatest value of columns of numbers."""
+    return [column.low for column in columns], [column.high for column in columns]
+
+
 class Calendar(nn.Module):
     """The day of the week and of the year of each date among the cells, as points on a circle: `[B, 4 x dates]`."""
 

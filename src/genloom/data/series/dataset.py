@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from genloom.data.series.record import Record
-from genloom.errors import InputError
+from genloom.errors import InputError, nearest
 from genloom.placing import has_room, there
 from genloom.shapes.columns import Places
-from genloom.shapes.series import SeriesShape
+from genloom.shapes.series import RUN, TIME, SeriesShape
 
 HELD = 5  # one run in so many is held out; of fewer, the last of so many parts of each stretch
 LEAST_KNOWN = 0.5  # of a window's cells, below which it says nothing
@@ -42,12 +42,16 @@ class SeriesData:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, record: Record, window: int, source: str) -> SeriesData:
+    def of(cls, record: Record, window: int, source: str, conditions: Sequence[str] = ()) -> SeriesData:
         """Return windows of so many rows of a record.
 
+        Args:
+            conditions: names of columns that are given, not made.
+
         Raises:
-            InputError: no stretch of the record is so long, or nothing would be left to hold out.
+            InputError: no stretch of the record is so long, nothing would be left to hold out, or a condition is no column.
         """
+        refuse_conditions(conditions, record, source)
         if window < 2:
             raise InputError(f"a window has two rows or more, got {window}")
         longest = int(np.bincount(record.stretch).max())
@@ -64,8 +68,16 @@ class SeriesData:
             )
         x, mask = torch.as_tensor(record.codes, dtype=torch.float32), torch.as_tensor(record.mask)
         digest = hashlib.blake2b(x.numpy().tobytes() + record.mask.tobytes(), digest_size=16)
-        digest.update(starts.tobytes() + held.tobytes() + str((window, record.step)).encode())
-        shape = SeriesShape(columns=record.columns, window=window, step=record.step)
+        digest.update(starts.tobytes() + held.tobytes() + str((window, record.step, tuple(conditions))).encode())
+        shape = SeriesShape(
+            columns=record.columns,
+            window=window,
+            step=record.step,
+            conditions=tuple(conditions),
+            time=record.index.time or TIME,
+            group=record.index.group or RUN,
+            begins=float(record.seconds[0]),
+        )
         places = torch.as_tensor(starts), torch.as_tensor(held)
         return cls(x, mask, *places, shape, source, digest.hexdigest(), list(record.notes))
 
@@ -91,6 +103,17 @@ class SeriesData:
             return self
         moved = {name: getattr(self, name).to(device) for name in ("x", "mask", "starts", "held")}
         return replace(self, **moved)
+
+
+def refuse_conditions(conditions: Sequence[str], record: Record, source: str) -> None:
+    """Raise InputError where conditions are no columns that vary, or all of them."""
+    names = [column.name for column in record.columns]
+    for name in conditions:
+        if name not in names:
+            why = next((f": {each.why}" for each in record.layout.fields if each.name == name), nearest(name, names))
+            raise InputError(f"--condition {name} is no tag of {source}{why}")
+    if set(conditions) >= set(names):
+        raise InputError(f"all tags of {source} are conditions: nothing would be left to make")
 
 
 def split(record: Record, window: int) -> tuple[Places, Places]:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,13 @@ import numpy as np
 import pandas as pd
 
 from genloom.data.options import SeriesOptions
-from genloom.data.series.plant import plant
+from genloom.data.series.load import rows_of
 from genloom.data.series.record import LONG_GAP, Record, TimeIndex, on_grid, time_index
-from genloom.data.tables.files import find_table
-from genloom.data.tables.load import TABLE_SUFFIXES, bounded
-from genloom.errors import InputError
 from genloom.files import replaced
-from genloom.reading import kind_of, named
 from genloom.shapes.columns import Bits, Column, Numbers, Places
+from genloom.shapes.series import SINCE_1970
 from genloom.use.report.plot import figure
 
-BUILTIN = "plant"
-SINCE_1970 = 1e8  # seconds from which on they are a date
 FLAT, FLAT_TIMES = 30, 20  # rows, and times the usual, that a value must stay before a sensor counts as stuck
 DIFFERENT = 10  # values from which on a tag is measured, not set
 BLOCKS = 40  # parts of a record
@@ -76,32 +71,6 @@ def check_record(name: str, options: SeriesOptions) -> Findings:
     ]
     found.tags = [describe_tag(found, column, d) for d, column in enumerate(record.columns)]
     return found
-
-
-def rows_of(name: str, options: SeriesOptions) -> tuple[pd.DataFrame, SeriesOptions]:
-    """Return the rows of a table, of a folder with a file a run, or of the built-in plant, and what is said of them.
-
-    Raises:
-        InputError: there is no table, or files of a folder have other columns than the first.
-    """
-    if name == BUILTIN:
-        return plant(), options
-    if kind_of(named(name)) != "folder":
-        return pd.concat(list(bounded(find_table(name).chunks(), name))), options
-    files = sorted(path for path in named(name).iterdir() if path.name.lower().endswith(TABLE_SUFFIXES))
-    if not files:
-        raise InputError(f"{name} holds no {' or '.join(TABLE_SUFFIXES)} file: a folder of runs has one for each")
-    frames = [pd.concat(list(bounded(find_table(path).chunks(), str(path)))) for path in files]
-    columns = [list(map(str, frame.columns)) for frame in frames]
-    for path, own in zip(files, columns, strict=True):
-        if odd := set(own) ^ set(columns[0]):
-            raise InputError(f"{path} and {files[0]} differ in the column {sorted(odd)[0]!r}: runs have the same columns")
-    if options.group is not None:  # a column of the files says it, or nothing does
-        return pd.concat(frames, ignore_index=True), options
-    group = next(each for each in ("run", "file", "run file") if each not in columns[0])
-    for path, frame in zip(files, frames, strict=True):
-        frame.insert(0, group, path.name)
-    return pd.concat(frames, ignore_index=True), replace(options, group=group)
 
 
 def overview(name: str, rows: int, record: Record) -> Iterator[str]:

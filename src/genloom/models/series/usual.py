@@ -1,0 +1,285 @@
+"""What is usual in windows of a record: a mixture of Gaussians, moved by conditions, and a network that refines it."""
+
+# n windows, B batch, T rows of a window, D columns, W numbers of a row that are made, G numbers of a row that are given
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from genloom.core import objectives
+from genloom.core.clock import Clock
+from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.model import Move, Player, Remember
+from genloom.core.random import Noise
+from genloom.errors import InputError
+from genloom.nn.cells import Cells
+from genloom.nn.gaps import bridged
+from genloom.nn.mixture import Given, Mixture, principal
+from genloom.nn.temporal import Refiner, TemporalCritic
+from genloom.shapes.series import SeriesShape
+
+if TYPE_CHECKING:
+    from genloom.models.series.rtsgan import RTSGANHyper
+
+STUDIED, MEASURED = 20_000, 4000  # windows that the mixture is fitted to, and that its width is taken from
+VARIANCE, MOST_COMPONENTS = 0.9999, 160
+WIDEST = 8192  # numbers of a window, beyond which their covariances take gigabytes
+BANK = 1024  # conditions of training windows that are kept
+RIDGE = 1.0  # windows' worth of pull of the conditions' slopes towards zero
+SHARP = 6.0  # of the softmax by which categories have a gradient
+BLOCK = 256  # windows at once
+
+
+class UsualNets(nn.Module):
+    """The mixture, what conditions do to it, the generator that refines it, and its critic."""
+
+    slope: Tensor
+    middle: Tensor
+    bank: Tensor
+    loud: Tensor
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, hyper: RTSGANHyper, shape: SeriesShape) -> None:
+        super().__init__()
+        self.hyper, self.shape, self.window = hyper, shape, shape.window
+        self.given = [d for d, column in enumerate(shape.columns) if column.name in shape.conditions]
+        self.made = [d for d in range(len(shape.columns)) if d not in self.given]
+        self.cells = Cells([shape.columns[d] for d in self.made])
+        self.told = Cells([shape.columns[d] for d in self.given])
+        t, w, g = shape.window, self.cells.width, self.told.width
+        if t * (w + g) > WIDEST:
+            raise InputError(
+                f"windows of {t} rows of {w + g} numbers are too large for rtsgan: {WIDEST:,} numbers are the most; say a "
+                "smaller --window, or a larger --step"
+            )
+        self.mixture = Mixture(t * w, max(hyper.components, 1), hyper.gaussians)
+        dims = {"slope": (t * g, t * w), "middle": (t * g,), "bank": (BANK, t, len(self.given)), "loud": (w,)}
+        for name, each in {**dims, "low": (w,), "high": (w,)}.items():
+            self.register_buffer(name, torch.zeros(each))
+        self.generator = Refiner(2 * w + g + hyper.z, w, hyper.width)
+        self.critic = TemporalCritic(w, 2 * w + g, hyper.width)
+
+    # -- the mixture -------------------------------------------------------------------------------
+
+    def study(self, data: Dataset, remember: Remember) -> None:
+        """Fit the mixture and what conditions do to it."""
+        learnt = remember("usual", lambda: self.learn(*sampled(data, STUDIED)))
+        own = {name.removeprefix("mixture_"): value for name, value in learnt.items() if name.startswith("mixture_")}
+        self.mixture.take(own)
+        for name in ("slope", "middle", "bank", "loud", "low", "high"):
+            getattr(self, name).copy_(learnt[name])
+
+    def learn(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        """Return all that is learnt of windows `[n, T, D]` without a network."""
+        w, g, c = self.entered(x, mask)
+        flat, told = w.flatten(1).double(), g.flatten(1).double()
+        middle = told.mean(0)
+        centred = told - middle
+        pull = RIDGE * torch.eye(told.shape[1], dtype=torch.float64)
+        slope = torch.linalg.solve(centred.T @ centred + pull, centred.T @ (flat - flat.mean(0)))
+        mixture = self.mixture.fit(flat - centred @ slope)
+        rows = torch.linspace(0, len(x) - 1, BANK).long()
+        learnt = {
+            "slope": slope.float(),
+            "middle": middle.float(),
+            "bank": c[rows],
+            "loud": w.diff(dim=1).std((0, 1)).clamp_min(1e-3) if w.shape[1] > 1 else w.std((0, 1)),
+            "low": w.amin((0, 1)),
+            "high": w.amax((0, 1)),
+        }
+        return learnt | {f"mixture_{name}": value for name, value in mixture.items()}
+
+    def entered(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is made `[n, T, W]` and given `[n, T, G]` of windows, and given cells `[n, T, G']`; gaps bridged."""
+        steps = torch.tensor([column.levels > 0 for column in self.shape.columns], device=x.device)
+        whole = bridged(x, mask, steps)
+        return self.spread(self.cells, whole[..., self.made]), *self.told_of(whole[..., self.given])
+
+    def told_of(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the numbers of given cells `[n, T, G']`, and these."""
+        return self.spread(self.told, c), c
+
+    @staticmethod
+    def spread(cells: Cells, x: Tensor) -> Tensor:
+        """Return the numbers of cells of windows."""
+        return cells.spread(x.flatten(0, 1)).view(*x.shape[:2], -1)
+
+    def shift(self, g: Tensor) -> Tensor:
+        """Return by how much conditions `[n, T, G]` move windows `[n, T W]`, in double precision."""
+        return (g.flatten(1).double() - self.middle.double()) @ self.slope.double()
+
+    def numbers(self, mask: Tensor) -> Tensor:
+        """Return which numbers `[n, T, W]` are known, of a mask of cells `[n, T, D]`."""
+        return mask[..., self.made][..., self.cells.owner]
+
+    # -- training ----------------------------------------------------------------------------------
+
+    def players(self) -> Sequence[Player]:
+        """Return generator and critic."""
+        hyper = self.hyper
+
+        def adam(weights: object) -> torch.optim.Optimizer:
+            return torch.optim.Adam(weights, hyper.rate, betas=(0.0, 0.99), fused=True)  # type: ignore[arg-type]
+
+        return [
+            Player("generator", (self.generator,), adam, ema=hyper.ema),
+            Player("critic", (self.critic,), adam),
+        ]
+
+    def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        """Let the critic tell windows from made ones, of which a part may be known, then let the generator learn."""
+        hyper = self.hyper
+        batch = next(batches)
+        w, g, _ = self.entered(batch["x"], batch["mask"])
+        there = self.numbers(batch["mask"]).to(w)
+        with torch.no_grad():
+            base, known = self.begun(w, g)
+        beside = torch.cat([there, known.expand_as(w), g], 2)
+        with torch.no_grad():
+            fake = self.refined(base, w, known, g) * there
+        real = w * there
+        above = self.critic(real, beside) - self.critic(fake, beside)
+        loss, notes = objectives.non_saturating(above), {"d_real": (above > 0).float().mean()}
+        if hyper.penalty and clock.rounds % hyper.every == 0:
+            steep = sum(objectives.gradient_penalty(lambda x: self.critic(x, beside), each) for each in (real, fake))
+            loss, notes = loss + hyper.every * hyper.penalty / 2 * steep, notes | {"gradient": steep.detach()}  # type: ignore[union-attr]
+        yield Move("critic", loss, notes)
+        change = self.change(base, w, known, g)
+        made = self.critic(self.whole(base, change, w, known) * there, beside)
+        with torch.no_grad():
+            target = self.critic(real, beside)
+        yield Move("generator", objectives.non_saturating(made - target) + hyper.stay * change.square().mean())
+
+    def begun(self, w: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """Return windows of the mixture `[B, T, W]`, and which numbers `[1, T, W]` of `w` they go on from, if any."""
+        known = torch.zeros(1, *w.shape[1:], dtype=torch.bool, device=w.device)
+        kind = float(torch.rand(()))
+        if kind < 0.25:
+            known[:, : self.window // 2] = True
+        elif kind < 0.5:  # a gap in some columns
+            begin, length = int(torch.randint(self.window, ())), int(torch.randint(1, max(self.window // 2, 2), ()))
+            known[:] = True
+            hidden = torch.rand(len(self.made), device=w.device) < 0.5
+            known[:, begin : begin + length, hidden[self.cells.owner]] = False
+        return self.drawn(w, known[0], g, Noise.fresh(len(w))), known
+
+    def refined(self, base: Tensor, w: Tensor, known: Tensor, g: Tensor, noise: Noise | None = None) -> Tensor:
+        """Return windows `[B, T, W]` of the mixture, refined; known numbers are those of `w`, categories one-hots."""
+        return self.whole(base, self.change(base, w, known, g, noise), w, known)
+
+    def change(self, base: Tensor, w: Tensor, known: Tensor, g: Tensor, noise: Noise | None = None) -> Tensor:
+        """Return what the generator adds, in units of the usual change from row to row."""
+        dims = (*base.shape[1:2], self.hyper.z)
+        z = torch.randn(len(base), *dims, device=base.device) if noise is None else noise.normal(*dims, device=base.device)
+        change: Tensor = self.generator(torch.cat([torch.where(known, w, base), known.expand_as(base).to(base), g, z], 2))
+        return change
+
+    def whole(self, base: Tensor, change: Tensor, w: Tensor, known: Tensor) -> Tensor:
+        """Return windows with what is added, within the range that was seen, and with the known numbers of `w`."""
+        made = (base + change * self.loud).clamp(self.low, self.high)
+        return torch.where(known, w, self.sharpened(made))
+
+    def sharpened(self, w: Tensor) -> Tensor:
+        """Return numbers with each category's as a one-hot of the largest; the gradient is that of a softmax."""
+        n, parts = len(self.cells.numbers), []
+        for part in w[..., n:].split(self.cells.levels, -1) if self.cells.levels else ():
+            soft = (SHARP * part).softmax(-1)
+            hard = torch.zeros_like(soft).scatter(-1, soft.argmax(-1, keepdim=True), 1.0)
+            parts.append(hard + soft - soft.detach())
+        return torch.cat([w[..., :n], *parts], -1)
+
+    # -- drawing -----------------------------------------------------------------------------------
+
+    def drawn(self, w: Tensor, known: Tensor, g: Tensor, noise: Noise, heat: float = 1.0) -> Tensor:
+        """Draw windows `[n, T, W]` of the mixture given conditions and the numbers of a mask `[T, W]` of `w`."""
+        shift, flat = self.shift(g), known.flatten()
+        if not bool(flat.any()):
+            return (self.mixture.draw(noise, heat).double() + shift).float().view_as(w)
+        return self.after(w, self.mixture.given(flat), shift, noise).view_as(w)
+
+    def after(self, w: Tensor, given: Given, shift: Tensor, noise: Noise) -> Tensor:
+        """Draw windows `[n, T W]` of the mixture given the numbers that `given` knows of `w`."""
+        posterior = given.posterior((w.flatten(1).double() - shift)[:, given.known])
+        return (self.mixture.decode(posterior.draw(noise)).double() + shift).float() + self.mixture.own(noise)
+
+    def sample(self, n: int, heat: float, noise: Noise) -> Tensor:
+        """Draw windows `[n, T, D]`, under conditions as training windows have them."""
+        return self.run(n, self.window, {}, heat, noise)
+
+    def run(self, n: int, rows: int, given: Mapping[int, float], heat: float, noise: Noise) -> Tensor:
+        """Draw records `[n, rows, D]` window by window, each half of one known; `given` are codes of given columns."""
+        c = self.bank[choose_rows(noise, len(self.bank)).to(self.bank.device)]
+        c = self.stated(c, given)
+        nothing = torch.zeros(self.window, self.cells.width, dtype=torch.bool, device=c.device)
+        g, empty = self.told_of(c)[0], torch.zeros(n, self.window, self.cells.width, device=c.device)
+        w = self.refined(self.drawn(empty, nothing, g, noise, heat), empty, nothing, g, noise)
+        keep = self.window // 2
+        first, after = nothing.clone(), None
+        first[:keep] = True
+        parts = [(w, c)]
+        while sum(part.shape[1] for part, _ in parts) < rows:
+            after = after or self.mixture.given(first.flatten())
+            c = self.stated(self.continued(c, noise), given)
+            g = self.told_of(c)[0]
+            old = torch.cat([w[:, self.window - keep :], empty[:, keep:]], 1)
+            base = self.after(old, after, self.shift(g), noise).view_as(old)
+            w = self.refined(base, old, first, g, noise)
+            parts.append((w[:, keep:], c[:, keep:]))
+        made, told = (torch.cat([pair[i] for pair in parts], 1)[:, :rows] for i in (0, 1))
+        return self.joined(made, told)
+
+    def stated(self, c: Tensor, given: Mapping[int, float]) -> Tensor:
+        """Return conditions `[n, T, G']` with those that are stated in every row."""
+        c = c.clone()
+        for d, code in given.items():
+            c[..., self.given.index(d)] = code
+        return c
+
+    def continued(self, c: Tensor, noise: Noise) -> Tensor:
+        """Return conditions of the next windows: those of a training window that begins as this one ends."""
+        keep = self.window // 2
+        ends = self.told_of(c)[0][:, self.window - keep :].flatten(1)
+        begins = self.told_of(self.bank)[0][:, :keep].flatten(1)
+        if not ends.shape[1]:
+            return c
+        near = torch.cdist(ends, begins).topk(8, largest=False).indices
+        chosen = near.gather(1, choose_rows(noise, 8).to(near)[:, None])[:, 0]
+        return torch.cat([c[:, self.window - keep :], self.bank[chosen][:, keep:]], 1)
+
+    def joined(self, w: Tensor, c: Tensor) -> Tensor:
+        """Return the cells of windows `[n, R, D]`, of what was made and what was given."""
+        x = w.new_empty(*w.shape[:2], len(self.shape.columns))
+        x[..., self.made] = self.cells.read(w.flatten(0, 1)).view(*w.shape[:2], -1)
+        x[..., self.given] = c
+        return x
+
+
+def sampled(data: Dataset, most: int) -> tuple[Tensor, Tensor]:
+    """Return windows from all over the data `[n, T, D]`, and which of their cells are known."""
+    rows = torch.linspace(0, size(data) - 1, min(size(data), most)).round().long()
+    parts = [take(data, part) for part in rows.split(1000)]
+    return torch.cat([part["x"].cpu() for part in parts]), torch.cat([part["mask"].cpu() for part in parts])
+
+
+def choose_rows(noise: Noise, count: int) -> Tensor:
+    """Draw a place `[n]` of so many."""
+    return (noise.uniform(1)[:, 0] * count).long().clamp_max(count - 1)
+
+
+def components_of(data: Dataset, shape: SeriesShape) -> int:
+    """Return how many principal components of windows keep all but a little of their variance."""
+    x, mask = sampled(data, MEASURED)
+    cells = Cells([column for column in shape.columns if column.name not in shape.conditions])
+    made = [d for d, column in enumerate(shape.columns) if column.name not in shape.conditions]
+    steps = torch.tensor([column.levels > 0 for column in shape.columns])
+    flat = UsualNets.spread(cells, bridged(x, mask, steps)[..., made]).flatten(1)
+    if flat.shape[1] > WIDEST:  # which the nets refuse
+        return 1
+    values = principal(flat.double())[1].clamp_min(0)
+    share = values.cumsum(0) / values.sum().clamp_min(1e-30)
+    return max(1, min(int((share < VARIANCE).sum()) + 1, len(x) - 1, flat.shape[1], MOST_COMPONENTS))
