@@ -134,7 +134,8 @@ def main() -> None:
         floor = scores(*(x[part] for part in order.chunk(2)), max(2, options.repeats // 3))
         figures |= {f"mixture, {key}": value for key, value in simple.items()}
         figures |= {f"floor, {key}": value for key, value in floor.items()}
-    notes = f"{options.model}, preset {options.preset or 'modern'}{' '.join(['', *options.hyper])}; mean and deviation over {options.repeats} repeats"
+    preset = " ".join([options.preset or "modern", *options.hyper])
+    notes = f"{options.model}, preset {preset}; mean and deviation over {options.repeats} repeats"
     record(options.name, figures, seed=options.seed, cpu_seconds=time.process_time() - began, notes=notes)
 
 
