@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -63,6 +63,8 @@ def sample(
     checkpoint: Checkpoint = "last",
     temperature: Annotated[float, Parameter(help="scale of the noise")] = 1.0,
     method: Annotated[Literal["cached", "naive"] | None, Parameter(help="of models of pixels; both draw the same")] = None,
+    given: Annotated[tuple[str, ...], Parameter(help="of records: NAME=VALUE of a condition, such as mode=2")] = (),
+    length: Annotated[str | None, Parameter(help="of records: 6h, 90min, 2d, or a number of rows")] = None,
     scale: Scale = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -77,6 +79,9 @@ def sample(
     model = load_watched(run, checkpoint, device)
     refuse_others(model)
     choose_method(model, method)
+    if given or length:
+        with on_threads(threads):
+            return draw_runs(model, n, targets, given, length, seed, temperature)
     for target in targets:
         model.shape.refuse_target(target, n, scale)
     with on_threads(threads):
@@ -84,6 +89,20 @@ def sample(
         for target in targets:  # drawn anew for each: a sample is a function of its number, and all might not fit in memory
             write(model, draw(model, n, seed, label, temperature), n, target, scale)
             print(f"{n} samples in {target}")
+
+
+def draw_runs(
+    model: Model, n: int, targets: Sequence[str], given: Sequence[str], length: str | None, seed: int, temperature: float
+) -> None:
+    """Write records of a length, under conditions."""
+    from genloom.use.sampling.draw import write_as
+    from genloom.use.sampling.runs import follower, rows_of, shape_of, stated, stream_runs
+
+    rows, conditions = rows_of(length, follower(model)[1]), stated(given)
+    shape = shape_of(model, rows)
+    for target in targets:
+        write_as(shape, stream_runs(model, n, rows, conditions, seed, temperature), n, target)
+        print(f"{n} records of {rows:,} rows in {target}")
 
 
 def stream_by(model: Model, like: str | None, instances: str | None) -> Callable[..., Iterable[Tensor]]:

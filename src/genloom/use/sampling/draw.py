@@ -15,6 +15,7 @@ from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.files import replaced
 from genloom.reading import named
+from genloom.shapes.base import Shape
 
 BLOCK = 250  # samples drawn at once
 HOTTEST = 100
@@ -113,7 +114,11 @@ def write(model: Model, parts: Iterable[Tensor], n: int, target: str, zoom: int 
     Raises:
         InputError: they cannot be written so, or the disk has no room; what was there before is as it was.
     """
-    shape = model.shape
+    write_as(model.shape, parts, n, target, zoom)
+
+
+def write_as(shape: Shape, parts: Iterable[Tensor], n: int, target: str, zoom: int | None = None) -> None:
+    """Write samples of a shape as `write` does."""
     shape.refuse_target(target, n, zoom)
     if target.endswith("/"):
         return shape.write_each(parts, named(target), zoom)
