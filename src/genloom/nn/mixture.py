@@ -44,10 +44,10 @@ class Posterior:
         """Return the mean of u `[n, K]`."""
         return torch.einsum("nc,nck->nk", self.weights, self.means)
 
-    def draw(self, noise: Noise) -> Tensor:
-        """Draw u `[n, K]`."""
+    def draw(self, noise: Noise, heat: float = 1.0) -> Tensor:
+        """Draw u `[n, K]`; `heat` scales what scatters within a Gaussian."""
         chosen = choose(self.weights, noise)
-        normal = noise.normal(self.means.shape[2]).to(self.means)
+        normal = noise.normal(self.means.shape[2]).to(self.means) * heat
         u = self.means[torch.arange(len(chosen)), chosen]
         for c in chosen.unique().tolist():
             rows = chosen == c

@@ -10,7 +10,6 @@ from torch import Tensor
 from genloom.core.capabilities import Unusual
 from genloom.core.random import Noise
 from genloom.models.series.usual import UsualNets
-from genloom.nn.mixture import Posterior
 
 BLOCK = 512  # windows whose posteriors are held at once
 
@@ -21,17 +20,16 @@ def fill(nets: UsualNets, x: Tensor, mask: Tensor, draws: int, noise: Noise) -> 
     Conditions that are unknown are bridged, and stay so.
     """
     w, g, c = nets.entered(x, mask)
-    known, shift = nets.numbers(mask), nets.shift(g)
+    known = nets.numbers(mask)
     best, drawn = w.clone(), w.new_empty(draws, *w.shape)
     kinds, owner = known.flatten(1).unique(dim=0, return_inverse=True)
-    for i, kind in enumerate(kinds):
+    for i, kind in enumerate(kinds.view(-1, *w.shape[1:])):
         rows = (owner == i).nonzero()[:, 0]
-        own, posterior = Noise(noise.keys[rows]), posterior_of(nets, w[rows], kind, shift[rows])
-        moved = shift[rows].float().view_as(w[rows])
-        best[rows] = nets.mixture.decode(posterior.mean()).view_as(moved) + moved
+        own, posterior = Noise(noise.keys[rows]), nets.posterior(w[rows], kind, g[rows])
+        best[rows] = nets.moved(posterior.mean(), g[rows])
         for k in range(draws):
-            base = (nets.mixture.decode(posterior.draw(own)) + nets.mixture.own(own)).view_as(moved) + moved
-            drawn[k, rows] = nets.refined(base, w[rows], kind.view(1, *w.shape[1:]), g[rows], own)
+            base = nets.moved(posterior.draw(own), g[rows], own)
+            drawn[k, rows] = nets.refined(base, w[rows], kind[None], g[rows], own)
     best = torch.where(known, w, nets.sharpened(best.clamp(nets.low, nets.high)))
     keep = mask.clone()
     keep[..., nets.given] = True
@@ -40,26 +38,17 @@ def fill(nets: UsualNets, x: Tensor, mask: Tensor, draws: int, noise: Noise) -> 
     return whole[0], whole[1:]
 
 
-def posterior_of(nets: UsualNets, w: Tensor, known: Tensor, shift: Tensor) -> Posterior:
-    """Return the mixture given the known numbers `[T W]` of windows."""
-    given = nets.mixture.given(known)
-    return given.posterior((w.flatten(1).double() - shift)[:, given.known])
-
-
 class Scorer:
     """Says how unusual the last rows of windows are. What it needs of the mixture is worked out once."""
 
     def __init__(self, nets: UsualNets) -> None:
-        self.nets, t, w = nets, nets.window, nets.cells.width
-        everything = torch.ones(t * w, dtype=torch.bool, device=nets.low.device)
-        self.whole = nets.mixture.given(everything)
+        self.nets = nets
+        self.all = torch.ones(nets.window, nets.cells.width, dtype=torch.bool, device=nets.low.device)
         n = len(nets.cells.numbers)  # of columns that are numbers, which come first
         self.tags = [nets.made[int(d)] for d in nets.cells.owner[:n]]
-        self.others = []
-        for place in range(n):
-            known = everything.view(t, w).clone()
+        self.others = [self.all.clone() for _ in range(n)]
+        for place, known in enumerate(self.others):
             known[:, place] = False
-            self.others.append(nets.mixture.given(known.flatten()))
 
     def __call__(self, x: Tensor, mask: Tensor) -> Unusual:
         """Score windows `[n, T, D]`, their gaps bridged."""
@@ -71,14 +60,15 @@ class Scorer:
         nets, mixture = self.nets, self.nets.mixture
         w, g, _ = nets.entered(x, mask)
         shift = nets.shift(g)
-        rest = w.flatten(1).double() - shift
-        surprise = -self.whole.posterior(rest).density / rest.shape[1]
+        told = nets.posterior(w, ~self.all, g).density if nets.given else 0.0
+        surprise = (told - nets.posterior(w, self.all, g).density) / w[0].numel()
         expected, spread = (x.new_full((len(x), x.shape[2]), torch.nan) for _ in range(2))
-        for place, (tag, given) in enumerate(zip(self.tags, self.others, strict=True)):
+        for place, (tag, known) in enumerate(zip(self.tags, self.others, strict=True)):
             number = (nets.window - 1) * nets.cells.width + place
-            posterior = given.posterior(rest[:, given.known])
+            posterior = nets.posterior(w, known, g)
             v = mixture.directions[number].double()
-            half = torch.linalg.solve_triangular(given.factors, v.expand(len(given.factors), -1)[..., None], upper=False)
+            wide = v.expand(len(posterior.factors), -1)[..., None]
+            half = torch.linalg.solve_triangular(posterior.factors, wide, upper=False)
             within = half.square().sum((1, 2)) + mixture.left[number].double()  # of each Gaussian
             means = posterior.means @ v
             mean = (posterior.weights * means).sum(1)

@@ -18,7 +18,7 @@ from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.nn.cells import Cells
 from genloom.nn.gaps import bridged
-from genloom.nn.mixture import Given, Mixture, principal
+from genloom.nn.mixture import Given, Mixture, Posterior, principal
 from genloom.nn.temporal import Refiner, TemporalCritic
 from genloom.shapes.series import SeriesShape
 
@@ -31,7 +31,8 @@ WIDEST = 8192  # numbers of a window, beyond which their covariances take gigaby
 BANK = 1024  # conditions of training windows that are kept
 RIDGE = 1.0  # windows' worth of pull of the conditions' slopes towards zero
 SHARP = 6.0  # of the softmax by which categories have a gradient
-BLOCK = 256  # windows at once
+KEPT = 64  # masks for which what was worked out is kept
+NEAR, FIRM = 64, 1000.0  # training windows whose conditions may follow, and weight of a mode in the last row
 
 
 class UsualNets(nn.Module):
@@ -39,6 +40,7 @@ class UsualNets(nn.Module):
 
     slope: Tensor
     middle: Tensor
+    scale: Tensor
     bank: Tensor
     loud: Tensor
     low: Tensor
@@ -57,10 +59,12 @@ class UsualNets(nn.Module):
                 f"windows of {t} rows of {w + g} numbers are too large for rtsgan: {WIDEST:,} numbers are the most; say a "
                 "smaller --window, or a larger --step"
             )
-        self.mixture = Mixture(t * w, max(hyper.components, 1), hyper.gaussians)
-        dims = {"slope": (t * g, t * w), "middle": (t * g,), "bank": (BANK, t, len(self.given)), "loud": (w,)}
-        for name, each in {**dims, "low": (w,), "high": (w,)}.items():
+        self.mixture = Mixture(t * (w + g), max(hyper.components, 1), hyper.gaussians)
+        dims = {"slope": (t * g, t * w), "middle": (t * g,), "scale": (g,), "bank": (BANK, t, len(self.given))}
+        self.learnt = {**dims, "loud": (w,), "low": (w,), "high": (w,)}
+        for name, each in self.learnt.items():
             self.register_buffer(name, torch.zeros(each))
+        self.known: dict[bytes, Given] = {}  # what was worked out of masks
         self.generator = Refiner(2 * w + g + hyper.z, w, hyper.width)
         self.critic = TemporalCritic(w, 2 * w + g, hyper.width)
 
@@ -71,7 +75,8 @@ class UsualNets(nn.Module):
         learnt = remember("usual", lambda: self.learn(*sampled(data, STUDIED)))
         own = {name.removeprefix("mixture_"): value for name, value in learnt.items() if name.startswith("mixture_")}
         self.mixture.take(own)
-        for name in ("slope", "middle", "bank", "loud", "low", "high"):
+        self.known.clear()
+        for name in self.learnt:
             getattr(self, name).copy_(learnt[name])
 
     def learn(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
@@ -82,11 +87,14 @@ class UsualNets(nn.Module):
         centred = told - middle
         pull = RIDGE * torch.eye(told.shape[1], dtype=torch.float64)
         slope = torch.linalg.solve(centred.T @ centred + pull, centred.T @ (flat - flat.mean(0)))
-        mixture = self.mixture.fit(flat - centred @ slope)
+        rest = flat - centred @ slope
+        scale = loudness(g, rest)
+        mixture = self.mixture.fit(torch.cat([rest, (g.double() * scale).flatten(1)], 1))
         rows = torch.linspace(0, len(x) - 1, BANK).long()
         learnt = {
             "slope": slope.float(),
             "middle": middle.float(),
+            "scale": scale.float(),
             "bank": c[rows],
             "loud": w.diff(dim=1).std((0, 1)).clamp_min(1e-3) if w.shape[1] > 1 else w.std((0, 1)),
             "low": w.amin((0, 1)),
@@ -196,16 +204,30 @@ class UsualNets(nn.Module):
     # -- drawing -----------------------------------------------------------------------------------
 
     def drawn(self, w: Tensor, known: Tensor, g: Tensor, noise: Noise, heat: float = 1.0) -> Tensor:
-        """Draw windows `[n, T, W]` of the mixture given conditions and the numbers of a mask `[T, W]` of `w`."""
-        shift, flat = self.shift(g), known.flatten()
-        if not bool(flat.any()):
-            return (self.mixture.draw(noise, heat).double() + shift).float().view_as(w)
-        return self.after(w, self.mixture.given(flat), shift, noise).view_as(w)
+        """Draw windows `[n, T, W]` of the mixture given conditions `[n, T, G]` and the numbers of a mask `[T, W]` of `w`."""
+        return self.moved(self.posterior(w, known, g).draw(noise, heat), g, noise, heat)
 
-    def after(self, w: Tensor, given: Given, shift: Tensor, noise: Noise) -> Tensor:
-        """Draw windows `[n, T W]` of the mixture given the numbers that `given` knows of `w`."""
-        posterior = given.posterior((w.flatten(1).double() - shift)[:, given.known])
-        return (self.mixture.decode(posterior.draw(noise)).double() + shift).float() + self.mixture.own(noise)
+    def posterior(self, w: Tensor, known: Tensor, g: Tensor) -> Posterior:
+        """Return the mixture given conditions and the numbers of a mask."""
+        given = self.given_of(known)
+        rest = torch.cat([w.flatten(1).double() - self.shift(g), (g * self.scale).flatten(1).double()], 1)
+        return given.posterior(rest[:, given.known])
+
+    def given_of(self, known: Tensor) -> Given:
+        """Return the mixture given conditions and the numbers of a mask `[T, W]`, before these are seen."""
+        key = known.cpu().numpy().tobytes()
+        if key not in self.known:
+            if len(self.known) >= KEPT:
+                self.known.clear()
+            told = torch.ones(self.window * self.told.width, dtype=torch.bool, device=known.device)
+            self.known[key] = self.mixture.given(torch.cat([known.flatten(), told]))
+        return self.known[key]
+
+    def moved(self, u: Tensor, g: Tensor, noise: Noise | None = None, heat: float = 1.0) -> Tensor:
+        """Return the windows `[n, T, W]` of u `[n, K]` under conditions; with the numbers' own part where there is noise."""
+        flat = self.mixture.decode(u) + (0 if noise is None else heat * self.mixture.own(noise))
+        made = flat[:, : self.window * self.cells.width].double() + self.shift(g)
+        return made.float().view(len(u), self.window, -1)
 
     def sample(self, n: int, heat: float, noise: Noise) -> Tensor:
         """Draw windows `[n, T, D]`, under conditions as training windows have them."""
@@ -219,16 +241,14 @@ class UsualNets(nn.Module):
         g, empty = self.told_of(c)[0], torch.zeros(n, self.window, self.cells.width, device=c.device)
         w = self.refined(self.drawn(empty, nothing, g, noise, heat), empty, nothing, g, noise)
         keep = self.window // 2
-        first, after = nothing.clone(), None
+        first = nothing.clone()
         first[:keep] = True
         parts = [(w, c)]
         while sum(part.shape[1] for part, _ in parts) < rows:
-            after = after or self.mixture.given(first.flatten())
             c = self.stated(self.continued(c, noise), given)
             g = self.told_of(c)[0]
             old = torch.cat([w[:, self.window - keep :], empty[:, keep:]], 1)
-            base = self.after(old, after, self.shift(g), noise).view_as(old)
-            w = self.refined(base, old, first, g, noise)
+            w = self.refined(self.drawn(old, first, g, noise, heat), old, first, g, noise)
             parts.append((w[:, keep:], c[:, keep:]))
         made, told = (torch.cat([pair[i] for pair in parts], 1)[:, :rows] for i in (0, 1))
         return self.joined(made, told)
@@ -241,15 +261,22 @@ class UsualNets(nn.Module):
         return c
 
     def continued(self, c: Tensor, noise: Noise) -> Tensor:
-        """Return conditions of the next windows: those of a training window that begins as this one ends."""
-        keep = self.window // 2
-        ends = self.told_of(c)[0][:, self.window - keep :].flatten(1)
-        begins = self.told_of(self.bank)[0][:, :keep].flatten(1)
-        if not ends.shape[1]:
+        """Return conditions of the next windows: of a training window that begins as these end; numbers that stay, stay."""
+        if not c.shape[2]:
             return c
-        near = torch.cdist(ends, begins).topk(8, largest=False).indices
-        chosen = near.gather(1, choose_rows(noise, 8).to(near)[:, None])[:, 0]
-        return torch.cat([c[:, self.window - keep :], self.bank[chosen][:, keep:]], 1)
+        keep = self.window // 2
+        last, sets = c[:, self.window - keep :], []
+        for told in (last, self.bank[:, :keep]):
+            g = self.told_of(told)[0]
+            modes = g[:, -1, len(self.told.numbers) :]  # of the last row: those must go on
+            sets.append(torch.cat([g.flatten(1), FIRM * modes], 1))
+        ends, begins = sets
+        near = torch.cdist(ends, begins).topk(NEAR, largest=False).indices
+        chosen = near.gather(1, choose_rows(noise, NEAR).to(near)[:, None])[:, 0]
+        following = self.bank[chosen][:, keep:]
+        numbers = torch.tensor([not self.shape.columns[d].levels for d in self.given], device=c.device)
+        stays = numbers & (last == last[:, :1]).all(1, keepdim=True)
+        return torch.cat([last, torch.where(stays, last[:, -1:], following)], 1)
 
     def joined(self, w: Tensor, c: Tensor) -> Tensor:
         """Return the cells of windows `[n, R, D]`, of what was made and what was given."""
@@ -264,6 +291,17 @@ def sampled(data: Dataset, most: int) -> tuple[Tensor, Tensor]:
     rows = torch.linspace(0, size(data) - 1, min(size(data), most)).round().long()
     parts = [take(data, part) for part in rows.split(1000)]
     return torch.cat([part["x"].cpu() for part in parts]), torch.cat([part["mask"].cpu() for part in parts])
+
+
+def loudness(g: Tensor, rest: Tensor) -> Tensor:
+    """Return by what numbers of conditions `[n, T, G]` are multiplied so as to weigh in the mixture as much as all else.
+
+    Nothing for those that never change within a window: between their values nothing was seen, and a line goes further.
+    """
+    spread = g.double().var(1, correction=0).mean(0)
+    moves = spread > 1e-6 * g.double().var((0, 1)).clamp_min(1e-12)
+    whole = g.double().flatten(0, 1).var(0).mul(moves).sum() * g.shape[1]
+    return moves * (rest.var(0).sum() / whole.clamp_min(1e-12)).sqrt()
 
 
 def choose_rows(noise: Noise, count: int) -> Tensor:
