@@ -145,18 +145,22 @@ class Given:
         eye = torch.eye(mixture.components, dtype=torch.float64, device=self.v.device)
         prior = torch.cholesky_inverse(mixture.factors.double())
         self.scaled = self.v / self.left[:, None]
-        self.factors = torch.linalg.cholesky(prior + self.v.T @ self.scaled + 1e-9 * eye)
+        inner = self.v.T @ self.scaled
+        self.shifts = self.centres @ inner  # what the centres take from the numbers' projections
+        self.squares = (self.shifts * self.centres).sum(1)
+        self.factors = torch.linalg.cholesky(prior + inner + 1e-9 * eye)
         logs = [f.double().diagonal(dim1=-2, dim2=-1).log().sum(-1) for f in (self.factors, mixture.factors)]
         self.constant = -0.5 * (len(self.left) * math.log(2 * math.pi) + self.left.log().sum()) - logs[0] - logs[1]
 
     def posterior(self, x: Tensor) -> Posterior:
         """Return the mixture given numbers `[n, O]`."""
         r = x.double() - self.mean
-        gap = r[:, None] - (self.centres @ self.v.T)  # [n, C, O]
-        b = gap @ self.scaled
+        p = r @ self.scaled
+        b = p[:, None] - self.shifts
         half = torch.linalg.solve_triangular(self.factors, b.permute(1, 2, 0), upper=False)  # [C, K, n]
         shift = torch.linalg.solve_triangular(self.factors.mT, half, upper=True).permute(2, 0, 1)
-        square = (gap.square() / self.left).sum(2) - half.square().sum(1).T
+        whole = (r.square() / self.left).sum(1, keepdim=True) - 2 * p @ self.centres.T + self.squares
+        square = whole - half.square().sum(1).T
         logs = self.logits + self.constant - 0.5 * square
         return Posterior(logs.softmax(1), self.centres + shift, self.factors, logs.logsumexp(1))
 

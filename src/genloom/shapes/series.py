@@ -93,9 +93,14 @@ class SeriesShape(Shape):
         seconds = self.begins + np.arange(rows) * self.step
         if self.begins < SINCE_1970:
             return [plain(float(each)) for each in seconds - self.begins]
-        whole = float(self.step).is_integer() and float(self.begins).is_integer()
-        dates = (np.round(seconds * 1000).astype("datetime64[ms]")).astype("datetime64[s]" if whole else "datetime64[ms]")
-        return [str(date).replace("T", " ") for date in dates]
+        return [self.stamp(float(each)) for each in seconds]
+
+    def stamp(self, seconds: float) -> str:
+        """Return a time as a person reads it: a date, or seconds."""
+        if self.begins < SINCE_1970:
+            return f"{plain(seconds):g} s"
+        parts = "ms" if (self.step % 1 or self.begins % 1) else "s"
+        return str(np.datetime64(round(seconds * 1000), "ms").astype(f"datetime64[{parts}]")).replace("T", " ")
 
     def stated(self, given: Mapping[str, Any]) -> dict[int, float]:
         """Return what a person gives of conditions, by name, as codes by the places of their columns.

@@ -30,12 +30,14 @@ class SeriesData:
     Attributes:
         x: codes `[N, D]` in float32, 0 where unknown; `mask [N, D]`, what is known.
         starts: where windows begin that are trained on `[n]`; `held`, those that are not. No two of them share a row.
+        seconds: when each place of the record is `[N]`.
     """
 
     x: Tensor
     mask: Tensor
     starts: Tensor
     held: Tensor
+    seconds: Tensor
     shape: SeriesShape
     source: str
     fingerprint: str
@@ -79,7 +81,7 @@ class SeriesData:
             begins=float(record.seconds[0]),
         )
         places = torch.as_tensor(starts), torch.as_tensor(held)
-        return cls(x, mask, *places, shape, source, digest.hexdigest(), list(record.notes))
+        return cls(x, mask, *places, torch.as_tensor(record.seconds), shape, source, digest.hexdigest(), list(record.notes))
 
     def __len__(self) -> int:
         return len(self.starts)

@@ -243,13 +243,18 @@ def layout_of(frame: pd.DataFrame, options: SeriesOptions, index: TimeIndex, nam
     return layout
 
 
-def on_grid(frame: pd.DataFrame, options: SeriesOptions, index: TimeIndex, name: str) -> Record:
+def on_grid(
+    frame: pd.DataFrame, options: SeriesOptions, index: TimeIndex, name: str, layout: Layout | None = None
+) -> Record:
     """Lay rows onto a grid of even steps; numbers that fall onto one place are averaged, of categories the last stays.
+
+    Args:
+        layout: what the columns are, where that is known; else it is found out.
 
     Raises:
         InputError: there is no tag, the step makes no sense, or the grid would take too much memory.
     """
-    layout, step = layout_of(frame, options, index, name), options.step or index.usual_step
+    layout, step = layout or layout_of(frame, options, index, name), options.step or index.usual_step
     exact = [(index.seconds[rows] - index.seconds[rows[0]]) / step for rows in index.rows_of_runs]
     if max(float(each[-1]) for each in exact) > MOST_STEPS:
         raise InputError(f"a step of {step:g} s is too small for {name}: its usual step is {index.usual_step:g} s")

@@ -298,6 +298,8 @@ def loudness(g: Tensor, rest: Tensor) -> Tensor:
 
     Nothing for those that never change within a window: between their values nothing was seen, and a line goes further.
     """
+    if not g.shape[2]:
+        return torch.zeros(0, dtype=torch.float64)
     spread = g.double().var(1, correction=0).mean(0)
     moves = spread > 1e-6 * g.double().var((0, 1)).clamp_min(1e-12)
     whole = g.double().flatten(0, 1).var(0).mul(moves).sum() * g.shape[1]

@@ -1,0 +1,308 @@
+"""How far a record lies from usual operation: a score for each row, which of its tags are to blame, and when to alarm.
+
+A row is scored by the window that ends with it, and by nothing else: the same whatever span is given. Of each window it is
+asked how unlikely it is as a whole; of each tag, how far it lies in the last row from what the other tags say, and whether
+it has stopped to move. Each of these is divided by the bar that held-out usual rows pass no more often than a stated rate;
+the score of a row is the largest, and above 1 it is an alarm.
+"""
+
+# n rows, N places of the grid, T rows of a window, D columns
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from genloom.api import load
+from genloom.core.capabilities import Follows
+from genloom.core.model import Model
+from genloom.data.series.applied import read_as
+from genloom.data.series.dataset import SeriesData
+from genloom.data.series.record import Record
+from genloom.data.source import find_source
+from genloom.errors import InputError
+from genloom.shapes.columns import Column, Numbers, Places
+from genloom.shapes.series import SeriesShape
+from genloom.train.run import Run
+
+RATE = 0.001  # of usual rows that may pass a bar, where nobody says another
+HELD_ROWS, BANK = 20_000, 2000  # held-out rows that bars are taken from, and training windows a row is compared with
+SEEN = 10  # times that held-out rows pass a bar, from which on it is read off and not reckoned
+STILLEST = 1e-3  # share of the usual motion below which none is less than another
+TOGETHER = 5  # scored rows without an alarm that do not end one
+MOST_UNKNOWN = 0.5  # of a window's cells, above which its last row is not scored
+
+
+@dataclass(frozen=True)
+class Bars:
+    """What usual rows pass at a stated rate.
+
+    Attributes:
+        middle, bar: of the surprise.
+        tags: of each column `[D]`, in deviations from what the other tags say; not-a-number where there is none.
+        still: of each column `[D]`, the logarithm of how many times less than usually it moves; `motion [D]`, the usual.
+        rows: held-out rows that they were taken from.
+        rate: of usual rows that may be above 1.
+    """
+
+    middle: float
+    bar: float
+    tags: Numbers
+    still: Numbers
+    motion: Numbers
+    rows: int
+    rate: float
+
+
+@dataclass
+class Deviation:
+    """How unusual the rows of a record are.
+
+    Attributes:
+        record: the rows on a grid of even steps.
+        scores: of each place `[N]`, above 1 an alarm; not-a-number where there is no whole window, or too little known.
+        whole: of the window as a whole `[N]`; `off [N, D]`, of each tag against the others; `still [N, D]`, of how little
+            it moves: over their bars.
+        expected, spread: what the other tags say of each cell, and how surely `[N, D]`, in the person's units.
+        simple: the distance of Mahalanobis of each row over its own bar `[N]`, which needs no model.
+        nearest: the training run that is most like each alarm's window, in words.
+    """
+
+    record: Record
+    columns: tuple[Column, ...]
+    bars: Bars
+    scores: Numbers
+    whole: Numbers
+    off: Numbers
+    still: Numbers
+    expected: Numbers
+    spread: Numbers
+    simple: Numbers
+    nearest: list[str] = field(default_factory=list)
+
+    @property
+    def values(self) -> Numbers:
+        """The cells in the person's units `[N, D]`, not-a-number where unknown."""
+        scale, mean = (np.array([getattr(c, name) for c in self.columns]) for name in ("scale", "mean"))
+        return np.where(self.record.mask, self.record.codes * scale + mean, np.nan)
+
+    def alarms(self) -> list[tuple[int, int]]:
+        """Return where alarms begin and end, as places of the grid; short pauses do not end one."""
+        places = np.flatnonzero(self.scores > 1)
+        if not len(places):
+            return []
+        apart = (np.diff(places) > TOGETHER) | (np.diff(self.record.stretch[places]) != 0)
+        begins, ends = places[np.append(True, apart)], places[np.append(apart, True)]
+        return [(int(a), int(b) + 1) for a, b in zip(begins, ends, strict=True)]
+
+    @property
+    def tags(self) -> Numbers:
+        """How far each tag is over its bars `[N, D]`."""
+        return np.fmax(self.off, self.still)
+
+    def blame(self, begin: int, end: int) -> list[tuple[int, float]]:
+        """Return the tags that stand out between two places, and how far on average over their bars, the worst first."""
+        heights = np.nan_to_num(self.tags[begin:end]).mean(0)
+        return [(int(d), float(heights[d])) for d in np.argsort(-heights) if heights[d] > 0]
+
+
+class Watch:
+    """A run that says what is unusual: its model, and the bars of usual rows.
+
+    Raises:
+        InputError: the run follows no records, or its training data is not there to take the bars from.
+    """
+
+    def __init__(self, run: Run, checkpoint: str = "last", rate: float = RATE) -> None:
+        model = load(run, checkpoint)
+        if not isinstance(model, Follows) or not isinstance(model.shape, SeriesShape):
+            raise InputError(f"{type(model).__name__} does not say what is unusual: rtsgan does, of records")
+        if not 0 < rate < 0.5:
+            raise InputError(f"--rate takes a share of usual rows between 0 and .5, got {rate:g}")
+        self.run, self.model, self.shape = run, model, model.shape
+        usual = run.remember("deviation", lambda: usual_rows(run, model))
+        self.usual = {name: value.double().numpy() for name, value in usual.items()}
+        self.bars = bars_of(self.usual, rate, self.shape.window)
+
+    @property
+    def loaded(self) -> dict[str, object]:
+        """How the training record was read."""
+        kept = dict(self.run.record["data"]["loaded"])
+        return {name: value for name, value in kept.items() if name not in ("window", "condition", "step")}
+
+    def score(self, name: str) -> Deviation:
+        """Score what a person names; InputError where it is no such record."""
+        return self.score_record(read_as(name, self.shape, self.loaded)[1], name)
+
+    def score_record(self, record: Record, name: str) -> Deviation:
+        """Score the rows of a record."""
+        n, d = record.codes.shape
+        places = scored_places(record, self.shape.window)
+        if not len(places):
+            raise InputError(
+                f"{name} has no {self.shape.window} rows in a row of which half the cells are known: that is what a row is "
+                "scored by"
+            )
+        columns = self.shape.columns
+        found = Deviation(record, columns, self.bars, *empty((n,), 2), *empty((n, d), 4), *empty((n,), 1))
+        for part in np.array_split(places, max(1, len(places) // 4096)):
+            x, mask = windows_of(record, part, self.shape.window)
+            said, row, known = self.model.unusual(x, mask), x[:, -1], mask[:, -1].numpy()
+            off = ((row - said.expected).abs() / said.spread).double().numpy()
+            found.off[part] = np.where(known, off / self.bars.tags, np.nan)
+            found.still[part] = stillness(x, mask, self.bars.motion) / self.bars.still
+            found.whole[part] = (said.surprise.double().numpy() - self.bars.middle) / (self.bars.bar - self.bars.middle)
+            found.expected[part], found.spread[part] = said.expected.double(), said.spread.double()
+        found.scores = np.fmax(found.whole, np.nan_to_num(found.tags, nan=-np.inf).max(1))
+        plain_units(found)
+        found.simple = self.distance(record.codes) / self.usual["simple_bar"][0]
+        found.nearest = [self.most_like(found, begin, end) for begin, end in found.alarms()]
+        return found
+
+    def distance(self, codes: Numbers) -> Numbers:
+        """Return the distance of Mahalanobis of rows, of columns of numbers."""
+        gap = codes[:, self.usual["numbers"].astype(int)] - self.usual["mean"]
+        return np.sqrt(np.einsum("nd,de,ne->n", gap, self.usual["inverse"], gap))
+
+    def most_like(self, found: Deviation, begin: int, end: int) -> str:
+        """Say which training window is most like the worst one of an alarm, and how unlike it is."""
+        worst = begin + int(np.nan_to_num(found.scores[begin:end]).argmax())
+        window, _ = windows_of(found.record, np.array([worst]), self.shape.window)
+        bank = torch.as_tensor(self.usual["bank"], dtype=torch.float32)
+        gaps = (bank - window).square().mean((1, 2)).sqrt()
+        seconds = float(self.usual["bank_seconds"][int(gaps.argmin())])
+        return f"{self.shape.stamp(seconds)}, {float(gaps.min()):.2g} deviations a cell away"
+
+
+def empty(dims: tuple[int, ...], count: int) -> Iterator[Numbers]:
+    """Yield so many empty figures."""
+    for _ in range(count):
+        yield np.full(dims, np.nan)
+
+
+def scored_places(record: Record, window: int) -> Places:
+    """Return the places that have a whole window of their stretch before them, of which half is known, and a known row."""
+    place = np.arange(len(record.codes))
+    first = np.searchsorted(record.stretch, record.stretch)  # of the stretch
+    sums = np.concatenate([[0], np.cumsum(record.mask.mean(1))])
+    full = place - first >= window - 1
+    known = np.zeros(len(place))
+    known[full] = (sums[place[full] + 1] - sums[place[full] + 1 - window]) / window
+    return place[full & (known >= 1 - MOST_UNKNOWN) & record.mask.any(1)]
+
+
+def windows_of(record: Record, ends: Places, window: int) -> tuple[Tensor, Tensor]:
+    """Return the windows `[n, T, D]` that end with places of the grid, and which of their cells are known."""
+    rows = ends[:, None] + np.arange(1 - window, 1)
+    return torch.as_tensor(record.codes[rows], dtype=torch.float32), torch.as_tensor(record.mask[rows])
+
+
+def motion(x: Tensor, mask: Tensor) -> Numbers:
+    """Return the mean change from row to row `[n, D]` in the later half of windows; not-a-number where little is known."""
+    half = x.shape[1] // 2
+    both = (mask[:, 1:] & mask[:, :-1])[:, -half:]
+    sums = (x.diff(dim=1)[:, -half:].abs() * both).sum(1)
+    return torch.where(both.sum(1) > half / 2, sums / both.sum(1).clamp_min(1), torch.nan).double().numpy()
+
+
+def stillness(x: Tensor, mask: Tensor, usual: Numbers) -> Numbers:
+    """Return the logarithm of how many times less than usually each tag of windows moves `[n, D]`."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return -np.log(np.maximum(motion(x, mask) / usual, STILLEST))
+
+
+def plain_units(found: Deviation) -> None:
+    """Bring what is expected into the person's units."""
+    scale, mean = (np.array([getattr(c, name) for c in found.columns]) for name in ("scale", "mean"))
+    found.expected = found.expected * scale + mean
+    found.spread = found.spread * scale
+
+
+# -- what is usual ---------------------------------------------------------------------------------
+
+
+def usual_rows(run: Run, model: Model) -> dict[str, Tensor]:
+    """Return what held-out rows of the training record say, and some of its windows to compare with."""
+    assert isinstance(model, Follows)
+    record = run.record["data"]
+    if record["source"] == "python":
+        raise InputError(f"{run.folder} was trained on a Python object, from which no bars can be taken: train it on a file")
+    data = find_source(record["source"], record["loaded"]).load()
+    assert isinstance(data, SeriesData)
+    if data.fingerprint != record["fingerprint"]:
+        raise InputError(
+            f"{record['source']} has changed since {run.folder} was trained on it: what is usual is taken from it once, "
+            "before that; train again"
+        )
+    return {**held_figures(model, data), **simple_figures(data), **bank_of(data)}
+
+
+def held_figures(model: Follows, data: SeriesData) -> dict[str, Tensor]:
+    """Return the surprise `[m]` of held-out rows, and the deviations and the motion of their tags `[m, D]`."""
+    starts = data.held[torch.linspace(0, len(data.held) - 1, min(len(data.held), HELD_ROWS)).round().long()]
+    found: dict[str, list[Tensor]] = {"surprise": [], "off": [], "motion": []}
+    for part in starts.split(2048):
+        batch = data.windows(part)
+        said = model.unusual(batch["x"], batch["mask"])
+        gap = (batch["x"][:, -1] - said.expected).abs() / said.spread
+        found["surprise"].append(said.surprise)
+        found["off"].append(torch.where(batch["mask"][:, -1], gap, torch.nan))
+        found["motion"].append(torch.as_tensor(motion(batch["x"], batch["mask"])))
+    return {name: torch.cat(parts) for name, parts in found.items()}
+
+
+def simple_figures(data: SeriesData) -> dict[str, Tensor]:
+    """Return what the distance of Mahalanobis needs, and what it is of held-out rows."""
+    numbers = torch.tensor([d for d, column in enumerate(data.shape.columns) if not column.levels])
+    x = data.windows(data.starts[:: max(1, len(data.starts) // HELD_ROWS)])["x"][:, -1][:, numbers].double()
+    inverse = torch.linalg.pinv(torch.atleast_2d(torch.cov(x.T)) + 1e-9 * torch.eye(len(numbers)))
+    held = data.windows(data.held)["x"][:, -1][:, numbers].double() - x.mean(0)
+    distance = torch.einsum("nd,de,ne->n", held, inverse, held).sqrt()
+    bar = torch.tensor([quantile_beyond(distance.numpy(), RATE, max(1, data.shape.window // 2))])
+    return {"numbers": numbers, "mean": x.mean(0), "inverse": inverse, "simple_bar": bar}
+
+
+def bank_of(data: SeriesData) -> dict[str, Tensor]:
+    """Return windows from all over the training record, and when they begin."""
+    starts = data.starts[torch.linspace(0, len(data.starts) - 1, min(len(data.starts), BANK)).round().long()]
+    return {"bank": data.windows(starts)["x"], "bank_seconds": torch.as_tensor(data.seconds)[starts]}
+
+
+def bars_of(usual: dict[str, Numbers], rate: float, window: int) -> Bars:
+    """Return the bars of each figure so that no more than a share `rate` of usual rows is above any of them."""
+    off, moved = usual["off"], usual["motion"]
+    d = off.shape[1]
+    tags = [i for i in range(d) if np.isfinite(off[:, i]).sum() > SEEN]
+    each, block = rate / (1 + 2 * len(tags)), max(1, window // 2)
+    bars, still, middle = (np.full(d, np.nan) for _ in range(3))
+    for i in tags:
+        bars[i] = quantile_beyond(off[np.isfinite(off[:, i]), i], each, block)
+        known = moved[np.isfinite(moved[:, i]), i]
+        if len(known) and (usually := float(np.median(known))) > 0:
+            middle[i] = usually
+            still[i] = quantile_beyond(-np.log(np.maximum(known / usually, STILLEST)), each, block)
+    surprise = usual["surprise"]
+    median = float(np.median(surprise))
+    bar = max(quantile_beyond(surprise, each, block), median + 1e-6)
+    return Bars(median, bar, bars, still, middle, len(surprise), rate)
+
+
+def quantile_beyond(values: Numbers, rate: float, block: int) -> float:
+    """Return what a share `rate` of values `[n]` in the order of time passes.
+
+    Read off where that happens often enough. Else reckoned: the largest values of blocks of rows above their median have an
+    exponential tail, and a block that passes does so in half of its rows, for what is unusual lasts.
+    """
+    if rate * len(values) >= SEEN * block:
+        return float(np.quantile(values, 1 - rate))
+    whole = len(values) // block * block
+    largest = values[:whole].reshape(-1, block).max(1) if whole else values
+    edge = float(np.median(largest))
+    above = largest[largest > edge]
+    excess = float(above.mean() - edge) if len(above) else 0.0
+    return max(edge + excess * math.log(0.5 / min(2 * rate, 0.5)), 1e-9)
