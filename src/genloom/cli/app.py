@@ -63,6 +63,10 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
         "Turn pictures into those of the other side, as pix2pix or cyclegan learnt it.",
     ),
     "repair": ("genloom.cli.tables:repair", "Fill the holes of a table with values like its usual ones."),
+    "deviation": (
+        "genloom.cli.series:deviation",
+        "Say where a record leaves usual operation, and which of its tags are to blame.",
+    ),
     "models": ("genloom.cli.looking:models", "List the models, or the hyper-parameters of one."),
     "lesson": ("genloom.cli.looking:lesson", "Draw a small game while it is learnt."),
     "demo": (

@@ -90,9 +90,21 @@ def predictive_score(real: Tensor, made: Tensor, seed: int = 0, steps: int = PRE
             return float((net(real[:, :-1, :-1]).sigmoid() - real[:, 1:, -1]).abs().mean())
 
 
-def parted(x: Tensor) -> tuple[Tensor, Tensor]:
+def forest_score(real: Tensor, made: Tensor, seed: int = 0) -> float:
+    """Return how far from .5 a random forest's accuracy on a fifth of the windows, and their changes, is."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    order = torch.Generator().manual_seed(seed)
+    parts = [parted(torch.cat([x, x.diff(dim=1)], 1).flatten(1), order) for x in (real, made)]
+    learnt, tested = (torch.cat([part[i] for part in parts]).numpy() for i in (0, 1))
+    truths = [torch.cat([torch.full((len(p[i]),), label) for p, label in zip(parts, (1, 0), strict=True)]) for i in (0, 1)]
+    forest = RandomForestClassifier(200, random_state=seed, n_jobs=1).fit(learnt, truths[0].numpy())
+    return abs(0.5 - float((forest.predict(tested) == truths[1].numpy()).mean()))
+
+
+def parted(x: Tensor, order: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Return windows to learn from and windows to test by, shuffled."""
-    mixed = x[torch.randperm(len(x))]
+    mixed = x[torch.randperm(len(x), generator=order)]
     cut = len(x) - len(x) // TESTED
     return mixed[:cut], mixed[cut:]
 
@@ -146,7 +158,14 @@ def copies(made: Tensor, train: Tensor, unseen: Tensor) -> tuple[float, float]:
     return float(near[0].median()), float(near[1].median())
 
 
-# -- a simple sampler ------------------------------------------------------------------------------
+# -- simple samplers -------------------------------------------------------------------------------
+
+
+def rejoined(x: Tensor, n: int, seed: int = 0) -> Tensor:
+    """Return windows `[n, T, D]` of two blocks each, the halves of two windows of `[m, T, D]`: a block bootstrap."""
+    random, half = torch.Generator().manual_seed(seed), x.shape[1] // 2
+    first, second = (torch.randint(len(x), (n,), generator=random) for _ in range(2))
+    return torch.cat([x[first, :half], x[second, half:]], 1)
 
 
 def mixture_windows(x: Tensor, n: int, seed: int = 0) -> Tensor:

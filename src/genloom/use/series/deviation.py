@@ -158,7 +158,8 @@ class Watch:
             found.still[part] = stillness(x, mask, self.bars.motion) / self.bars.still
             found.whole[part] = (said.surprise.double().numpy() - self.bars.middle) / (self.bars.bar - self.bars.middle)
             found.expected[part], found.spread[part] = said.expected.double(), said.spread.double()
-        found.scores = np.fmax(found.whole, np.nan_to_num(found.tags, nan=-np.inf).max(1))
+        worst = np.nan_to_num(found.tags, nan=-np.inf).max(1)
+        found.scores = np.where(np.isfinite(found.whole), np.fmax(found.whole, worst), np.nan)
         plain_units(found)
         found.simple = self.distance(record.codes) / self.usual["simple_bar"][0]
         found.nearest = [self.most_like(found, begin, end) for begin, end in found.alarms()]

@@ -1,0 +1,188 @@
+"""Follow a record while it grows, a file or a table of a database, and tell alarms as they begin and end."""
+
+from __future__ import annotations
+
+import io
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from genloom.data.options import SeriesOptions
+from genloom.data.series.applied import as_record
+from genloom.data.tables.csv import CsvTable
+from genloom.data.tables.files import find_table
+from genloom.errors import InputError
+from genloom.use.series.card import reasons, when
+from genloom.use.series.deviation import TOGETHER, Deviation, Watch, scored_places
+
+HELD = 4  # windows of rows that are kept to score the next ones by
+STEP = 50_000  # rows scored at once
+Alarm = dict[str, Any]
+
+
+class Growing(ABC):
+    """What grows."""
+
+    name: str
+
+    @abstractmethod
+    def new(self) -> pd.DataFrame | None:
+        """Return the rows that have come since the last call, or None; InputError where it no longer grows but shrinks."""
+
+
+class GrowingFile(Growing):
+    """A .csv file that whole lines are appended to; a line that has no end yet is not read."""
+
+    def __init__(self, name: str) -> None:
+        table = find_table(name)
+        if not isinstance(table, CsvTable) or Path(name).suffix.lower() not in (".csv", ".tsv"):
+            raise InputError(f"--follow reads a .csv file that grows, or a table of a database, and {name} is neither")
+        self.name, self.table, self.read, self.started = name, table, 0, False
+
+    def new(self) -> pd.DataFrame | None:
+        path = self.table.path
+        try:
+            size = path.stat().st_size
+            if size < self.read:
+                raise InputError(
+                    f"{self.name} has become shorter, {size:,} bytes where {self.read:,} were read: rows that were scored "
+                    "are gone; follow the new file anew"
+                )
+            with path.open("rb") as file:
+                file.seek(self.read)
+                data = file.read(size - self.read)
+        except OSError as error:
+            raise InputError(
+                f"{self.name} can no longer be read ({error.strerror}): follow it anew once it is there"
+            ) from None
+        data = data[: data.rfind(b"\n") + 1]
+        self.read += len(data)
+        text = data.decode(self.table.encoding)
+        if not self.started:
+            heading, _, text = text.partition("\n")
+            self.started = bool(heading)
+        if not text.strip():
+            return None
+        names = self.table.names
+        form = {"sep": self.table.delimiter, "names": names, "dtype": str, "keep_default_na": False, "index_col": False}
+        try:
+            return pd.read_csv(io.StringIO(text), **form)
+        except pd.errors.ParserError as error:
+            raise InputError(f"{self.name}: a line that was appended is no row of {len(names)} fields ({error})") from None
+
+
+class GrowingTable(Growing):
+    """A table of a database that rows are added to, read in the order of the time column."""
+
+    def __init__(self, url: str, table: str, time_column: str) -> None:
+        import sqlalchemy as sql
+
+        from genloom.errors import nearest
+        from genloom.use.tables.database_tables import engine_of, told
+
+        self.name, self.engine = table, engine_of(url)
+        with told(self.engine.url.render_as_string(hide_password=True)):
+            names = sql.inspect(self.engine).get_table_names()
+            if table not in names:
+                raise InputError(f"no table {table!r} in the database{nearest(table, names)}")
+            self.table = sql.Table(table, sql.MetaData(), autoload_with=self.engine)
+        if time_column not in self.table.c:
+            raise InputError(f"{table} has no column {time_column!r}, by which the run knows when a row is")
+        self.time, self.last, self.count = self.table.c[time_column], None, 0
+
+    def new(self) -> pd.DataFrame | None:
+        import sqlalchemy as sql
+
+        from genloom.use.tables.database_tables import told
+
+        with told(self.name), self.engine.connect() as connection:
+            count = connection.execute(sql.select(sql.func.count()).select_from(self.table)).scalar_one()
+            if count < self.count:
+                raise InputError(f"{self.name} has lost rows, {count:,} where {self.count:,} were: follow it anew")
+            wanted = sql.select(self.table).order_by(self.time)
+            found = connection.execute(wanted if self.last is None else wanted.where(self.time > self.last))
+            rows = found.mappings().all()
+        self.count = count
+        if not rows:
+            return None
+        self.last = rows[-1][self.time.name]
+        return pd.DataFrame([dict(row) for row in rows])
+
+
+def growing(name: str, table: str | None, watch: Watch) -> Growing:
+    """Return what a person names as something that grows; InputError where it is nothing of the kind."""
+    if "://" in name:
+        if not table:
+            raise InputError("name the table of the database to follow: --table NAME")
+        return GrowingTable(name, table, watch.shape.time)
+    return GrowingFile(name)
+
+
+def alarms_of(
+    watch: Watch, source: Growing, every: float = 2.0, waiting: Callable[[float], Any] = time.sleep
+) -> Iterator[Alarm]:
+    """Yield an alarm when it begins and when it has ended, row by row as they come; does not end by itself.
+
+    Args:
+        waiting: called between looks; it may raise StopIteration, to end.
+    """
+    if not 0.01 <= every <= 86400:
+        raise InputError(f"--every takes seconds from .01 to 86,400, got {every:g}")
+    follower = Follower(watch, source.name)
+    while True:
+        rows = source.new()
+        if rows is not None:
+            for begin in range(0, len(rows), STEP):
+                yield from follower.take(rows.iloc[begin : begin + STEP])
+        try:
+            waiting(every)
+        except StopIteration:
+            return
+
+
+class Follower:
+    """Scores rows as they come, by those before them."""
+
+    def __init__(self, watch: Watch, name: str) -> None:
+        self.watch, self.name = watch, name
+        self.tail = pd.DataFrame()
+        self.last: dict[str, float] = {}  # when the last scored row of each run was
+        self.calm: dict[str, int] = {}  # rows since the last one that was unusual, of runs that are alarmed
+        self.options = SeriesOptions.of(dict(watch.loaded))
+
+    def take(self, rows: pd.DataFrame) -> Iterator[Alarm]:
+        """Score new rows, and yield what begins or ends with them."""
+        window = self.watch.shape.window
+        self.tail = pd.concat([self.tail, rows], ignore_index=True)
+        if len(self.tail) <= window:
+            return
+        record = as_record(self.tail, self.options, self.watch.shape, self.name)
+        if len(scored_places(record, window)):
+            found = self.watch.score_record(record, self.name)
+            for place in np.flatnonzero(np.isfinite(found.scores)):
+                run = record.index.runs[record.run[place]]
+                if record.seconds[place] > self.last.get(run, -np.inf):
+                    self.last[run] = float(record.seconds[place])
+                    yield from self.step(found, int(place), run)
+        kept = HELD * window * max(1, len(record.index.runs))
+        self.tail = self.tail.iloc[-max(kept, window + 1) :]
+
+    def step(self, found: Deviation, place: int, run: str) -> Iterator[Alarm]:
+        """Yield what begins or ends with one row."""
+        unusual = bool(found.scores[place] > 1)
+        at = {"time": when(found.record, place), "score": round(float(found.scores[place]), 3)}
+        if unusual and run not in self.calm:
+            told = list(reasons(found, place, place + 1)) or ["no tag by itself: how they go together"]
+            yield {"alarm": "begins", **at, "look_at": told}
+        if unusual:
+            self.calm[run] = 0
+        elif run in self.calm:
+            self.calm[run] += 1
+            if self.calm[run] > TOGETHER:
+                del self.calm[run]
+                yield {"alarm": "ended", **at}
