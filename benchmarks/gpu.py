@@ -59,6 +59,7 @@ from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
+from genloom.shapes.series import SeriesShape
 from genloom.shapes.table import TableShape
 from genloom.shapes.tags import TagShape
 from genloom.train.loop import Loop
@@ -76,6 +77,7 @@ SHAPES = (
     PairShape(height=8, width_px=8),
     PieceShape((), 3, 32, 32),
     TagShape(("red", "blue"), 8, 3, 32, 32),
+    SeriesShape(columns=(Column("a", low=0.0, high=16.0), Column("b", low=0.0, high=16.0)), window=8),
 )
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
@@ -166,6 +168,8 @@ def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
         return small_pairs(folder / "pairs", side_px or 8)
     if kind == "pieces":
         return small_pairs(folder / "pieces", side_px or 40) / "A"
+    if kind == "series":
+        return "plant"
     if kind == "tags":
         return small_tags(folder / "tags")
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)

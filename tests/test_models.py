@@ -26,6 +26,7 @@ from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
+from genloom.shapes.series import SeriesShape
 from genloom.shapes.table import TableShape
 from genloom.shapes.tags import TagShape
 from genloom.tensors import read_tensors
@@ -54,6 +55,15 @@ SHAPES = (
     PairShape(height=8, width_px=8),
     PieceShape(channels=3, height=32, width_px=32),
     TagShape(("red", "blue", "warm"), columns=4, height=32, width_px=32),
+    SeriesShape(
+        columns=(
+            Column("level", low=0.0, high=3.0),
+            Column("mode", "categorical", categories=("on", "off", "idle")),
+            Column("flow", low=0.0, high=3.0),
+        ),
+        window=12,
+        conditions=("mode",),
+    ),
 )
 
 
@@ -96,7 +106,7 @@ class Random:
         index = indices["x"]
         generator = torch.Generator().manual_seed(int(index[0]))
         x = torch.rand(len(index), *self.shape.dims, generator=generator)
-        if isinstance(self.shape, TableShape):
+        if isinstance(self.shape, TableShape | SeriesShape):
             x = (x * 3).floor()  # whole numbers, which name categories too
             return {"x": x, "mask": torch.rand(x.shape, generator=generator) < 0.8}
         if isinstance(self.shape, PairShape):

@@ -26,10 +26,12 @@ RESUMED = {
     "pixelrnn": ("pixelrnn", {"layers": 1}),
     "prior": ("vae", {"decay": 1.0}),
     "adaptive": ("dcgan", {"adaptive_augment": 200.0}),
+    "recurrent": ("rtsgan", {"kind": "paper", "pretrain": 128, "hidden": 6, "layers": 2, "z": 8}),
+    "timegan": ("timegan", {"embedding": 96, "supervised": 96, "ema": 1000.0}),  # through all of its phases
 }
 
 
-@pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior", "adaptive"])
+@pytest.mark.parametrize("name", [*sorted(set(MODELS) - {"line", "gain"}), "colour", "row", "prior", "adaptive", "recurrent"])
 def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
     source, (name, hyper) = "digits", RESUMED.get(name, (name, {}))
     if name in ("pix2pix", "cyclegan"):
@@ -38,6 +40,8 @@ def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
         source, hyper = write_pairs(tmp_path / "pairs", size=32) / "A", {"pretrain": 128}
     if name == "tagger":
         source = genloom.load_data(tmp_path / "pictures", **write_tagged(tmp_path))
+    if name in ("timegan", "rtsgan"):
+        source = "plant"
     if hyper == RESUMED["colour"][1]:
         source = tmp_path / "colour.npy"
         np.save(source, np.random.default_rng(0).integers(0, 2, (128, 4, 4, 3), dtype=np.uint8) * np.uint8(255))

@@ -78,6 +78,9 @@ class Mixture(nn.Module):
         }
         for name, dims in shapes.items():
             self.register_buffer(name, torch.zeros(dims))
+        self.weights.fill_(1 / gaussians)  # before anything is learnt, u is a standard Gaussian, and some numbers are u
+        self.factors += torch.eye(components)
+        nn.init.eye_(self.directions)
 
     # -- fitting -----------------------------------------------------------------------------------
 

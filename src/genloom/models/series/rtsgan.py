@@ -105,7 +105,7 @@ class RTSGAN(Model, Follows):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        return shape if isinstance(shape, SeriesShape) else no_windows("rtsgan", shape)
+        return shape if isinstance(shape, SeriesShape) else no_windows(shape, "rtsgan")
 
     def __init__(self, hyper: RTSGANHyper, shape: SeriesShape) -> None:
         super().__init__(hyper, shape)

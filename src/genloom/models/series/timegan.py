@@ -100,7 +100,7 @@ class TimeGAN(Model, Samples):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        return shape if isinstance(shape, SeriesShape) else no_windows("timegan", shape)
+        return shape if isinstance(shape, SeriesShape) else no_windows(shape, "timegan")
 
     def __init__(self, hyper: TimeGANHyper, shape: SeriesShape) -> None:
         super().__init__(hyper, shape)

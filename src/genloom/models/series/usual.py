@@ -64,7 +64,9 @@ class UsualNets(nn.Module):
         self.learnt = {**dims, "loud": (w,), "low": (w,), "high": (w,)}
         for name, each in self.learnt.items():
             self.register_buffer(name, torch.zeros(each))
-        self.known: dict[bytes, Given] = {}  # what was worked out of masks
+        self.low -= 10.0  # deviations; before anything is learnt, anything may come
+        self.high += 10.0
+        self.known: dict[tuple[bytes, int, int], Given] = {}  # what was worked out of masks
         self.generator = Refiner(2 * w + g + hyper.z, w, hyper.width)
         self.critic = TemporalCritic(w, 2 * w + g, hyper.width)
 
@@ -75,7 +77,6 @@ class UsualNets(nn.Module):
         learnt = remember("usual", lambda: self.learn(*sampled(data, STUDIED)))
         own = {name.removeprefix("mixture_"): value for name, value in learnt.items() if name.startswith("mixture_")}
         self.mixture.take(own)
-        self.known.clear()
         for name in self.learnt:
             getattr(self, name).copy_(learnt[name])
 
@@ -215,7 +216,8 @@ class UsualNets(nn.Module):
 
     def given_of(self, known: Tensor) -> Given:
         """Return the mixture given conditions and the numbers of a mask `[T, W]`, before these are seen."""
-        key = known.cpu().numpy().tobytes()
+        learnt = self.mixture.factors
+        key = (known.cpu().numpy().tobytes(), learnt.data_ptr(), learnt._version)  # other weights may be read into it
         if key not in self.known:
             if len(self.known) >= KEPT:
                 self.known.clear()

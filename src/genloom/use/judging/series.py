@@ -142,8 +142,8 @@ class SeriesPanel(Panel):
         return (
             f"{self.n:,} windows of {shape.window} rows against as many of {self.data.source} that training never saw: "
             "whole runs, or the end of the record. Training windows differ from these too: their row is what time alone "
-            "changes. A score of 0 cannot be told apart, .5 always can; windows that copy training would also score 0, so how near "
-            "they lie to it stands below, 1 where held-out windows lie."
+            "changes. A score of 0 cannot be told apart, .5 always can; copies of training windows would also score 0, so "
+            "how near samples lie to these stands below, 1 where held-out windows lie."
         )
 
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
