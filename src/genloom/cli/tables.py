@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.table import Table
 
 from genloom.cli.console import aside, console, print_table
+from genloom.data.options import RecordOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -53,11 +54,17 @@ def repair(
     replace: Annotated[bool, Parameter(help="of a database, replace tables that an earlier repair wrote")] = False,
     seed: int = 0,
     threads: int | None = None,
+    record: Annotated[RecordOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Fill the holes of a table with values like its usual ones, and say how far each column is to be trusted."""
     began = time.monotonic()
     from genloom.use.tables.settings import Settings
 
+    if record is not None and record.given():
+        columns = {"kind": dict(kind or {}), "missing": tuple(missing or ()), "known": tuple(known or ())}
+        if "://" in source or table or replace or key or minutes or method != "auto":
+            raise InputError("--time and --group are for a record in a file: leave --table, --key, --method, --minutes away")
+        return repair_series(source, out, {**record.given(), **columns}, draws, report, seed, threads)
     settings = Settings(
         method=method,
         minutes=minutes,
@@ -70,6 +77,39 @@ def repair(
         began=began,
     )
     repair_and_say(source, out, table, settings, draws, report, replace)
+
+
+def repair_series(
+    source: str, out: str | None, said: Mapping[str, Any], draws: int, report: str | None, seed: int, threads: int | None
+) -> None:
+    """Repair a record in a file, and say what was done."""
+    from genloom.core.random import on_threads
+    from genloom.data.options import SeriesOptions
+    from genloom.use.series.repair import METHODS, repair_record
+    from genloom.use.series.repair_page import write_report
+
+    if not out:
+        raise InputError("repair needs -o FILE for the repaired record; the record itself stays as it is")
+    for target in filter(None, (out, report)):
+        check_writable(target)
+    with on_threads(threads):
+        outcome = repair_record(source, out, SeriesOptions.of(said), draws, seed, teller())
+    shown = Table(box=None, pad_edge=False)
+    for heading in ("column", "filled", "tested on", *METHODS, "by"):
+        shown.add_column(heading, justify="left" if heading in ("column", "by") else "right")
+    for d, column in enumerate(outcome.columns):
+        if outcome.filled.get(column.name):
+            errors = [f"{outcome.errors[name][d]:.3f}" for name in METHODS]
+            counts = [f"{outcome.filled[column.name]:,}", f"{outcome.hidden[column.name]:,}"]
+            shown.add_row(column.name, *counts, *errors, outcome.chosen[d])
+    console.print(
+        f"{outcome.rows:,} rows, {sum(outcome.filled.values()):,} cells filled; errors on gaps like the real ones:"
+    )
+    print_table(shown)
+    console.print(f"written: {', '.join(outcome.written)}", soft_wrap=True)
+    if report:
+        write_report(outcome, report)
+        console.print(f"report: {report}", soft_wrap=True)
 
 
 def repair_and_say(

@@ -20,6 +20,7 @@ from genloom.measures.mixture import principal_directions
 
 BATCH, DISCRIMINATIVE, PREDICTIVE = 128, 2000, 5000  # windows a step, and steps
 TESTED = 5  # one window in so many is not learnt from
+STILL = 0.01  # share of a column's deviation below which its changes are measured by that
 GAUSSIANS, VARIANCE = 20, 0.9999  # of the mixture; share of the variance that its components keep
 
 
@@ -135,14 +136,16 @@ def series_distances(real: Tensor, made: Tensor) -> dict[str, float]:
     """Return how far made windows are from real ones in what lies in no single row.
 
     `autocorrelation`, `correlation` and `spectrum` (nepers) are mean absolute differences; `differences` is the mean over
-    columns of the Wasserstein distance of changes from row to row, in standard deviations of the real ones.
+    columns of the Wasserstein distance of changes from row to row, in standard deviations of the real ones, but at least a
+    hundredth of the column's own: some do not change within a window.
     """
     pairs = {"autocorrelation": autocorrelations, "correlation": correlations, "spectrum": spectrum}
     found = {name: float((measure(real) - measure(made)).abs().mean()) for name, measure in pairs.items()}
     steps = [x.diff(dim=1).flatten(0, 1) for x in (real, made)]
     levels = torch.linspace(0.5 / 200, 1 - 0.5 / 200, 200)
     a, b = (torch.stack([quantiles(each[:, d], levels) for d in range(each.shape[1])], 1) for each in steps)
-    return found | {"differences": float(((a - b).abs().mean(0) / steps[0].std(0).clamp_min(1e-9)).mean())}
+    scale = torch.maximum(steps[0].std(0), STILL * real.flatten(0, 1).std(0)).clamp_min(1e-9)
+    return found | {"differences": float(((a - b).abs().mean(0) / scale).mean())}
 
 
 def quantiles(values: Tensor, levels: Tensor) -> Tensor:

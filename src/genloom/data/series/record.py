@@ -84,7 +84,7 @@ class Record:
         seconds: of each place `[N]`; `run [N]`, of which run; `stretch [N]`, of which stretch without a long gap.
         step: seconds from place to place.
         layout: what each column of the person's table is.
-        index: when its rows were.
+        index: when its rows were; `place`, that of each row on the grid `[n]`.
         notes: what a person should know of how it was read.
     """
 
@@ -96,6 +96,7 @@ class Record:
     step: float
     layout: Layout
     index: TimeIndex
+    place: Places
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -267,11 +268,14 @@ def on_grid(
     refuse_large(17 * len(layout.learnt) * sum(map(sum, counts)), f"{name} at even steps of {step:g} s")
     codes, numbers = layout.encode(frame, layout.known(frame)), np.array([not each.categories for each in layout.learnt])
     found: list[tuple[Numbers, Numbers, int]] = []
+    on_it, begun = np.zeros(len(frame), np.int64), 0
     for number, rows in enumerate(index.rows_of_runs):
         for part, count in zip(parts[number], counts[number], strict=True):
             place = places[number][part]
             begins = index.seconds[rows[0]] + step * place[0]
             values = laid(codes[rows[part]], place - place[0], count, numbers)
+            on_it[rows[part]] = begun + place - place[0]
+            begun += count
             found.append((values, begins + step * np.arange(count), number))
     whole = np.concatenate([values for values, _, _ in found])
     sizes = [len(values) for values, _, _ in found]
@@ -280,7 +284,7 @@ def on_grid(
     shared = sum(int((np.diff(each) == 0).sum()) for each in places)
     seconds, stretch = np.concatenate([each for _, each, _ in found]), np.repeat(np.arange(len(sizes)), sizes)
     notes = grid_notes(mask, moved, shared, len(frame), step)
-    return Record(np.where(mask, whole, 0), mask, seconds, run, stretch, step, layout, index, notes)
+    return Record(np.where(mask, whole, 0), mask, seconds, run, stretch, step, layout, index, on_it, notes)
 
 
 def grid_notes(mask: Bits, moved: int, shared: int, rows: int, step: float) -> list[str]:

@@ -33,7 +33,7 @@ from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cach
 from genloom.use.report.html import image
 from genloom.use.sampling.draw import draw
 
-USUAL, REPEATS, STEPS, STRONG = 2000, 3, 1000, 32
+USUAL, REPEATS, STEPS, STRONG = 1000, 2, 500, 32
 KNOWN, BLOCKS, SIMPLE = "training windows", "blocks rejoined", "mixture"
 UNITS = {
     "autocorrelation": "mean difference",
@@ -101,8 +101,9 @@ class SeriesPanel(Panel):
             f"discriminative, {STRONG} units": lambda seed: discriminative_score(real, made, STRONG, seed, self.steps),
             "told apart by a forest": lambda seed: forest_score(real, made, seed),
         }
-        if real.shape[2] > 1:
-            scores["predictive"] = lambda seed: predictive_score(real, made, seed, self.steps)
+        numbers = len(self.cells.low)  # which come first
+        if numbers > 1:
+            scores["predictive"] = lambda seed: predictive_score(real[..., :numbers], made[..., :numbers], seed, self.steps)
         figures = {}
         for name, score in scores.items():
             values = torch.tensor([score(self.terms.seed + i) for i in range(self.repeats)], dtype=torch.float64)
