@@ -14,7 +14,7 @@ from genloom.use.series.repair import METHODS, SeriesRepair
 EXPLAINED = (
     "Gaps were made where cells are known: each as long as a real one, in the same columns, at another time. Every method "
     "filled them. Of numbers the error is over the column's spread, where 1 is no better than the mean; of categories it is "
-    "the share that is wrong. The least is bold, and fills the column: where a line or the last value wins, it is what is used."
+    "the share that is wrong. The least is bold, and fills the column: where a line or the last value wins, it is used."
 )
 
 
