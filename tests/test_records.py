@@ -379,6 +379,9 @@ def test_a_shape_of_windows_travels_as_json_and_is_written_in_the_units_of_the_d
     data.shape.write([made[:1], made[1:]], 2, tmp_path / "runs.csv")
     read = pd.read_csv(tmp_path / "runs.csv")
     assert list(read.columns[:4]) == ["run", "time", "mode", "ambient"] and len(read) == 40
-    assert read["time"][:2].tolist() == ["2026-01-05 00:00:00", "2026-01-05 00:00:10"] and read["run"].tolist() == [1] * 20 + [2] * 20
+    assert (
+        read["time"][:2].tolist() == ["2026-01-05 00:00:00", "2026-01-05 00:00:10"]
+        and read["run"].tolist() == [1] * 20 + [2] * 20
+    )
     first = plant(Plan(runs=7, rows=60)).head(20)
     assert np.allclose(read["valve"][:20], first["valve"]) and (read["mode"][:20] == first["mode"]).all()

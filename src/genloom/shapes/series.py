@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,8 +66,8 @@ class SeriesShape(Shape):
 
     @property
     def rows(self) -> TableShape:
-        """What one row is."""
-        return TableShape(columns=self.columns)
+        """What one row is; conditions need not be among the values that were seen."""
+        return TableShape(columns=tuple(replace(c, grid=()) if c.name in self.conditions else c for c in self.columns))
 
     def describe(self) -> str:
         return f"windows of {self.window} {self.rows.describe()}, one every {self.step:g} s"

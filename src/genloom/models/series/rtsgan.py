@@ -49,6 +49,7 @@ from genloom.shapes.base import Shape
 from genloom.shapes.series import SeriesShape
 
 EPOCHS = 1000  # of the paper's autoencoder
+EACH = 5  # windows a component that a Gaussian has at least; of fewer it would know by heart how they go together
 OBSERVED = 0.1  # weight of a missing cell's error in the paper's code, beside which a known one's is 1.1
 
 
@@ -68,7 +69,7 @@ class RTSGANHyper(AnyHyper):
     critics: int = hp(5, "updates of the critic for one of the generator", low=1)
     penalty: float = hp(10.0, "weight of the critic's gradient penalty", low=0)
     components: int = hp(0, "modern: principal components; 0 for as many as keep 99.99 % of the variance", low=0, high=2048)
-    gaussians: int = hp(20, "modern: Gaussians of the mixture", low=1, high=1000)
+    gaussians: int = hp(20, "modern: most Gaussians of the mixture; fewer for few windows", low=1, high=1000)
     width: int = hp(64, "modern: channels of generator and critic", low=2)
     stay: float = hp(0.3, "modern: weight of the square of what the generator adds to the mixture", low=0)
     every: int = hp(4, "modern: the gradient penalty is taken once in so many rounds", low=1)

@@ -59,9 +59,10 @@ def about(found: Deviation, run: str) -> str:
     scored, rows = int(np.isfinite(found.scores).sum()), int(found.record.mask.any(1).sum())
     bars = found.bars
     early = "" if scored == rows else f" The other {rows - scored:,} rows lack a whole window of rows before them."
+    few = "" if bars.seen else f" These are too few to see one in {1 / bars.rate:,.0f}: the bar is reckoned beyond them."
     return html.escape(
         f"{scored:,} of {rows:,} rows scored by {run}.{early} The bar is such that at most {bars.rate:.2%} of usual rows "
-        f"pass it, taken from {bars.rows:,} rows that the run never learnt from."
+        f"pass it, taken from {bars.rows:,} rows that the run never learnt from.{few}"
     )
 
 

@@ -47,7 +47,7 @@ class Bars:
         tags: of each column `[D]`, in deviations from what the other tags say; not-a-number where there is none.
         still: of each column `[D]`, the logarithm of how many times less than usually it moves; `motion [D]`, the usual.
         rows: held-out rows that they were taken from.
-        rate: of usual rows that may be above 1.
+        rate: of usual rows that may be above 1; `seen`, whether there are held-out rows enough to see that.
     """
 
     middle: float
@@ -57,6 +57,7 @@ class Bars:
     motion: Numbers
     rows: int
     rate: float
+    seen: bool
 
 
 @dataclass
@@ -290,7 +291,7 @@ def bars_of(usual: dict[str, Numbers], rate: float, window: int) -> Bars:
     surprise = usual["surprise"]
     median = float(np.median(surprise))
     bar = max(quantile_beyond(surprise, each, block), median + 1e-6)
-    return Bars(median, bar, bars, still, middle, len(surprise), rate)
+    return Bars(median, bar, bars, still, middle, len(surprise), rate, each * len(surprise) >= SEEN * block)
 
 
 def quantile_beyond(values: Numbers, rate: float, block: int) -> float:

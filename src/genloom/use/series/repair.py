@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from genloom.core.random import Noise, training
+from genloom.core.random import Noise, undisturbed
 from genloom.data.options import SeriesOptions
 from genloom.data.series.dataset import SeriesData
 from genloom.data.series.record import Record, read_record
@@ -205,9 +205,11 @@ class RecordFiller:
         """Return the record filled by the mixture of usual windows, which learns from the cells of the mask, and draws."""
         record = replace(self.record, mask=mask, codes=np.where(mask, self.record.codes, 0.0))
         data = SeriesData.of(record, self.window, "the record")
-        with training(self.seed):
-            model = RTSGAN(RTSGAN.settle(RTSGAN.Hyper.modern(), data), data.shape)
-            model.study(data, lambda name, make: make())
+        numbers = self.window * sum(max(1, column.levels) for column in data.shape.columns)
+        hyper = replace(RTSGAN.Hyper.modern(), components=min(numbers, len(data) - 1, NUMBERS), gaussians=1)
+        with undisturbed():  # by first weights of a generator that is not asked
+            model = RTSGAN(hyper, data.shape)
+        model.study(data, lambda name, make: make())
         model.eval()
         best = simple(record, mask, self.steps)
         versions = [best.copy() for _ in range(draws)]
@@ -280,14 +282,12 @@ def like_gaps(record: Record, seed: int) -> Bits:
             length, columns = int(random.integers(1, 13)), random.random(d) < 1 / d
         if not columns.any() or length >= n:
             continue
-        for _ in range(TRIES):
-            begin = int(random.integers(n - length + 1))
-            part = slice(begin, begin + length)
-            one = record.stretch[begin] == record.stretch[begin + length - 1]
-            if one and record.mask[part][:, columns].all() and not hidden[part][:, columns].any():
-                if (hidden[:, columns].sum(0) + length <= np.maximum(most[columns], length)).all():
-                    hidden[part, columns] = True
-                break
+        begins = random.integers(n - length + 1, size=TRIES)
+        free = (slice(int(b), int(b) + length) for b in begins if record.stretch[b] == record.stretch[b + length - 1])
+        part = next((p for p in free if (record.mask & ~hidden)[p][:, columns].all()), None)
+        enough = (hidden[:, columns].sum(0) + length > np.maximum(most[columns], length)).any()
+        if part is not None and not enough:
+            hidden[part, columns] = True
     return hidden
 
 
