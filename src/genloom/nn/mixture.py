@@ -141,14 +141,13 @@ class Given:
     def __init__(self, mixture: Mixture, known: Tensor) -> None:
         self.known, self.mixture = known, mixture
         self.mean = mixture.mean.double()[known]
-        self.v = mixture.directions.double()[known]
-        own = mixture.left.double()[known]
-        self.left = torch.maximum(own, FLOOR * (self.v.square().sum(1) + own)).clamp_min(1e-10)
+        v, own = mixture.directions.double()[known], mixture.left.double()[known]
+        self.left = torch.maximum(own, FLOOR * (v.square().sum(1) + own)).clamp_min(1e-10)
         self.centres, self.logits = mixture.centres.double(), mixture.weights.double().clamp_min(1e-30).log()
-        eye = torch.eye(mixture.components, dtype=torch.float64, device=self.v.device)
+        eye = torch.eye(mixture.components, dtype=torch.float64, device=v.device)
         prior = torch.cholesky_inverse(mixture.factors.double())
-        self.scaled = self.v / self.left[:, None]
-        inner = self.v.T @ self.scaled
+        self.scaled = v / self.left[:, None]
+        inner = v.T @ self.scaled
         self.shifts = self.centres @ inner  # what the centres take from the numbers' projections
         self.squares = (self.shifts * self.centres).sum(1)
         self.factors = torch.linalg.cholesky(prior + inner + 1e-9 * eye)

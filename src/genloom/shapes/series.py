@@ -33,7 +33,8 @@ class SeriesShape(Shape):
         columns: how cells are coded.
         window: rows of a window; `step`, seconds from row to row.
         conditions: columns that are given, not made: what a run is made with, or what an operator sets.
-        time, group: what the columns of the time and of the run are called; `begins`, the first time, in seconds.
+        time, group: what the columns of the time and of the run are called, "" where there are none; `begins`, the first
+            time, in seconds.
     """
 
     kind: ClassVar[str] = "series"
@@ -53,8 +54,8 @@ class SeriesShape(Shape):
     window: int = 1
     step: float = 1.0
     conditions: tuple[str, ...] = ()
-    time: str = "seconds"
-    group: str = "run"
+    time: str = ""
+    group: str = ""
     begins: float = 0.0
 
     def __post_init__(self) -> None:
@@ -81,7 +82,7 @@ class SeriesShape(Shape):
         stamps, begun = self.stamps(self.window), 0
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
-            writer.writerow([self.group, self.time, *(column.name for column in self.columns)])
+            writer.writerow([self.group or RUN, self.time or TIME, *(column.name for column in self.columns)])
             for part in parts:
                 for window in part:
                     begun += 1

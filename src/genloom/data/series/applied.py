@@ -14,7 +14,7 @@ import pandas as pd
 from genloom.bounds import short
 from genloom.data.options import SeriesOptions
 from genloom.data.series.load import rows_of
-from genloom.data.series.record import NO_GROUP, Record, on_grid, refuse_out_of_order, time_index
+from genloom.data.series.record import IN_ROWS, NO_GROUP, Record, on_grid, refuse_out_of_order, time_index
 from genloom.data.tables.guess import comma_form, plain_value
 from genloom.data.tables.layout import Field, Layout, checked_names, is_text, known_cells, missing_words
 from genloom.errors import InputError
@@ -22,7 +22,7 @@ from genloom.shapes.columns import Column
 from genloom.shapes.series import SeriesShape
 
 UNEVEN = 1.5  # times the step of training, from which on rows are too far apart to be read by it
-UNITS, CLOSE, FAR = (60.0, 100.0, 1000.0, 3600.0, 1e6), 0.25, 3.0  # of other units; how near to them; spreads outside
+UNITS, FAR = (1000.0, 60.0, 100.0, 3600.0, 1e6), 3.0  # by which units differ; spreads outside that are another's
 
 
 def read_as(name: str, shape: SeriesShape, loaded: Mapping[str, Any]) -> tuple[pd.DataFrame, Record]:
@@ -41,10 +41,9 @@ def read_as(name: str, shape: SeriesShape, loaded: Mapping[str, Any]) -> tuple[p
 def as_record(frame: pd.DataFrame, options: SeriesOptions, shape: SeriesShape, name: str) -> Record:
     """Return rows as a record with the columns of a shape."""
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
-    if options.group is None and shape.group not in frame.columns:
-        options = replace(options, group=NO_GROUP)
-    if options.time is None and shape.time in frame.columns:
-        options = replace(options, time=shape.time)
+    group = shape.group if shape.group in frame.columns else NO_GROUP
+    time = shape.time if shape.time in frame.columns else None if shape.time else IN_ROWS
+    options = replace(options, group=group, time=time)
     index = time_index(frame, options, name)
     refuse_out_of_order(index, name)
     if index.time and index.usual_step > UNEVEN * shape.step:
@@ -69,7 +68,12 @@ def in_order(frame: pd.DataFrame, shape: SeriesShape, keys: list[str], name: str
     if lacking := [each for each in wanted if each not in names]:
         more = f"; new there: {', '.join(map(short, new[:5]))}" if new else ""
         raise InputError(f"{name} lacks {', '.join(map(short, lacking[:5]))}, which the run learnt from{more}")
-    return frame[[*[each for each in names if each not in wanted], *wanted]]
+    frame = frame[[*[each for each in names if each not in wanted], *wanted]].copy()
+    for column in shape.columns:  # a database may have as a number what a file has as text
+        if ways := {str(value): value for value in column.categories}:
+            cells = frame[column.name].astype(object)
+            frame[column.name] = cells.map(lambda cell, ways=ways: ways.get(str(plain_value(cell)), cell))
+    return frame
 
 
 def layout_as(frame: pd.DataFrame, shape: SeriesShape, options: SeriesOptions, name: str) -> Layout:
@@ -89,12 +93,10 @@ def field_as(column: Column, present: pd.Series, name: str) -> Field:
     text = is_text(present) and bool(present.map(lambda cell: isinstance(cell, str)).all())
     field = Field(column.name, "learnt", text=text, column=column)
     if column.categories:
-        new = sorted(set(present.astype(object).map(plain_value)) - set(column.categories), key=str)
+        new = sorted(set(present.map(plain_value)) - set(column.categories), key=str)
         if new:
-            known = ", ".join(map(str, column.categories[:10]))
-            raise InputError(
-                f"{name}: {column.name} is {short(str(new[0]))} there, which the run never saw; it knows {known}"
-            )
+            known, odd = ", ".join(map(str, column.categories[:10])), short(str(new[0]))
+            raise InputError(f"{name}: {column.name} is {odd} there, which the run never saw; it knows {known}")
         return field
     if not len(present):
         return field
@@ -109,13 +111,13 @@ def field_as(column: Column, present: pd.Series, name: str) -> Field:
 
 
 def other_unit(column: Column, middle: float) -> str:
-    """Return by how much the middle value differs from what was learnt, where that is as much as units differ by, or ""."""
-    if column.low - FAR * column.scale <= middle <= column.high + FAR * column.scale or not column.mean or not middle:
+    """Return by how much the middle value differs from what was learnt, where another unit would bring it there, or ""."""
+    low, high = column.low - FAR * column.scale, column.high + FAR * column.scale
+    if low <= middle <= high:
         return ""
-    ratio = middle / column.mean
     for unit in UNITS:
-        if abs(ratio / unit - 1) < CLOSE:
+        if column.low <= middle / unit <= column.high:
             return f"{unit:,.0f} times"
-        if abs(ratio * unit - 1) < CLOSE:
+        if column.low <= middle * unit <= column.high:
             return f"1/{unit:,.0f} of"
     return ""

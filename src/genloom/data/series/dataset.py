@@ -17,7 +17,7 @@ from genloom.data.series.record import Record
 from genloom.errors import InputError, nearest
 from genloom.placing import has_room, there
 from genloom.shapes.columns import Places
-from genloom.shapes.series import RUN, TIME, SeriesShape
+from genloom.shapes.series import SeriesShape
 
 HELD = 5  # one run in so many is held out; of fewer, the last of so many parts of each stretch
 LEAST_KNOWN = 0.5  # of a window's cells, below which it says nothing
@@ -76,8 +76,8 @@ class SeriesData:
             window=window,
             step=record.step,
             conditions=tuple(conditions),
-            time=record.index.time or TIME,
-            group=record.index.group or RUN,
+            time=record.index.time or "",
+            group=record.index.group or "",
             begins=float(record.seconds[0]),
         )
         places = torch.as_tensor(starts), torch.as_tensor(held)
@@ -127,15 +127,17 @@ def split(record: Record, window: int) -> tuple[Places, Places]:
     edges = np.flatnonzero(np.diff(np.concatenate([[-1], record.stretch, [-2]])))
     stretches = [(int(a), int(b)) for a, b in pairwise(edges) if b - a >= window]
     trained, held = [], []
+    order = {run: i for i, run in enumerate(sorted({int(record.run[begin]) for begin, _ in stretches}))}
+    whole = whole and len(order) >= HELD  # of the runs that a window fits into
     for begin, end in stretches:
-        last = record.run[begin] % HELD == HELD - 1
+        last = order[int(record.run[begin])] % HELD == HELD - 1
         cut = (begin if last else end) if whole else end - (end - begin) // HELD
         trained.append(np.arange(begin, cut - window + 1))
         held.append(np.arange(cut, end - window + 1))
-    sums = np.concatenate([[0], np.cumsum(record.mask.mean(1))])
+    sums = np.concatenate([[0], np.cumsum(record.mask.sum(1))])
 
     def known(starts: Places) -> Places:
         """Leave out windows of which most is unknown."""
-        return starts[(sums[starts + window] - sums[starts]) / window >= LEAST_KNOWN]
+        return starts[sums[starts + window] - sums[starts] >= LEAST_KNOWN * window * record.mask.shape[1]]
 
     return known(np.concatenate(trained)), known(np.concatenate(held))

@@ -12,6 +12,7 @@ import numpy as np
 
 from genloom.data.options import Options as AnyOptions
 from genloom.data.options import RecordOptions, SeriesOptions
+from genloom.data.series.dataset import HELD
 from genloom.data.tables.load import TABLE_SUFFIXES, TableSource, bounded
 from genloom.errors import InputError
 from genloom.reading import kind_of, named
@@ -62,8 +63,17 @@ class SeriesSource(TableSource):
         from genloom.data.series.dataset import SeriesData
 
         record = self.record
-        usual = min(USUAL, max(2, int(np.median(np.bincount(record.stretch))) // 3))
-        return SeriesData.of(record, self.options.window or usual, self.name, self.options.condition)
+        return SeriesData.of(record, self.options.window or usual_window(record), self.name, self.options.condition)
+
+
+def usual_window(record: Record) -> int:
+    """Return the rows of a window where nobody says how many: 60, but a third of the stretch that a usual row is of.
+
+    Where the ends of stretches are held out, for there are few runs, it is a sixth: a window must fit there.
+    """
+    sizes = np.bincount(record.stretch)
+    share = 3 if len(record.index.runs) >= HELD else 6
+    return min(USUAL, max(2, int(np.median(np.repeat(sizes, sizes))) // share))
 
 
 def holds_tables(name: str) -> bool:

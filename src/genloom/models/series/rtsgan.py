@@ -7,15 +7,16 @@ gradient penalty learns the codes, and a decoded code is a sample. Widths, rates
 code for stock prices. What differs: the penalty's points lie between codes of this batch, windows come in epochs, the five
 updates of the critic take five batches, the second phase is counted in examples (five batches of 512 an update of the
 generator, of which theirs has 15,000), and nothing is trained in the first phase beyond `pretrain`, a thousand epochs there.
-Cells that are missing in the data count for nothing in the autoencoder's error and enter as the mean, with a mask beside:
-the paper's network that decides which cells of a sample are missing is not here, so that samples are whole.
+Missing cells of the data count for nothing in the autoencoder's error and enter as the mean, or as no category, with a mask
+beside: the paper's network that decides which cells of a sample are missing is not here, so that samples are whole.
 
 `modern` keeps the thought, a GAN on top of codes whose decoder is known, and starts where it would have to end: at principal
 components of windows and a mixture of Gaussians of their codes, which is fitted in seconds and beats the published GANs by
 their own measure (`genloom.nn.mixture`). A convolutional generator then adds what the mixture lacks, and a critic sees
 windows and their differences. What is known of a window, its beginning or its gaps, conditions the mixture exactly: so
 records of any length are drawn without seams, and gaps are filled. Columns named by `--condition` move the mixture by a
-linear map and are shown to both players.
+linear map and are shown to both players; in a long record they go on as those of some training window do, numbers that hold
+for half a window hold on.
 """
 
 # B batch, T rows of a window, D columns, W numbers of a row
@@ -50,7 +51,6 @@ from genloom.shapes.series import SeriesShape
 
 EPOCHS = 1000  # of the paper's autoencoder
 EACH = 5  # windows a component that a Gaussian has at least; of fewer it would know by heart how they go together
-OBSERVED = 0.1  # weight of a missing cell's error in the paper's code, beside which a known one's is 1.1
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,11 @@ class PaperNets(nn.Module):
     def entered(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the numbers of windows `[B, T, W]`, and which cells are known `[B, T, D]`, as numbers."""
         x = batch["x"]
-        return self.cells.enter(x), batch["mask"].to(x.dtype) if self.hyper.holes else torch.ones_like(x)
+        if not self.hyper.holes:
+            return self.cells.enter(x), torch.ones_like(x)
+        m, n = batch["mask"].to(x.dtype), len(self.cells.low)
+        w = self.cells.enter(x)
+        return torch.cat([w[..., :n], w[..., n:] * m[..., self.cells.cells.owner[n:]]], 2), m
 
     def coded(self, x: Tensor, m: Tensor) -> Tensor:
         """Return the codes of windows."""
@@ -231,12 +235,11 @@ class PaperNets(nn.Module):
     def error(self, rows: Tensor, x: Tensor, m: Tensor) -> Tensor:
         """Return the mean error of rows before their activation: squared, of categories the cross-entropy."""
         cells, n = self.cells.cells, len(self.cells.low)
-        weight = (m + OBSERVED if self.hyper.holes else m).flatten(0, 1)
-        flat, truth = rows.flatten(0, 1), x.flatten(0, 1)
+        weight, flat, truth = m.flatten(0, 1), rows.flatten(0, 1), x.flatten(0, 1)
         total = ((flat[:, :n].sigmoid() - truth[:, :n]).square() * weight[:, cells.numbers]).sum()
         for d, part, true in zip(cells.chosen, cells.parts(flat), cells.parts(truth), strict=True):
             total = total + (F.cross_entropy(part, true.argmax(1), reduction="none") * weight[:, d]).sum()
-        return total / m.numel()
+        return total / m.sum().clamp_min(1)
 
     def said(self, row: Tensor) -> Tensor:
         """Return a row's numbers `[B, W]`: in [0, 1], of categories their probabilities."""

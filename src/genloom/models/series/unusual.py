@@ -12,6 +12,7 @@ from genloom.core.random import Noise
 from genloom.models.series.usual import UsualNets
 
 BLOCK = 512  # windows whose posteriors are held at once
+BRIDGED = 3  # rows of a gap that a line across it is trusted for
 
 
 def fill(nets: UsualNets, x: Tensor, mask: Tensor, draws: int, noise: Noise) -> tuple[Tensor, Tensor]:
@@ -25,7 +26,7 @@ def fill(nets: UsualNets, x: Tensor, mask: Tensor, draws: int, noise: Noise) -> 
     kinds, owner = known.flatten(1).unique(dim=0, return_inverse=True)
     for i, kind in enumerate(kinds.view(-1, *w.shape[1:])):
         rows = (owner == i).nonzero()[:, 0]
-        own, posterior = Noise(noise.keys[rows]), nets.posterior(w[rows], kind, g[rows])
+        own, posterior = Noise(noise.keys[rows.cpu()]), nets.posterior(w[rows], kind, g[rows])
         best[rows] = nets.moved(posterior.mean(), g[rows])
         for k in range(draws):
             base = nets.moved(posterior.draw(own), g[rows], own)
@@ -35,44 +36,55 @@ def fill(nets: UsualNets, x: Tensor, mask: Tensor, draws: int, noise: Noise) -> 
     keep[..., nets.given] = True
     cells = torch.stack([nets.joined(each, c) for each in (best, *drawn)])
     whole = torch.where(keep & mask, x, cells)
-    return whole[0], whole[1:]
+    return whole[0].cpu(), whole[1:].cpu()
 
 
 class Scorer:
-    """Says how unusual the last rows of windows are. What it needs of the mixture is worked out once."""
+    """Says how unusual the last rows of windows are."""
 
     def __init__(self, nets: UsualNets) -> None:
         self.nets = nets
-        self.all = torch.ones(nets.window, nets.cells.width, dtype=torch.bool, device=nets.low.device)
-        n = len(nets.cells.numbers)  # of columns that are numbers, which come first
-        self.tags = [nets.made[int(d)] for d in nets.cells.owner[:n]]
-        self.others = [self.all.clone() for _ in range(n)]
-        for place, known in enumerate(self.others):
-            known[:, place] = False
+        self.tags = [nets.made[int(d)] for d in nets.cells.owner[: len(nets.cells.numbers)]]  # of numbers, which come first
 
     def __call__(self, x: Tensor, mask: Tensor) -> Unusual:
-        """Score windows `[n, T, D]`, their gaps bridged."""
-        parts = [self.score(*part) for part in zip(x.split(BLOCK), mask.split(BLOCK), strict=True)]
-        return Unusual(*(torch.cat(each).cpu() for each in zip(*parts, strict=True)))
-
-    def score(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return surprise `[n]`, and what is expected of each cell of the last row and how surely `[n, D]`."""
-        nets, mixture = self.nets, self.nets.mixture
+        """Score windows `[n, T, D]`; short gaps are bridged, what lies in longer ones is not known."""
+        nets, told = self.nets, known_or_bridged(mask)
         w, g, _ = nets.entered(x, mask)
-        shift = nets.shift(g)
-        told = nets.posterior(w, ~self.all, g).density if nets.given else 0.0
-        surprise = (told - nets.posterior(w, self.all, g).density) / w[0].numel()
-        expected, spread = (x.new_full((len(x), x.shape[2]), torch.nan) for _ in range(2))
-        for place, (tag, known) in enumerate(zip(self.tags, self.others, strict=True)):
-            number = (nets.window - 1) * nets.cells.width + place
-            posterior = nets.posterior(w, known, g)
-            v = mixture.directions[number].double()
-            wide = v.expand(len(posterior.factors), -1)[..., None]
-            half = torch.linalg.solve_triangular(posterior.factors, wide, upper=False)
-            within = half.square().sum((1, 2)) + mixture.left[number].double()  # of each Gaussian
-            means = posterior.means @ v
-            mean = (posterior.weights * means).sum(1)
-            variance = (posterior.weights * (within + (means - mean[:, None]).square())).sum(1)
-            expected[:, tag] = (mean + mixture.mean[number].double() + shift[:, number]).to(x)
-            spread[:, tag] = variance.sqrt().to(x)
-        return surprise.to(x), expected, spread
+        surprise, expected, spread = x.new_empty(len(x)), *(torch.full_like(x[:, -1], torch.nan) for _ in range(2))
+        kinds, owner = nets.numbers(told).flatten(1).unique(dim=0, return_inverse=True)
+        for i, kind in enumerate(kinds.view(-1, *w.shape[1:])):
+            for rows in (owner == i).nonzero()[:, 0].split(BLOCK):
+                surprise[rows] = self.surprise(w[rows], kind, g[rows])
+                for place, tag in enumerate(self.tags):
+                    expected[rows, tag], spread[rows, tag] = self.expect(w[rows], kind, g[rows], place)
+        return Unusual(surprise.cpu(), expected.cpu(), spread.cpu())
+
+    def surprise(self, w: Tensor, known: Tensor, g: Tensor) -> Tensor:
+        """Return -log p of the known numbers `[T, W]` of windows, given their conditions, in nats a number."""
+        nets = self.nets
+        told = nets.posterior(w, torch.zeros_like(known), g).density if nets.given else 0.0
+        return ((told - nets.posterior(w, known, g).density) / known.sum().clamp_min(1)).to(w)
+
+    def expect(self, w: Tensor, known: Tensor, g: Tensor, place: int) -> tuple[Tensor, Tensor]:
+        """Return the mean and the deviation of a number of the last row, given the known ones of all other columns."""
+        nets, mixture, known = self.nets, self.nets.mixture, known.clone()
+        known[:, place] = False
+        number = (nets.window - 1) * nets.cells.width + place
+        posterior = nets.posterior(w, known, g)
+        v = mixture.directions[number].double()
+        wide = v.expand(len(posterior.factors), -1)[..., None]
+        half = torch.linalg.solve_triangular(posterior.factors, wide, upper=False)
+        within = half.square().sum((1, 2)) + mixture.left[number].double()  # of each Gaussian
+        means = posterior.means @ v
+        mean = (posterior.weights * means).sum(1)
+        variance = (posterior.weights * (within + (means - mean[:, None]).square())).sum(1)
+        return (mean + mixture.mean[number].double() + nets.shift(g)[:, number]).to(w), variance.sqrt().to(w)
+
+
+def known_or_bridged(mask: Tensor) -> Tensor:
+    """Return the cells of windows `[n, T, D]` that are known, or lie in a gap of a few rows between known ones."""
+    t = mask.shape[1]
+    place = torch.arange(t, device=mask.device)[None, :, None]
+    before = torch.where(mask, place, -t).cummax(1).values
+    after = torch.where(mask, place, 2 * t).flip(1).cummin(1).values.flip(1)
+    return mask | (after - before <= BRIDGED + 1)

@@ -82,15 +82,12 @@ class UsualNets(nn.Module):
 
     def learn(self, x: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Return all that is learnt of windows `[n, T, D]` without a network."""
+        told_of_all = mask.any(1).all(1)  # of a column that is unknown all along nothing can be learnt
+        if told_of_all.sum() > len(x) / 2:
+            x, mask = x[told_of_all], mask[told_of_all]
         w, g, c = self.entered(x, mask)
-        flat, told = w.flatten(1).double(), g.flatten(1).double()
-        middle = told.mean(0)
-        centred = told - middle
-        pull = RIDGE * torch.eye(told.shape[1], dtype=torch.float64)
-        slope = torch.linalg.solve(centred.T @ centred + pull, centred.T @ (flat - flat.mean(0)))
-        rest = flat - centred @ slope
-        scale = loudness(g, rest)
-        mixture = self.mixture.fit(torch.cat([rest, (g.double() * scale).flatten(1)], 1))
+        slope, middle, scale, joined = regressed(w, g)
+        mixture = self.mixture.fit(joined)
         rows = torch.linspace(0, len(x) - 1, BANK).long()
         learnt = {
             "slope": slope.float(),
@@ -245,15 +242,16 @@ class UsualNets(nn.Module):
         keep = self.window // 2
         first = nothing.clone()
         first[:keep] = True
-        parts = [(w, c)]
-        while sum(part.shape[1] for part, _ in parts) < rows:
+        parts, made = [(w, c)], self.window
+        while made < rows:
             c = self.stated(self.continued(c, noise), given)
             g = self.told_of(c)[0]
             old = torch.cat([w[:, self.window - keep :], empty[:, keep:]], 1)
             w = self.refined(self.drawn(old, first, g, noise, heat), old, first, g, noise)
             parts.append((w[:, keep:], c[:, keep:]))
-        made, told = (torch.cat([pair[i] for pair in parts], 1)[:, :rows] for i in (0, 1))
-        return self.joined(made, told)
+            made += self.window - keep
+        whole, told = (torch.cat([pair[i] for pair in parts], 1)[:, :rows] for i in (0, 1))
+        return self.joined(whole, told)
 
     def stated(self, c: Tensor, given: Mapping[int, float]) -> Tensor:
         """Return conditions `[n, T, G']` with those that are stated in every row."""
@@ -273,7 +271,9 @@ class UsualNets(nn.Module):
             modes = g[:, -1, len(self.told.numbers) :]  # of the last row: those must go on
             sets.append(torch.cat([g.flatten(1), FIRM * modes], 1))
         ends, begins = sets
-        near = torch.cdist(ends, begins).topk(NEAR, largest=False).indices
+        # Neither distances nor their order may hang on the records beside one: no matrix product, and ties by place.
+        gaps = torch.cdist(ends, begins, compute_mode="donot_use_mm_for_euclid_dist")
+        near = gaps.argsort(dim=1, stable=True)[:, :NEAR]
         chosen = near.gather(1, choose_rows(noise, NEAR).to(near)[:, None])[:, 0]
         following = self.bank[chosen][:, keep:]
         numbers = torch.tensor([not self.shape.columns[d].levels for d in self.given], device=c.device)
@@ -295,6 +295,21 @@ def sampled(data: Dataset, most: int) -> tuple[Tensor, Tensor]:
     return torch.cat([part["x"].cpu() for part in parts]), torch.cat([part["mask"].cpu() for part in parts])
 
 
+def regressed(w: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what conditions `[n, T, G]` do to windows `[n, T, W]`: slope, middle, loudness, and what is left to be fitted.
+
+    All in double precision; what it is fitted to is what the conditions leave, and they themselves as far as they move.
+    """
+    flat, told = w.flatten(1).double(), g.flatten(1).double()
+    middle = told.mean(0)
+    centred = told - middle
+    pull = RIDGE * torch.eye(told.shape[1], dtype=torch.float64)
+    slope = torch.linalg.solve(centred.T @ centred + pull, centred.T @ (flat - flat.mean(0)))
+    rest = flat - centred @ slope
+    scale = loudness(g, rest)
+    return slope, middle, scale, torch.cat([rest, (g.double() * scale).flatten(1)], 1)
+
+
 def loudness(g: Tensor, rest: Tensor) -> Tensor:
     """Return by what numbers of conditions `[n, T, G]` are multiplied so as to weigh in the mixture as much as all else.
 
@@ -314,14 +329,16 @@ def choose_rows(noise: Noise, count: int) -> Tensor:
 
 
 def components_of(data: Dataset, shape: SeriesShape) -> int:
-    """Return how many principal components of windows keep all but a little of their variance."""
+    """Return how many principal components keep all but a little of the variance of what the mixture is fitted to."""
     x, mask = sampled(data, MEASURED)
-    cells = Cells([column for column in shape.columns if column.name not in shape.conditions])
-    made = [d for d, column in enumerate(shape.columns) if column.name not in shape.conditions]
     steps = torch.tensor([column.levels > 0 for column in shape.columns])
-    flat = UsualNets.spread(cells, bridged(x, mask, steps)[..., made]).flatten(1)
-    if flat.shape[1] > WIDEST:  # which the nets refuse
+    whole, sets = bridged(x, mask, steps), []
+    for wanted in (False, True):
+        chosen = [d for d, column in enumerate(shape.columns) if (column.name in shape.conditions) == wanted]
+        sets.append(UsualNets.spread(Cells([shape.columns[d] for d in chosen]), whole[..., chosen]))
+    if shape.window * (sets[0].shape[2] + sets[1].shape[2]) > WIDEST:  # which the nets refuse
         return 1
-    values = principal(flat.double())[1].clamp_min(0)
+    joined = regressed(*sets)[3]
+    values = principal(joined)[1].clamp_min(0)
     share = values.cumsum(0) / values.sum().clamp_min(1e-30)
-    return max(1, min(int((share < VARIANCE).sum()) + 1, len(x) - 1, flat.shape[1], MOST_COMPONENTS))
+    return max(1, min(int((share < VARIANCE).sum()) + 1, len(x) - 1, joined.shape[1], MOST_COMPONENTS))

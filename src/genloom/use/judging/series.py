@@ -33,6 +33,7 @@ from genloom.use.judging.panel import LEAST, Judgement, Panel, Rows, Terms, cach
 from genloom.use.report.html import image
 from genloom.use.sampling.draw import draw
 
+SEARCHED = 50_000  # training windows that copies are looked for among
 USUAL, REPEATS, STEPS, STRONG = 1000, 2, 500, 32
 KNOWN, BLOCKS, SIMPLE = "training windows", "blocks rejoined", "mixture"
 UNITS = {
@@ -67,11 +68,12 @@ class SeriesPanel(Panel):
         self.n = terms.count(available, self.data.source, 500 if terms.quick else USUAL)
         self.steps, self.repeats = (STEPS // 4, 1) if terms.quick else (STEPS, REPEATS)
         self.real, self.train = (self.windows(starts) for starts in (self.data.held, self.data.starts))
+        self.learnt = self.windows(self.data.starts, min(len(self.data.starts), SEARCHED))
         self.rows = self.baselines()
 
-    def windows(self, starts: Tensor) -> Tensor:
+    def windows(self, starts: Tensor, n: int = 0) -> Tensor:
         """Return windows from all over the record, as numbers in [0, 1] `[n, T, W]`, their gaps bridged."""
-        batch = self.data.windows(starts[torch.linspace(0, len(starts) - 1, self.n).round().long()])
+        batch = self.data.windows(starts[torch.linspace(0, len(starts) - 1, n or self.n).round().long()])
         steps = torch.tensor([column.levels > 0 for column in self.data.shape.columns])
         return self.cells.enter(bridged(batch["x"], batch["mask"], steps))
 
@@ -114,7 +116,7 @@ class SeriesPanel(Panel):
         for name, value in series_distances(real, made).items():
             error = abs(halves[0][name] - halves[1][name]) / 2
             figures[name] = around(value, error, n, UNITS[name])
-        near, usual = copies(made, self.train, real)
+        near, usual = copies(made, self.learnt, real)
         figures["nearest training window"] = Figure(near / max(usual, 1e-9), float("nan"), float("nan"), n, COPIES, "nearer")
         return figures
 

@@ -58,7 +58,8 @@ def about(found: Deviation, run: str) -> str:
     """Say what was scored, and what the bar is."""
     scored, rows = int(np.isfinite(found.scores).sum()), int(found.record.mask.any(1).sum())
     bars = found.bars
-    early = "" if scored == rows else f" The other {rows - scored:,} rows lack a whole window of rows before them."
+    lacking = "lack a whole window of rows before them, or half of its cells"
+    early = "" if scored == rows else f" The other {rows - scored:,} rows {lacking}."
     few = "" if bars.seen else f" These are too few to see one in {1 / bars.rate:,.0f}: the bar is reckoned beyond them."
     return html.escape(
         f"{scored:,} of {rows:,} rows scored by {run}.{early} The bar is such that at most {bars.rate:.2%} of usual rows "
@@ -98,7 +99,8 @@ def reasons(found: Deviation, begin: int, end: int) -> Iterator[str]:
             worst = begin + int(off.argmax())
             value, expected = found.values[worst, d], found.expected[worst, d]
             way, wide = "above" if value > expected else "below", BAND * found.spread[worst, d]
-            yield f"{name} is {value:.4g}, {way} the {expected:.4g} ± {wide:.2g} that the others say"
+            said = "that the others say" if len(found.columns) > 1 else "where it usually lies"
+            yield f"{name} is {value:.4g}, {way} the {expected:.4g} ± {wide:.2g} {said}"
 
 
 def when(record: Record, place: int) -> str:
@@ -113,7 +115,8 @@ def when(record: Record, place: int) -> str:
 def drawn(found: Deviation) -> tuple[Any, Any, list[int]]:
     """Return the places that are drawn, their times, and where stretches begin among them."""
     record = found.record
-    places = np.unique(np.linspace(0, len(record.codes) - 1, min(len(record.codes), LONG)).round().astype(int))
+    spread = np.linspace(0, len(record.codes) - 1, min(len(record.codes), LONG)).round().astype(int)
+    places = np.unique(np.concatenate([spread, np.flatnonzero(found.scores > 1)[:LONG]]))
     seconds = record.seconds[places]
     dates = record.index.group is None and seconds.min() > SINCE_1970
     times = (seconds * 1000).astype("datetime64[ms]") if dates else places

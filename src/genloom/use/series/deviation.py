@@ -4,6 +4,9 @@ A row is scored by the window that ends with it, and by nothing else: the same w
 asked how unlikely it is as a whole; of each tag, how far it lies in the last row from what the other tags say, and whether
 it has stopped to move. Each of these is divided by the bar that held-out usual rows pass no more often than a stated rate;
 the score of a row is the largest, and above 1 it is an alarm.
+
+Rows that do not lie at even steps are moved to the nearest, counted from the first row that is given: there, and there
+alone, a score may hang on where that is.
 """
 
 # n rows, N places of the grid, T rows of a window, D columns
@@ -33,9 +36,9 @@ from genloom.train.run import Run
 RATE = 0.001  # of usual rows that may pass a bar, where nobody says another
 HELD_ROWS, BANK = 20_000, 2000  # held-out rows that bars are taken from, and training windows a row is compared with
 SEEN = 10  # times that held-out rows pass a bar, from which on it is read off and not reckoned
+LEAST_OFF, LEAST_STILL = 1.0, math.log(2)  # bars at least: a deviation, and half of the usual motion
 STILLEST = 1e-3  # share of the usual motion below which none is less than another
 TOGETHER = 5  # scored rows without an alarm that do not end one
-MOST_UNKNOWN = 0.5  # of a window's cells, above which its last row is not scored
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Deviation:
 
     def blame(self, begin: int, end: int) -> list[tuple[int, float]]:
         """Return the tags that stand out between two places, and how far on average over their bars, the worst first."""
-        heights = np.nan_to_num(self.tags[begin:end]).mean(0)
+        heights = np.nan_to_num(np.fmax(self.off[begin:end], self.still[begin:end])).mean(0)
         return [(int(d), float(heights[d])) for d in np.argsort(-heights) if heights[d] > 0]
 
 
@@ -140,10 +143,11 @@ class Watch:
         """Score what a person names; InputError where it is no such record."""
         return self.score_record(read_as(name, self.shape, self.loaded)[1], name)
 
-    def score_record(self, record: Record, name: str) -> Deviation:
-        """Score the rows of a record."""
+    def score_record(self, record: Record, name: str, begin: int = 0) -> Deviation:
+        """Score the rows of a record, from a place of its grid on."""
         n, d = record.codes.shape
         places = scored_places(record, self.shape.window)
+        places = places[places >= begin]
         if not len(places):
             raise InputError(
                 f"{name} has no {self.shape.window} rows in a row of which half the cells are known: that is what a row is "
@@ -174,9 +178,10 @@ class Watch:
     def most_like(self, found: Deviation, begin: int, end: int) -> str:
         """Say which training window is most like the worst one of an alarm, and how unlike it is."""
         worst = begin + int(np.nan_to_num(found.scores[begin:end]).argmax())
-        window, _ = windows_of(found.record, np.array([worst]), self.shape.window)
+        window, mask = windows_of(found.record, np.array([worst]), self.shape.window)
         bank = torch.as_tensor(self.usual["bank"], dtype=torch.float32)
-        gaps = (bank - window).square().mean((1, 2)).sqrt()
+        known = mask & torch.tensor([not column.levels for column in self.shape.columns])
+        gaps = (((bank - window).square() * known).sum((1, 2)) / known.sum().clamp_min(1)).sqrt()
         seconds = float(self.usual["bank_seconds"][int(gaps.argmin())])
         return f"{self.shape.stamp(seconds)}, {float(gaps.min()):.2g} deviations a cell away"
 
@@ -191,11 +196,11 @@ def scored_places(record: Record, window: int) -> Places:
     """Return the places that have a whole window of their stretch before them, of which half is known, and a known row."""
     place = np.arange(len(record.codes))
     first = np.searchsorted(record.stretch, record.stretch)  # of the stretch
-    sums = np.concatenate([[0], np.cumsum(record.mask.mean(1))])
+    sums = np.concatenate([[0], np.cumsum(record.mask.sum(1))])  # whole numbers: the same whatever came before
     full = place - first >= window - 1
-    known = np.zeros(len(place))
-    known[full] = (sums[place[full] + 1] - sums[place[full] + 1 - window]) / window
-    return place[full & (known >= 1 - MOST_UNKNOWN) & record.mask.any(1)]
+    known = np.zeros(len(place), np.int64)
+    known[full] = sums[place[full] + 1] - sums[place[full] + 1 - window]
+    return place[full & (2 * known >= window * record.mask.shape[1]) & record.mask.any(1)]
 
 
 def windows_of(record: Record, ends: Places, window: int) -> tuple[Tensor, Tensor]:
@@ -260,10 +265,11 @@ def held_figures(model: Follows, data: SeriesData) -> dict[str, Tensor]:
 
 def simple_figures(data: SeriesData) -> dict[str, Tensor]:
     """Return what the distance of Mahalanobis needs, and what it is of held-out rows."""
-    numbers = torch.tensor([d for d, column in enumerate(data.shape.columns) if not column.levels])
-    x = data.windows(data.starts[:: max(1, len(data.starts) // HELD_ROWS)])["x"][:, -1][:, numbers].double()
+    numbers = torch.tensor([d for d, column in enumerate(data.shape.columns) if not column.levels], dtype=torch.long)
+    last = data.shape.window - 1
+    x = data.x[data.starts[:: max(1, len(data.starts) // HELD_ROWS)] + last][:, numbers].double()
     inverse = torch.linalg.pinv(torch.atleast_2d(torch.cov(x.T)) + 1e-9 * torch.eye(len(numbers)))
-    held = data.windows(data.held)["x"][:, -1][:, numbers].double() - x.mean(0)
+    held = data.x[data.held + last][:, numbers].double() - x.mean(0)
     distance = torch.einsum("nd,de,ne->n", held, inverse, held).sqrt()
     bar = torch.tensor([quantile_beyond(distance.numpy(), RATE, max(1, data.shape.window // 2))])
     return {"numbers": numbers, "mean": x.mean(0), "inverse": inverse, "simple_bar": bar}
@@ -283,14 +289,15 @@ def bars_of(usual: dict[str, Numbers], rate: float, window: int) -> Bars:
     each, block = rate / (1 + 2 * len(tags)), max(1, window // 2)
     bars, still, middle = (np.full(d, np.nan) for _ in range(3))
     for i in tags:
-        bars[i] = quantile_beyond(off[np.isfinite(off[:, i]), i], each, block)
+        bars[i] = max(quantile_beyond(off[np.isfinite(off[:, i]), i], each, block), LEAST_OFF)
         known = moved[np.isfinite(moved[:, i]), i]
         if len(known) and (usually := float(np.median(known))) > 0:
             middle[i] = usually
-            still[i] = quantile_beyond(-np.log(np.maximum(known / usually, STILLEST)), each, block)
+            less = -np.log(np.maximum(known / usually, STILLEST))
+            still[i] = max(quantile_beyond(less, each, block), LEAST_STILL)
     surprise = usual["surprise"]
     median = float(np.median(surprise))
-    bar = max(quantile_beyond(surprise, each, block), median + 1e-6)
+    bar = max(quantile_beyond(surprise, each, block), median + 0.01)
     return Bars(median, bar, bars, still, middle, len(surprise), rate, each * len(surprise) >= SEEN * block)
 
 

@@ -62,7 +62,7 @@ class GrowingFile(Growing):
             ) from None
         data = data[: data.rfind(b"\n") + 1]
         self.read += len(data)
-        text = data.decode(self.table.encoding)
+        text = data.decode(self.table.encoding, "replace")
         if not self.started:
             heading, _, text = text.partition("\n")
             self.started = bool(heading)
@@ -94,6 +94,7 @@ class GrowingTable(Growing):
         if time_column not in self.table.c:
             raise InputError(f"{table} has no column {time_column!r}, by which the run knows when a row is")
         self.time, self.last, self.count = self.table.c[time_column], None, 0
+        self.held: set[tuple[Any, ...]] = set()  # rows of the last time that were read: others may come with the same
 
     def new(self) -> pd.DataFrame | None:
         import sqlalchemy as sql
@@ -105,13 +106,15 @@ class GrowingTable(Growing):
             if count < self.count:
                 raise InputError(f"{self.name} has lost rows, {count:,} where {self.count:,} were: follow it anew")
             wanted = sql.select(self.table).order_by(self.time)
-            found = connection.execute(wanted if self.last is None else wanted.where(self.time > self.last))
-            rows = found.mappings().all()
+            found = connection.execute(wanted if self.last is None else wanted.where(self.time >= self.last))
+            rows = [row for row in found if tuple(row) not in self.held]
         self.count = count
         if not rows:
             return None
-        self.last = rows[-1][self.time.name]
-        return pd.DataFrame([dict(row) for row in rows])
+        self.last = rows[-1]._mapping[self.time.name]
+        latest = {tuple(row) for row in rows if row._mapping[self.time.name] == self.last}
+        self.held = latest if rows[0]._mapping[self.time.name] != self.last else self.held | latest
+        return pd.DataFrame([dict(row._mapping) for row in rows])
 
 
 def growing(name: str, table: str | None, watch: Watch) -> Growing:
@@ -151,31 +154,32 @@ class Follower:
     def __init__(self, watch: Watch, name: str) -> None:
         self.watch, self.name = watch, name
         self.tail = pd.DataFrame()
-        self.last: dict[str, float] = {}  # when the last scored row of each run was
+        self.dropped = 0  # rows before the tail
         self.calm: dict[str, int] = {}  # rows since the last one that was unusual, of runs that are alarmed
         self.options = SeriesOptions.of(dict(watch.loaded))
 
     def take(self, rows: pd.DataFrame) -> Iterator[Alarm]:
         """Score new rows, and yield what begins or ends with them."""
-        window = self.watch.shape.window
+        window, new = self.watch.shape.window, len(self.tail)
         self.tail = pd.concat([self.tail, rows], ignore_index=True)
-        if len(self.tail) <= window:
+        if len(self.tail) <= 1:
             return
         record = as_record(self.tail, self.options, self.watch.shape, self.name)
-        if len(scored_places(record, window)):
-            found = self.watch.score_record(record, self.name)
-            for place in np.flatnonzero(np.isfinite(found.scores)):
-                run = record.index.runs[record.run[place]]
-                if record.seconds[place] > self.last.get(run, -np.inf):
-                    self.last[run] = float(record.seconds[place])
-                    yield from self.step(found, int(place), run)
-        kept = HELD * window * max(1, len(record.index.runs))
-        self.tail = self.tail.iloc[-max(kept, window + 1) :]
+        fresh = record.place[new:]
+        if np.isin(scored_places(record, window), fresh).any():
+            found = self.watch.score_record(record, self.name, int(fresh.min()))
+            for row, place in enumerate(fresh, new):
+                if np.isfinite(found.scores[place]):
+                    yield from self.step(found, int(place), row)
+        gone = max(0, len(self.tail) - max(window + 1, HELD * window * max(1, len(record.index.runs))))
+        self.tail, self.dropped = self.tail.iloc[gone:].reset_index(drop=True), self.dropped + gone
 
-    def step(self, found: Deviation, place: int, run: str) -> Iterator[Alarm]:
+    def step(self, found: Deviation, place: int, row: int) -> Iterator[Alarm]:
         """Yield what begins or ends with one row."""
-        unusual = bool(found.scores[place] > 1)
-        at = {"time": when(found.record, place), "score": round(float(found.scores[place]), 3)}
+        record, unusual = found.record, bool(found.scores[place] > 1)
+        run = record.index.runs[record.run[place]]
+        time = when(record, place) if record.index.time else f"row {self.dropped + row + 1:,}"
+        at = {"time": time, "score": round(float(found.scores[place]), 3)}
         if unusual and run not in self.calm:
             told = list(reasons(found, place, place + 1)) or ["no tag by itself: how they go together"]
             yield {"alarm": "begins", **at, "look_at": told}

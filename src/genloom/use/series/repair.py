@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from genloom.core.random import Noise, undisturbed
+from genloom.core.random import Noise, mix, signed, undisturbed
 from genloom.data.options import SeriesOptions
 from genloom.data.series.dataset import SeriesData
 from genloom.data.series.record import Record, read_record
@@ -31,13 +31,13 @@ from genloom.files import replaced
 from genloom.measures.chains import Ridge, Trees
 from genloom.measures.fillers import Filler
 from genloom.measures.holes import column_errors
-from genloom.models.series.rtsgan import RTSGAN
+from genloom.models.series.rtsgan import EACH, RTSGAN
 from genloom.shapes.columns import Bits, Column, Numbers, Places
 from genloom.use.tables.files import kind_of, plain_stem, suffixes
 
 METHODS = ("line", "last value", "ridge", "trees", "rtsgan")
 WINDOW, LEAST_WINDOW, NUMBERS = 48, 4, 160  # rows of a window, and numbers: as many as components are taken of them
-TESTED, MOST_GAPS, TRIES = 0.05, 400, 40  # share of a column's cells that is hidden at most, gaps, and places tried for one
+TESTED, MOST_GAPS, TRIES = 0.15, 1000, 40  # share of a column's cells that is hidden at most, gaps, and places tried for one
 ROWS = 20_000  # that tables' methods learn from
 NINE_IN_TEN = 0.9
 LOG = ("row", "column", "value", "low", "high", "method")
@@ -49,10 +49,10 @@ class SeriesRepair:
 
     Attributes:
         errors: of each method on hidden cells `[D]`: of numbers over the column's spread, of categories the wrong share.
-        chosen: the method of each column, "" where nothing could be tested.
-        reach: of each column, within which of the best guess nine in ten of the hidden numbers lay, in its units.
+        chosen: the method of each column, a line where nothing could be tested.
+        reach: of each column, within which of the best guess nine in ten of the hidden numbers lay, in its units;
+            not-a-number where nothing could be tested.
         hidden, filled: cells by column.
-        left: cells that could not be filled, by column, and why.
     """
 
     source: str
@@ -63,7 +63,6 @@ class SeriesRepair:
     reach: Numbers = field(default_factory=lambda: np.zeros(0))
     hidden: dict[str, int] = field(default_factory=dict)
     filled: dict[str, int] = field(default_factory=dict)
-    left: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
 
@@ -133,12 +132,11 @@ def cells_of(
         if outcome is not None:
             outcome.filled[each.name] = outcome.filled.get(each.name, 0) + len(cells)
             reach = outcome.reach[d]
-            ends = [
-                (max(v - reach, column.low), min(v + reach, column.high)) if not column.levels else ("", "") for v in held
-            ]
-            for row, cell, (low, high) in zip(np.flatnonzero(holes) + first + 1, cells, ends, strict=True):
-                shown = (f"{low:.6g}", f"{high:.6g}") if not column.levels else (low, high)
-                writer.writerow([int(row), each.name, cell, *shown, outcome.chosen[d]])
+            shown = [["", ""]] * len(cells)
+            if not column.levels and reach == reach:
+                shown = [[f"{max(v - reach, column.low):.6g}", f"{min(v + reach, column.high):.6g}"] for v in held]
+            for row, cell, ends in zip(np.flatnonzero(holes) + first + 1, cells, shown, strict=True):
+                writer.writerow([int(row), each.name, cell, *ends, outcome.chosen[d]])
     return found
 
 
@@ -146,12 +144,13 @@ class RecordFiller:
     """Fills the unknown cells of a record in several ways.
 
     Args:
-        window: rows of a window of the mixture; None takes as many as have 160 numbers, from 4 to 48, or a third of a
+        window: rows of a window of the mixture; None takes as many as have 160 numbers, from 4 to 48, or a sixth of a
             usual stretch.
     """
 
     def __init__(self, record: Record, window: int | None, seed: int) -> None:
-        usual = int(np.median(np.bincount(record.stretch))) // 3
+        sizes = np.bincount(record.stretch)
+        usual = int(np.median(np.repeat(sizes, sizes))) // 6
         self.record, self.seed = record, seed
         wide = sum(max(1, column.levels) for column in record.columns)
         self.window = window or max(LEAST_WINDOW, min(WINDOW, usual, NUMBERS // wide))
@@ -165,7 +164,7 @@ class RecordFiller:
         mask = record.mask & ~hidden
         filled = {name: self.by(name, mask, say) for name in METHODS}
         outcome.errors = {name: column_errors(x, record.codes, hidden, record.columns) for name, x in filled.items()}
-        outcome.reach = np.zeros(len(record.columns))
+        outcome.reach = np.full(len(record.columns), np.nan)
         for d, column in enumerate(record.columns):
             errors = {name: outcome.errors[name][d] for name in METHODS}
             tested = outcome.hidden[column.name] > 0
@@ -206,45 +205,36 @@ class RecordFiller:
         record = replace(self.record, mask=mask, codes=np.where(mask, self.record.codes, 0.0))
         data = SeriesData.of(record, self.window, "the record")
         numbers = self.window * sum(max(1, column.levels) for column in data.shape.columns)
-        hyper = replace(RTSGAN.Hyper.modern(), components=min(numbers, len(data) - 1, NUMBERS), gaussians=1)
+        hyper = replace(RTSGAN.Hyper.modern(), components=max(1, min(numbers, len(data) // EACH, NUMBERS)), gaussians=1)
         with undisturbed():  # by first weights of a generator that is not asked
             model = RTSGAN(hyper, data.shape)
         model.study(data, lambda name, make: make())
         model.eval()
-        best = simple(record, mask, self.steps)
-        versions = [best.copy() for _ in range(draws)]
-        every = self.starts(mask)
-        for starts in np.array_split(every, max(1, len(every) // 512)) if len(every) else ():
-            rows = starts[:, None] + np.arange(self.window)
-            x, known = torch.as_tensor(record.codes[rows], dtype=torch.float32), torch.as_tensor(mask[rows])
-            noise = Noise(torch.as_tensor(starts) + self.seed)
-            guess, drawn = model.fill(x, known, draws, noise)
-            inner = slice(self.window // 4, self.window - self.window // 4)
-            for values, found in zip((best, *versions), (guess, *drawn), strict=True):
-                for k in range(len(starts)):
-                    part = inner_part(self.record, int(starts[k]), self.window, inner)
-                    values[rows[k, part]] = np.where(mask[rows[k, part]], values[rows[k, part]], found[k, part].numpy())
-        return best, versions
+        # One way a row: the best guess, then draws. What was filled is known to the windows after it, so that all goes on.
+        ways = np.repeat(simple(record, mask, self.steps)[None], 1 + draws, 0)
+        known = mask.copy()
+        for start, final in self.windows():
+            part = slice(start, start + self.window)
+            if known[start:final].all():
+                continue
+            x = torch.as_tensor(np.where(known[part], ways[:, part], 0.0), dtype=torch.float32)
+            noise = Noise(torch.arange(1 + draws) + signed(mix(self.seed, start)))
+            best, drawn = model.fill(x, torch.as_tensor(known[part]).expand(x.shape), 1, noise)
+            found = torch.cat([best[:1], drawn[0, 1:]]).double().numpy()
+            rows = slice(start, final)
+            ways[:, rows] = np.where(known[rows], ways[:, rows], found[:, : final - start])
+            known[rows] = True
+        return ways[0], list(ways[1:])
 
-    def starts(self, mask: Bits) -> Places:
-        """Return where windows begin whose middles cover all unknown cells that have a whole window around them."""
-        starts, stride = [], max(1, self.window // 2)
+    def windows(self) -> Iterator[tuple[int, int]]:
+        """Yield where windows begin, and up to where what they fill in stands: each goes on from the one before."""
+        ahead = self.window - self.window // 4  # what lies behind is filled in with more after it in sight
         for begin, end in stretches_of(self.record):
             if end - begin < self.window:
                 continue
-            own = np.unique([*range(begin, end - self.window + 1, stride), end - self.window])
-            unknown = ~mask[begin:end].all(1)
-            sums = np.concatenate([[0], np.cumsum(unknown)])
-            starts.append(own[sums[own - begin + self.window] > sums[own - begin]])
-        return np.concatenate(starts) if starts else np.zeros(0, np.int64)
-
-
-def inner_part(record: Record, start: int, window: int, inner: slice) -> slice:
-    """Return the rows of a window that stand: its middle, and what lies before or after at the ends of a stretch."""
-    first = start == 0 or record.stretch[start - 1] != record.stretch[start]
-    end = start + window
-    last = end == len(record.stretch) or record.stretch[end] != record.stretch[end - 1]
-    return slice(0 if first else inner.start, window if last else inner.stop)
+            for start in range(begin, end - self.window, max(1, self.window // 2)):
+                yield start, start + ahead
+            yield end - self.window, end
 
 
 def stretches_of(record: Record) -> list[tuple[int, int]]:
@@ -266,34 +256,40 @@ def simple(record: Record, mask: Bits, steps: Bits) -> Numbers:
 
 
 def like_gaps(record: Record, seed: int) -> Bits:
-    """Return known cells to hide `[N, D]`: copies of the record's own gaps at other times.
+    """Return known cells to hide `[N, D]`: copies of the record's own gaps at other times, shorter where none is as free.
 
-    Where there are none, gaps of one row to a quarter of a window in one column.
+    Where there are none, gaps of one row to a dozen in one column.
     """
     random = np.random.default_rng((seed, 0x676170))
-    gaps = gaps_of(record.mask, record)
-    n, d = record.mask.shape
-    hidden = np.zeros_like(record.mask)
-    most = np.maximum(TESTED * record.mask.sum(0), 1)
+    gaps, (n, d) = gaps_of(record), record.mask.shape
+    hidden, most = np.zeros_like(record.mask), np.maximum(TESTED * record.mask.sum(0), 1)
     for _ in range(MOST_GAPS):
-        if gaps:
-            length, columns = gaps[random.integers(len(gaps))]
-        else:
-            length, columns = int(random.integers(1, 13)), random.random(d) < 1 / d
-        if not columns.any() or length >= n:
-            continue
-        begins = random.integers(n - length + 1, size=TRIES)
-        free = (slice(int(b), int(b) + length) for b in begins if record.stretch[b] == record.stretch[b + length - 1])
-        part = next((p for p in free if (record.mask & ~hidden)[p][:, columns].all()), None)
-        enough = (hidden[:, columns].sum(0) + length > np.maximum(most[columns], length)).any()
-        if part is not None and not enough:
+        length, columns = gaps[random.integers(len(gaps))] if gaps else (int(random.integers(1, 13)), one_of(d, random))
+        part = None
+        while part is None and length:
+            begins = random.integers(max(n - length + 1, 1), size=TRIES)
+            free = (slice(int(b), int(b) + length) for b in begins if b + length <= n)
+            part = next((p for p in free if hideable(record, hidden, p, columns)), None)
+            length //= 1 if part else 2
+        if part and (hidden[:, columns].sum(0) + length <= np.maximum(most[columns], length)).all():
             hidden[part, columns] = True
     return hidden
 
 
-def gaps_of(mask: Bits, record: Record) -> list[tuple[int, Bits]]:
-    """Return the lengths and columns of gaps: rows that follow each other and lack the same columns, but not all."""
-    change = np.flatnonzero((np.diff(mask, axis=0)).any(1) | (np.diff(record.stretch) != 0)) + 1
+def one_of(d: int, random: np.random.Generator) -> Bits:
+    """Return a mask of one of so many columns."""
+    return np.arange(d) == random.integers(d)
+
+
+def hideable(record: Record, hidden: Bits, part: slice, columns: Bits) -> bool:
+    """Whether the cells of some rows and columns are known, not hidden yet, and of one stretch."""
+    one = record.stretch[part.start] == record.stretch[part.stop - 1]
+    return bool(one and (record.mask & ~hidden)[part][:, columns].all())
+
+
+def gaps_of(record: Record) -> list[tuple[int, Bits]]:
+    """Return the lengths and columns of gaps: rows of the table that follow each other and lack the same columns."""
+    mask, there = record.mask, np.bincount(record.place, minlength=len(record.mask)) > 0
+    change = np.flatnonzero((np.diff(mask, axis=0)).any(1) | (np.diff(record.stretch) != 0) | np.diff(there)) + 1
     edges = np.concatenate([[0], change, [len(mask)]])
-    found = [(int(b - a), ~mask[a]) for a, b in pairwise(edges)]
-    return [(length, columns) for length, columns in found if columns.any() and not columns.all()]
+    return [(int(b - a), ~mask[a]) for a, b in pairwise(edges) if there[a] and not mask[a].all()]

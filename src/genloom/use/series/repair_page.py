@@ -47,7 +47,7 @@ def errors_table(outcome: SeriesRepair) -> str:
             f'<td class="figure">{f"<b>{text}</b>" if name == best else text}</td>'
             for name, text in zip(METHODS, shown, strict=True)
         )
-        within = "" if column.levels else f"± {outcome.reach[d]:.3g}"
+        within = "" if column.levels or outcome.reach[d] != outcome.reach[d] else f"± {outcome.reach[d]:.3g}"
         rows.append(
             f'<tr><td>{html.escape(column.name)}</td><td class="figure">{outcome.filled[column.name]:,}</td>{cells}'
             f'<td class="figure">{within}</td><td class="figure">{outcome.hidden[column.name]:,}</td></tr>'
