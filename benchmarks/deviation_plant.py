@@ -3,8 +3,8 @@
     python -m benchmarks.deviation_plant --examples 60000
 
 One run of `rtsgan` learns from 60 usual runs, given mode and ambient. `usual`: share of the rows of 200 other usual runs
-over the bar. Each fault is planted at row 180 of 20 runs: in how many it is found (a stuck valve shows once it would have had
-to move), rows until then, and which tag is blamed most. Between: runs at 20 degrees drawn by a model that learnt from 10 to
+over the bar. Each fault is planted at row 180 of 20 runs: in how many it is found (a stuck valve shows once it should have
+moved), rows until then, and which tag is blamed most. Between: runs at 20 degrees drawn by a model that learnt from 10 to
 14 and 26 to 30 alone, against real ones, beside a model that learnt from 18 to 22: mean over tags of the Wasserstein
 distance of values, in deviations.
 """

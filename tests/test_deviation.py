@@ -81,7 +81,7 @@ def test_unknown_cells_blame_nobody_and_unknown_ends_are_not_scored(watch):
     found = scored(watch, frame)
     valve = [column.name for column in found.columns].index("valve")
     assert np.isnan(found.off[80:91, valve]).all() and np.isfinite(found.off[91:180, valve]).all()
-    assert np.isnan(found.scores[180:]).all() and verdict(found) == "as usual"
+    assert np.isnan(found.scores[180:]).all() and verdict(found).startswith("as usual; no value at the end of mode")
 
 
 def test_what_cannot_be_scored_is_refused_in_one_sentence(watch):
@@ -120,7 +120,7 @@ def test_the_card_and_the_scores(watch, tmp_path):
     found = scored(watch, today("leak"))
     write_card(found, "today.csv", "runs/plant", tmp_path / "card.html")
     page = (tmp_path / "card.html").read_text()
-    assert "What to look at first" in page and "level_1 is" in page and page.count("data:image/png") == 2
+    assert "What to look at first" in page and "that the others say" in page and page.count("data:image/png") == 2
     scores = to_json(found, "today.csv", "runs/plant")
     assert json.loads(json.dumps(scores))["alarms"][0]["look_at"] and len(scores["score"]) == 200
     calm = scored(watch, today())
@@ -134,7 +134,7 @@ def test_deviation_from_the_command_line(watch, tmp_path, capsys, monkeypatch):
     run = str(watch.run.folder)
     assert command(["deviation", run, "today.csv", "-o", "card.html", "--json", "scores.json"]) == 0
     said = capsys.readouterr().out
-    assert "alarm" in said and "level_1" in said and json.loads((tmp_path / "scores.json").read_text())["alarms"]
+    assert "alarm" in said and "that the others say" in said and json.loads((tmp_path / "scores.json").read_text())["alarms"]
     for arguments, sentence in (
         (["today.csv", "-o", "card.pdf"], "ends with .html"),
         (["today.csv", "--follow", "-o", "card.html"], "leave -o and --json away"),
@@ -169,12 +169,33 @@ def test_a_growing_file_alarms_as_the_whole_does(watch, tmp_path):
     alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "today.csv"), None, watch), waiting=wait))
     found = scored(watch, frame)
     (begin, _), *_ = found.alarms()
-    assert [alarm["alarm"] for alarm in alarms] == ["begins"] and "level_1" in alarms[0]["look_at"][0]
+    assert alarms[0] == {"following": str(tmp_path / "today.csv"), "rate": 0.001}
+    alarms = alarms[1:]
+    assert [alarm["alarm"] for alarm in alarms] == ["begins"] and set(alarms[0]["tags"]) & {"level_1", "level_2", "inflow"}
     assert alarms[0]["score"] == pytest.approx(found.scores[begin], abs=0.01)
     frame = pd.concat([frame.iloc[:110], today().iloc[110:]])
     wait = growing(tmp_path / "again.csv", frame, 7)
     alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "again.csv"), None, watch), waiting=wait))
-    assert [alarm["alarm"] for alarm in alarms] == ["begins", "ended"]
+    assert [alarm["alarm"] for alarm in alarms[1:]] == ["begins", "ended"]
+
+
+def test_a_row_that_cannot_be_read_is_told_and_left_out(watch, tmp_path):
+    frame = today("leak").astype({"valve": object})
+    frame.loc[50, "valve"] = "Bad Input"
+    frame.loc[60, "mode"] = "off"
+    wait = growing(tmp_path / "today.csv", frame, 9)
+    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "today.csv"), None, watch), waiting=wait))
+    assert [alarm.get("alarm") for alarm in alarms] == [None, "row left out", "row left out", "begins"]
+    assert "Bad Input" in alarms[1]["why"] and "mode is 'off' there" in alarms[2]["why"]
+
+
+def test_a_tag_that_is_dead_and_one_that_is_wrong_are_named_and_no_other(watch):
+    dead = scored(watch, today().assign(inflow=float("nan")))
+    assert not dead.alarms() and verdict(dead) == "as usual; no value at the end of inflow"
+    frame = today()
+    frame.loc[100:, "inflow"] += 3
+    found = scored(watch, frame)
+    assert [found.columns[d].name for d, _ in found.blame(*found.alarms()[0])] == ["inflow"]
 
 
 def test_a_file_that_shrinks_or_goes_is_told(watch, tmp_path):
@@ -203,7 +224,7 @@ def test_a_table_of_a_database_is_followed(watch, tmp_path):
             next(parts).to_sql("readings", connection, index=False, if_exists="append")
 
     source = follow.growing(f"sqlite:///{path}", "readings", watch)
-    assert [alarm["alarm"] for alarm in follow.alarms_of(watch, source, waiting=wait)] == ["begins"]
+    assert [alarm.get("alarm") for alarm in follow.alarms_of(watch, source, waiting=wait)] == [None, "begins"]
     with pytest.raises(InputError, match="no table 'reading'"):
         follow.growing(f"sqlite:///{path}", "reading", watch)
     with pytest.raises(InputError, match="--table NAME"):

@@ -24,7 +24,7 @@ WHOLE = {  # option: least, most
     "seeds": (1, 1000),
     "scale": (1, 64),
     "width": (1, 4096),
-    "window": (1, 100),
+    "window": (1, 100_000),
     "least": (1, 10**6),
     "epochs": (1, 10_000),
     "count": (1, 1000),

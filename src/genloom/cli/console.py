@@ -33,7 +33,10 @@ console = Printer(highlight=False, markup=False)
 aside = Printer(stderr=True, highlight=False, markup=False)  # for progress: what is printed may go into a file
 
 Checkpoint = Annotated[str, Parameter(help="last, best, or a folder of checkpoints/")]
-DATA_HELP = "folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; `[:500]` takes a part of pictures"
+DATA_HELP = (
+    "folder, zip, idx, npy, npz, hf:owner/name, digits, or a table: csv, parquet; for records a table, a folder with one "
+    "for each run, or plant; `[:500]` takes a part of pictures"
+)
 Data = Annotated[str, Parameter(help=DATA_HELP)]
 RunFolder = Annotated[str, Parameter(help="the run folder")]
 Out = Annotated[str, Parameter(name=["-o", "--out"])]

@@ -51,7 +51,8 @@ def sample(
     *,
     n: Annotated[int, Parameter(name=["-n", "--n"], help="how many")] = 64,
     out: Annotated[
-        str | None, Parameter(name=["-o", "--out"], help=".png, .jpg or .webp one sheet, .npy an array, a/ one PNG each")
+        str | None,
+        Parameter(name=["-o", "--out"], help=".png, .jpg or .webp one sheet, .npy an array, a/ one each; .csv"),
     ] = None,
     each: Annotated[str | None, Parameter(help="a folder for one PNG each")] = None,
     like: Annotated[str | None, Parameter(help="a picture to draw more like, by icgan")] = None,

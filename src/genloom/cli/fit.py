@@ -165,9 +165,16 @@ def effort(session: Session) -> str:
 
 def next_commands(session: Session) -> Iterator[str]:
     """Yield what to type next, by what the model can do."""
-    from genloom.core.capabilities import Classifies, Encodes, Imputes, Samples, Tags, Translates, Upscales
+    from genloom.core.capabilities import Classifies, Encodes, Follows, Imputes, Samples, Tags, Translates, Upscales
 
     kind, out = session.model_class, session.request.out
+    if kind.reads == "series":
+        yield f"genloom sample {out} -n 20 -o runs.csv"
+        if issubclass(kind, Follows) and getattr(session.hyper, "kind", "") != "paper":
+            yield f"genloom deviation {out} TODAY.csv -o report.html"
+        yield f"genloom judge {out}"
+        yield f"genloom show {out} -o show.png"
+        return
     if issubclass(kind, Classifies) and session.hyper.labels:  # type: ignore[attr-defined]
         yield f"genloom classify {out} YOUR_PICTURES -o labels.csv"
     if issubclass(kind, Tags):

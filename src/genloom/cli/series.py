@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from genloom.cli.console import Checkpoint, RunFolder, Threads, console
+from genloom.data.options import TableOptions
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -23,6 +24,7 @@ def deviation(
     follow: Annotated[bool, Parameter(help="read on as rows are appended, and print alarms as JSON lines")] = False,
     every: Annotated[float, Parameter(help="seconds between looks at what is followed")] = 2.0,
     table: Annotated[str | None, Parameter(help="of a database that is followed, the table")] = None,
+    cells: Annotated[TableOptions | None, Parameter(name="*")] = None,
     checkpoint: Checkpoint = "last",
     threads: Threads = None,
 ) -> None:
@@ -31,21 +33,22 @@ def deviation(
     from genloom.train.run import Run
     from genloom.use.series.deviation import Watch
 
-    if out and not out.lower().endswith((".html", ".htm")):
-        raise InputError(f"deviation -o takes the name of a page, which ends with .html, got {out!r}")
-    for target in filter(None, (out, json_out)):
-        check_writable(target)
+    for target, flag, ends in ((out, "-o", (".html", ".htm")), (json_out, "--json", (".json",))):
+        if target and not target.lower().endswith(ends):
+            raise InputError(f"deviation {flag} takes a name that ends with {ends[0]}, got {target!r}")
+        if target:
+            check_writable(target)
     if follow and (out or json_out):
         raise InputError("--follow prints alarms as they come: leave -o and --json away")
     if not follow and ("://" in data or table):
         raise InputError("a table of a database is followed, with --follow --table NAME; or write it to a .csv")
     with on_threads(threads):
-        watch = Watch(Run.open(run), checkpoint, rate)
+        watch = Watch(Run.open(run), checkpoint, rate, cells.given() if cells else {})
         if follow:
             from genloom.use.series.follow import alarms_of, growing
 
             for alarm in alarms_of(watch, growing(data, table, watch), every):
-                print(json.dumps(alarm), flush=True)
+                print(json.dumps(alarm, ensure_ascii=False), flush=True)
             return
         say(watch.score(data), data, run, out, json_out)
 

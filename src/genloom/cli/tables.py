@@ -79,6 +79,14 @@ def repair(
     repair_and_say(source, out, table, settings, draws, report, replace)
 
 
+def check_report(report: str | None) -> None:
+    """Raise InputError where no page can be written so: better now than after training."""
+    if report is not None:
+        if not report.lower().endswith((".html", ".htm")):
+            raise InputError(f"--report takes the name of a page, which ends with .html, got {report!r}")
+        check_writable(report)
+
+
 def repair_series(
     source: str, out: str | None, said: Mapping[str, Any], draws: int, report: str | None, seed: int, threads: int | None
 ) -> None:
@@ -90,8 +98,8 @@ def repair_series(
 
     if not out:
         raise InputError("repair needs -o FILE for the repaired record; the record itself stays as it is")
-    for target in filter(None, (out, report)):
-        check_writable(target)
+    check_report(report)
+    check_writable(out)
     with on_threads(threads):
         outcome = repair_record(source, out, SeriesOptions.of(said), draws, seed, teller())
     shown = Table(box=None, pad_edge=False)
@@ -102,9 +110,14 @@ def repair_series(
             errors = [f"{outcome.errors[name][d]:.3f}" for name in METHODS]
             counts = [f"{outcome.filled[column.name]:,}", f"{outcome.hidden[column.name]:,}"]
             shown.add_row(column.name, *counts, *errors, outcome.chosen[d])
-    console.print(
-        f"{outcome.rows:,} rows, {sum(outcome.filled.values()):,} cells filled; errors on gaps like the real ones:"
-    )
+    cells = sum(outcome.filled.values())
+    for name, why in outcome.left.items():
+        console.print(f"{name} is left as it is: {why}", soft_wrap=True)
+    if not cells:
+        return console.print(
+            f"{outcome.rows:,} rows, nothing to fill; written: {', '.join(outcome.written)}", soft_wrap=True
+        )
+    console.print(f"{outcome.rows:,} rows, {cells:,} cells filled; errors on gaps like the real ones, over the spread:")
     print_table(shown)
     console.print(f"written: {', '.join(outcome.written)}", soft_wrap=True)
     if report:
@@ -118,10 +131,7 @@ def repair_and_say(
     """Repair a file or a table of a database, and say what was done."""
     if not 0 <= draws <= 100:
         raise InputError(f"--draws takes a number from 0 to 100, got {draws}")
-    if report is not None:
-        if not report.lower().endswith((".html", ".htm")):
-            raise InputError(f"--report takes the name of a page, which ends with .html, got {report!r}")
-        check_writable(report)  # better now than after training
+    check_report(report)
     if "://" in source and not source.startswith(("http://", "https://", "hf://")):
         from genloom.use.tables.databases import repair_database
 

@@ -11,7 +11,7 @@ from genloom.cli.console import Checkpoint, RunFolder, Threads, console, named_s
 from genloom.errors import InputError
 from genloom.files import check_writable
 
-SHOWN = 5  # frequent words whose nearest are shown
+SHOWN, FARTHEST = 5, 100  # frequent words whose nearest are shown, and how many words away one may be near
 
 
 def words(
@@ -36,6 +36,8 @@ def words(
     said = {"width": width, "window": window, "least": least, "epochs": epochs, "seed": seed}
     for name, value in said.items():
         whole(name, value)
+    if window > FARTHEST:
+        raise InputError(f"--window takes a number of at most {FARTHEST} words, got {window}")
     text = read_text([Path(path) for path in corpus], least)
     asked = ["_".join(word.lower().split()) for word in (near or "").split(",")]
     shown = [word for word in asked if word] or list(text.words[10 : 10 + SHOWN])

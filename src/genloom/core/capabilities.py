@@ -96,11 +96,13 @@ class Unusual:
         expected: what the other tags of the window say of each cell of the row `[n, D]`, as codes; not-a-number for
             categories and for columns that are given.
         spread: the deviation of that `[n, D]`.
+        rest: the surprise of the window without a tag `[n, D]`: least for the one that all the others speak against.
     """
 
     surprise: Tensor
     expected: Tensor
     spread: Tensor
+    rest: Tensor
 
 
 class Follows(Samples):

@@ -22,7 +22,7 @@ from genloom.shapes.table import COLUMN, TableShape, as_column
 
 RUN, TIME = "run", "seconds"  # columns of a file of samples, beside those of the data
 SINCE_1970 = 1e8  # seconds from which on they are a date
-ACROSS, DOWN, NAMED, WIDE, HIGH = 6, 12, 120, 150, 56  # of a picture: windows, columns, and sizes in pixels
+ACROSS, DOWN, NAMED, WIDE, HIGH = 8, 16, 160, 150, 56  # of a picture: windows, columns, and sizes in pixels
 
 
 @dataclass(frozen=True)
@@ -134,19 +134,25 @@ class SeriesShape(Shape):
         return codes
 
     def preview(self, samples: Tensor, zoom: int | None = None) -> Any:
-        """Return the first windows of `[n, R, D]` as lines, a row of the picture for each column of the record."""
+        """Return the first windows of `[n, R, D]` as lines, a row of the picture for each column of the record.
+
+        Each row reaches from the least to the greatest value that is shown in it.
+        """
         from PIL import Image, ImageDraw
 
-        shown, columns = samples[:ACROSS].double().numpy(), self.columns[:DOWN]
+        shown, columns = samples[:ACROSS].double().numpy(), self.rows.columns[:DOWN]
         page = Image.new("RGB", (NAMED + len(shown) * WIDE, len(columns) * HIGH), "white")
         pen = ImageDraw.Draw(page)
         for d, column in enumerate(columns):
-            pen.text((4, d * HIGH + HIGH // 2 - 5), column.name[:18], fill="black")
-            low, high = (0.0, max(column.levels - 1.0, 1.0)) if column.levels else (column.low, column.high)
-            for i, window in enumerate(shown):
-                values = column.held(window[:, d])
+            every = column.held(shown[..., d].reshape(-1)).reshape(shown.shape[:2])
+            low, high = float(every.min()), float(every.max())
+            ends = [str(column.categories[int(end)]) if column.levels else f"{end:.4g}" for end in (low, high)]
+            pen.text((4, d * HIGH + HIGH // 2 - 5), column.name[:14], fill="black")
+            for end, y in zip(ends, ((d + 1) * HIGH - 15, d * HIGH + 3), strict=True):
+                pen.text((NAMED - 58, y), end[:9], fill="gray")
+            for i, values in enumerate(every):
                 x = NAMED + i * WIDE + 6 + np.linspace(0, WIDE - 12, len(values))
-                y = (d + 1) * HIGH - 6 - (HIGH - 12) * np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+                y = (d + 1) * HIGH - 8 - (HIGH - 16) * (values - low) / ((high - low) or 1.0)
                 if column.levels:
                     x, y = np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1]  # a step stays until the next
                 pen.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=(31, 119, 180), width=1)

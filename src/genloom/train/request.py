@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 from genloom.bounds import above_zero, whole
+from genloom.catalogue import MODELS, find_model
 from genloom.core.precision import Precision
 from genloom.data.options import NAMES
 from genloom.data.source import find_source
@@ -93,8 +94,9 @@ class Request:
         data, plan = run.record["data"], run.record["plan"]
         if data["source"] == "python":
             raise InputError(f"{out} was begun on a Python object: give the same call of genloom.fit again")
+        reads = find_model(run.record["model"]).reads if run.record["model"] in MODELS else ""
         with run.told():
-            source = find_source(data["source"], data["loaded"] | data["options"]).options.given()
+            source = find_source(data["source"], data["loaded"] | data["options"], kind=reads).options.given()
         kept = {name: plan.get(name) for name in ("examples", "minutes", "cpu_minutes", "batch", "micro", "seed", "threads")}
         if said.keys() & {"examples", "minutes", "cpu_minutes"}:  # another budget is all of the budget
             kept |= {"examples": None, "minutes": None, "cpu_minutes": None}

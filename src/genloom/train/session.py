@@ -240,7 +240,8 @@ def by(shape: Shape) -> str:
 def make_record(request: Request, hyper: Hyper, data: Dataset, plan: Plan, threads: int) -> dict[str, Any]:
     """Return the content of `run.json`."""
     kept = ("examples", "minutes", "cpu_minutes", "batch", "micro", "seed", "precision")
-    source = find_source(os.fspath(request.data), request.source) if isinstance(request.data, str | os.PathLike) else None
+    named, reads = isinstance(request.data, str | os.PathLike), find_model(request.model).reads
+    source = find_source(os.fspath(request.data), request.source, kind=reads) if named else None
     live = source.options.live() if source else ()
     return {
         "model": request.model,

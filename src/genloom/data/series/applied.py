@@ -67,7 +67,8 @@ def in_order(frame: pd.DataFrame, shape: SeriesShape, keys: list[str], name: str
     new = [each for each in names if each not in (*wanted, *keys)]
     if lacking := [each for each in wanted if each not in names]:
         more = f"; new there: {', '.join(map(short, new[:5]))}" if new else ""
-        raise InputError(f"{name} lacks {', '.join(map(short, lacking[:5]))}, which the run learnt from{more}")
+        rest = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
+        raise InputError(f"{name} lacks {', '.join(map(short, lacking[:5]))}{rest}, which the run learnt from{more}")
     frame = frame[[*[each for each in names if each not in wanted], *wanted]].copy()
     for column in shape.columns:  # a database may have as a number what a file has as text
         if ways := {str(value): value for value in column.categories}:

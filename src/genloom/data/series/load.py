@@ -62,8 +62,13 @@ class SeriesSource(TableSource):
         """The windows of the record."""
         from genloom.data.series.dataset import SeriesData
 
-        record = self.record
-        return SeriesData.of(record, self.options.window or usual_window(record), self.name, self.options.condition)
+        record, index = self.record, self.record.index
+        data = SeriesData.of(record, self.options.window or usual_window(record), self.name, self.options.condition)
+        runs = f", {len(index.runs):,} runs by {index.group}" if index.group else ""
+        data.notes.insert(0, f"rows by {index.time}{runs}" if index.time else f"rows as they follow each other{runs}")
+        left = [each for each in record.layout.fields if each.column is None and each.name not in (index.time, index.group)]
+        data.notes += [f"{each.name} is left out: {each.why}" for each in left]
+        return data
 
 
 def usual_window(record: Record) -> int:

@@ -113,6 +113,8 @@ class TimeGAN(Model, Samples):
     @classmethod
     def settle(cls, hyper: TimeGANHyper, data: Dataset) -> TimeGANHyper:  # type: ignore[override]
         """Return the hyper-parameters with a batch that small data can fill; InputError where cells are missing."""
+        if getattr(data.shape, "conditions", ()):
+            raise InputError("timegan takes no conditions: leave --condition away, or take rtsgan")
         mask = getattr(data, "mask", None)
         if mask is not None and not bool(mask.all()):
             raise InputError(

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -50,23 +52,24 @@ class Scorer:
         """Score windows `[n, T, D]`; short gaps are bridged, what lies in longer ones is not known."""
         nets, told = self.nets, known_or_bridged(mask)
         w, g, _ = nets.entered(x, mask)
-        surprise, expected, spread = x.new_empty(len(x)), *(torch.full_like(x[:, -1], torch.nan) for _ in range(2))
+        surprise = x.new_empty(len(x))
+        expected, spread, rest = (torch.full_like(x[:, -1], torch.nan) for _ in range(3))
         kinds, owner = nets.numbers(told).flatten(1).unique(dim=0, return_inverse=True)
         for i, kind in enumerate(kinds.view(-1, *w.shape[1:])):
             for rows in (owner == i).nonzero()[:, 0].split(BLOCK):
-                surprise[rows] = self.surprise(w[rows], kind, g[rows])
+                told: Any = nets.posterior(w[rows], torch.zeros_like(kind), g[rows]).density if nets.given else 0.0
+                density = nets.posterior(w[rows], kind, g[rows]).density
+                surprise[rows] = ((told - density) / kind.sum().clamp_min(1)).to(w)
                 for place, tag in enumerate(self.tags):
-                    expected[rows, tag], spread[rows, tag] = self.expect(w[rows], kind, g[rows], place)
-        return Unusual(surprise.cpu(), expected.cpu(), spread.cpu())
+                    said = self.expect(w[rows], kind, g[rows], told, place)
+                    expected[rows, tag], spread[rows, tag], rest[rows, tag] = said
+        return Unusual(surprise.cpu(), expected.cpu(), spread.cpu(), rest.cpu())
 
-    def surprise(self, w: Tensor, known: Tensor, g: Tensor) -> Tensor:
-        """Return -log p of the known numbers `[T, W]` of windows, given their conditions, in nats a number."""
-        nets = self.nets
-        told = nets.posterior(w, torch.zeros_like(known), g).density if nets.given else 0.0
-        return ((told - nets.posterior(w, known, g).density) / known.sum().clamp_min(1)).to(w)
+    def expect(self, w: Tensor, known: Tensor, g: Tensor, told: Any, place: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the mean and the deviation of a number of the last row, given the known ones of all other columns.
 
-    def expect(self, w: Tensor, known: Tensor, g: Tensor, place: int) -> tuple[Tensor, Tensor]:
-        """Return the mean and the deviation of a number of the last row, given the known ones of all other columns."""
+        And how unlikely these are, given the conditions, whose density is `told`.
+        """
         nets, mixture, known = self.nets, self.nets.mixture, known.clone()
         known[:, place] = False
         number = (nets.window - 1) * nets.cells.width + place
@@ -78,7 +81,9 @@ class Scorer:
         means = posterior.means @ v
         mean = (posterior.weights * means).sum(1)
         variance = (posterior.weights * (within + (means - mean[:, None]).square())).sum(1)
-        return (mean + mixture.mean[number].double() + nets.shift(g)[:, number]).to(w), variance.sqrt().to(w)
+        mean = mean + mixture.mean[number].double() + nets.shift(g)[:, number]
+        rest = (told - posterior.density) / known.sum().clamp_min(1)
+        return mean.to(w), variance.sqrt().to(w), rest.to(w)
 
 
 def known_or_bridged(mask: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -66,7 +67,7 @@ class SeriesPanel(Panel):
         if available < LEAST:
             raise InputError(f"{self.data.source} has {available} windows held out; the judge needs {LEAST} at least")
         self.n = terms.count(available, self.data.source, 500 if terms.quick else USUAL)
-        self.steps, self.repeats = (STEPS // 4, 1) if terms.quick else (STEPS, REPEATS)
+        self.steps, self.repeats = (STEPS // 4 if terms.quick else STEPS), REPEATS
         self.real, self.train = (self.windows(starts) for starts in (self.data.held, self.data.starts))
         self.learnt = self.windows(self.data.starts, min(len(self.data.starts), SEARCHED))
         self.rows = self.baselines()
@@ -110,14 +111,17 @@ class SeriesPanel(Panel):
         for name, score in scores.items():
             values = torch.tensor([score(self.terms.seed + i) for i in range(self.repeats)], dtype=torch.float64)
             error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else float("nan")
-            figures[name] = around(float(values.mean()), error, n, f"{self.repeats} nets of {self.steps} steps")
+            figures[name] = above_zero(around(float(values.mean()), error, n, f"{self.repeats} nets of {self.steps} steps"))
         order = torch.randperm(n, generator=generator("halves", seed=self.terms.seed))
         halves = [series_distances(real[part], made[part]) for part in order.chunk(2)]
         for name, value in series_distances(real, made).items():
             error = abs(halves[0][name] - halves[1][name]) / 2
-            figures[name] = around(value, error, n, UNITS[name])
+            figures[name] = above_zero(around(value, error, n, UNITS[name]))
         near, usual = copies(made, self.learnt, real)
-        figures["nearest training window"] = Figure(near / max(usual, 1e-9), float("nan"), float("nan"), n, COPIES, "nearer")
+        half = order[: n // 2]
+        part = copies(made[half], self.learnt, real[half])
+        ratio = near / max(usual, 1e-9)
+        figures["nearest training window"] = around(ratio, abs(part[0] / max(part[1], 1e-9) - ratio), n, COPIES, "nearer")
         return figures
 
     def judge(self, run: Run) -> Judgement:
@@ -159,6 +163,11 @@ class SeriesPanel(Panel):
 
 
 COPIES = "median distance to the nearest training window, over that of held-out windows"
+
+
+def above_zero(figure: Figure) -> Figure:
+    """Return a figure whose interval does not reach below zero, which no distance does."""
+    return replace(figure, low=max(figure.low, 0.0))
 
 
 def record_of(run: Run, data: Any) -> SeriesData:

@@ -17,9 +17,10 @@ from genloom.shapes.series import SINCE_1970
 from genloom.use.report.html import plot, write_html
 from genloom.use.report.plot import figure
 from genloom.use.series.check import counted, date_of
-from genloom.use.series.deviation import Deviation
+from genloom.use.series.deviation import LOUD, Deviation
 
 ALARMS, BLAMED, TAGS = 12, 3, 16  # that the page names; tags of an alarm; tags that are drawn
+WHOLLY = 0.9  # share of unusual rows above which the record as a whole is another
 LONG = 20_000  # places that are drawn at most
 BAND = 2.0  # deviations of the band of usual operation to either side
 
@@ -47,23 +48,27 @@ BANDED = (
 
 def verdict(found: Deviation) -> str:
     """Say in a few words how it was."""
-    alarms = found.alarms()
+    alarms, silent = found.alarms(), found.silent()
+    dead = f"; no value at the end of {', '.join(found.columns[d].name for d, _ in silent)}" if silent else ""
     if not alarms:
-        return "as usual"
+        return f"as usual{dead}"
     share = float((found.scores > 1).sum() / np.isfinite(found.scores).sum())
-    return f"{counted(len(alarms), 'alarm')}, {share:.1%} of the rows unusual"
+    if share > WHOLLY:
+        return f"unusual as a whole: this record lies outside of what the run learnt from{dead}"
+    return f"{counted(len(alarms), 'alarm')}, {share:.1%} of the rows unusual{dead}"
 
 
 def about(found: Deviation, run: str) -> str:
     """Say what was scored, and what the bar is."""
     scored, rows = int(np.isfinite(found.scores).sum()), int(found.record.mask.any(1).sum())
     bars = found.bars
-    lacking = "lack a whole window of rows before them, or half of its cells"
+    lacking = "have no value, or lack a whole window of rows before them, or half of its cells"
     early = "" if scored == rows else f" The other {rows - scored:,} rows {lacking}."
+    early += "".join(f" {found.columns[d].name} has no value from {when(found.record, i)} on." for d, i in found.silent())
     few = "" if bars.seen else f" These are too few to see one in {1 / bars.rate:,.0f}: the bar is reckoned beyond them."
     return html.escape(
-        f"{scored:,} of {rows:,} rows scored by {run}.{early} The bar is such that at most {bars.rate:.2%} of usual rows "
-        f"pass it, taken from {bars.rows:,} rows that the run never learnt from.{few}"
+        f"{scored:,} of {rows:,} rows scored by {run}.{early} The bar is such that at most {bars.rate * 100:.3g} % of usual "
+        f"rows pass it, taken from {bars.rows:,} rows that the run never learnt from.{few}"
     )
 
 
@@ -91,11 +96,9 @@ def reasons(found: Deviation, begin: int, end: int) -> Iterator[str]:
     for d, _ in found.blame(begin, end)[:BLAMED]:
         name, part = found.columns[d].name, slice(begin, end)
         off, still = (np.nan_to_num(each[part, d]) for each in (found.off, found.still))
-        if max(off.max(), still.max()) <= 1 and not (found.scores[part] > 1).any():
-            continue
         if still.max() > max(1.0, off.max()):
             yield f"{name} does not move as it usually does"
-        elif off.max() > 1 or off.mean() > 0.5:
+        elif off.max() > LOUD:
             worst = begin + int(off.argmax())
             value, expected = found.values[worst, d], found.expected[worst, d]
             way, wide = "above" if value > expected else "below", BAND * found.spread[worst, d]
@@ -104,12 +107,17 @@ def reasons(found: Deviation, begin: int, end: int) -> Iterator[str]:
 
 
 def when(record: Record, place: int) -> str:
+    """Return when a place is, and of which run, as a person reads it."""
+    named = instant(record, place)
+    return f"{named} of run {record.index.runs[record.run[place]]}" if record.index.group else named
+
+
+def instant(record: Record, place: int) -> str:
     """Return when a place is, as a person reads it."""
     seconds = float(record.seconds[place])
-    named = (
-        date_of(seconds) if seconds > SINCE_1970 else f"row {place + 1:,}" if record.index.time is None else f"{seconds:g} s"
-    )
-    return f"{named} of {record.index.runs[record.run[place]]}" if record.index.group else named
+    if seconds > SINCE_1970:
+        return date_of(seconds)
+    return f"{seconds:g} s" if record.index.time else f"row {place + 1:,}"
 
 
 def drawn(found: Deviation) -> tuple[Any, Any, list[int]]:

@@ -14,8 +14,9 @@ alone, a score may hang on where that is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ HELD_ROWS, BANK = 20_000, 2000  # held-out rows that bars are taken from, and tr
 SEEN = 10  # times that held-out rows pass a bar, from which on it is read off and not reckoned
 LEAST_OFF, LEAST_STILL = 1.0, math.log(2)  # bars at least: a deviation, and half of the usual motion
 STILLEST = 1e-3  # share of the usual motion below which none is less than another
+LOUD = 0.5  # of a bar, from which on a tag can be to blame
+SILENT = 20  # rows at the end without a value, from which on a tag is said to have none
 TOGETHER = 5  # scored rows without an alarm that do not end one
 
 
@@ -72,6 +75,7 @@ class Deviation:
         scores: of each place `[N]`, above 1 an alarm; not-a-number where there is no whole window, or too little known.
         whole: of the window as a whole `[N]`; `off [N, D]`, of each tag against the others; `still [N, D]`, of how little
             it moves: over their bars.
+        rest: how unlikely the window is without a tag, over the bar of the whole `[N, D]`: small for the one to blame.
         expected, spread: what the other tags say of each cell, and how surely `[N, D]`, in the person's units.
         simple: the distance of Mahalanobis of each row over its own bar `[N]`, which needs no model.
         nearest: the training run that is most like each alarm's window, in words.
@@ -84,6 +88,7 @@ class Deviation:
     whole: Numbers
     off: Numbers
     still: Numbers
+    rest: Numbers
     expected: Numbers
     spread: Numbers
     simple: Numbers
@@ -110,33 +115,59 @@ class Deviation:
         return np.fmax(self.off, self.still)
 
     def blame(self, begin: int, end: int) -> list[tuple[int, float]]:
-        """Return the tags that stand out between two places, and how far on average over their bars, the worst first."""
-        heights = np.nan_to_num(np.fmax(self.off[begin:end], self.still[begin:end])).mean(0)
-        return [(int(d), float(heights[d])) for d in np.argsort(-heights) if heights[d] > 0]
+        """Return the tags to blame between two places, and how far on average over their bars, the worst first.
+
+        First comes the tag without which the window is most usual. Where it is as usual as any without it, it is the only
+        one: what is said of the others rests on it.
+        """
+        heights = np.nan_to_num(np.fmax(self.off[begin:end], self.still[begin:end]))
+        rest, known = self.rest[begin:end], np.isfinite(self.rest[begin:end])
+        without = np.where(known.any(0), np.where(known, rest, 0).sum(0) / known.sum(0).clip(1), np.inf)
+        loud = heights.max(0, initial=0.0) > LOUD
+        order = [int(d) for d in np.argsort(np.where(loud, without, np.inf), kind="stable") if loud[d]]
+        if order and without[order[0]] < 1:
+            order = order[:1]
+        return [(d, float(heights[:, d].mean())) for d in order]
+
+    def silent(self) -> list[tuple[int, int]]:
+        """Return the tags that have no value in the last rows of the record, and since which place."""
+        found, there = [], np.bincount(self.record.place, minlength=len(self.scores)) > 0
+        for d in range(len(self.columns)):
+            known = np.flatnonzero(self.record.mask[:, d])
+            since = int(known[-1]) + 1 if len(known) else 0
+            if there[since:].sum() >= SILENT:
+                found.append((d, since))
+        return found
 
 
 class Watch:
     """A run that says what is unusual: its model, and the bars of usual rows.
 
+    Args:
+        rate: of usual rows that may alarm.
+        said: of the cells of records, as `TableOptions` has them, such as `missing`.
+
     Raises:
         InputError: the run follows no records, or its training data is not there to take the bars from.
     """
 
-    def __init__(self, run: Run, checkpoint: str = "last", rate: float = RATE) -> None:
+    def __init__(
+        self, run: Run, checkpoint: str = "last", rate: float = RATE, said: Mapping[str, Any] | None = None
+    ) -> None:
         model = load(run, checkpoint)
         if not isinstance(model, Follows) or not isinstance(model.shape, SeriesShape):
             raise InputError(f"{type(model).__name__} does not say what is unusual: rtsgan does, of records")
         if not 0 < rate < 0.5:
             raise InputError(f"--rate takes a share of usual rows between 0 and .5, got {rate:g}")
-        self.run, self.model, self.shape = run, model, model.shape
+        self.run, self.model, self.shape, self.said = run, model, model.shape, dict(said or {})
         usual = run.remember("deviation", lambda: usual_rows(run, model))
         self.usual = {name: value.double().numpy() for name, value in usual.items()}
         self.bars = bars_of(self.usual, rate, self.shape.window)
 
     @property
     def loaded(self) -> dict[str, object]:
-        """How the training record was read."""
-        kept = dict(self.run.record["data"]["loaded"])
+        """How records are read: as that of the training, and what is said of them."""
+        kept = dict(self.run.record["data"]["loaded"]) | self.said
         return {name: value for name, value in kept.items() if name not in ("window", "condition", "step")}
 
     def score(self, name: str) -> Deviation:
@@ -146,7 +177,7 @@ class Watch:
     def score_record(self, record: Record, name: str, begin: int = 0) -> Deviation:
         """Score the rows of a record, from a place of its grid on."""
         n, d = record.codes.shape
-        places = scored_places(record, self.shape.window)
+        places = scored_places(record, self.shape)
         places = places[places >= begin]
         if not len(places):
             raise InputError(
@@ -154,7 +185,7 @@ class Watch:
                 "scored by"
             )
         columns = self.shape.columns
-        found = Deviation(record, columns, self.bars, *empty((n,), 2), *empty((n, d), 4), *empty((n,), 1))
+        found = Deviation(record, columns, self.bars, *empty((n,), 2), *empty((n, d), 5), *empty((n,), 1))
         for part in np.array_split(places, max(1, len(places) // 4096)):
             x, mask = windows_of(record, part, self.shape.window)
             said, row, known = self.model.unusual(x, mask), x[:, -1], mask[:, -1].numpy()
@@ -162,6 +193,7 @@ class Watch:
             found.off[part] = np.where(known, off / self.bars.tags, np.nan)
             found.still[part] = stillness(x, mask, self.bars.motion) / self.bars.still
             found.whole[part] = (said.surprise.double().numpy() - self.bars.middle) / (self.bars.bar - self.bars.middle)
+            found.rest[part] = (said.rest.double().numpy() - self.bars.middle) / (self.bars.bar - self.bars.middle)
             found.expected[part], found.spread[part] = said.expected.double(), said.spread.double()
         worst = np.nan_to_num(found.tags, nan=-np.inf).max(1)
         found.scores = np.where(np.isfinite(found.whole), np.fmax(found.whole, worst), np.nan)
@@ -192,15 +224,19 @@ def empty(dims: tuple[int, ...], count: int) -> Iterator[Numbers]:
         yield np.full(dims, np.nan)
 
 
-def scored_places(record: Record, window: int) -> Places:
-    """Return the places that have a whole window of their stretch before them, of which half is known, and a known row."""
-    place = np.arange(len(record.codes))
+def scored_places(record: Record, shape: SeriesShape) -> Places:
+    """Return the places with a whole window of their stretch before them, of which half is known, and a known row.
+
+    Of columns that are given nothing is scored, so that they do not count.
+    """
+    window, place = shape.window, np.arange(len(record.codes))
+    made = np.array([column.name not in shape.conditions for column in shape.columns])
     first = np.searchsorted(record.stretch, record.stretch)  # of the stretch
-    sums = np.concatenate([[0], np.cumsum(record.mask.sum(1))])  # whole numbers: the same whatever came before
+    sums = np.concatenate([[0], np.cumsum(record.mask[:, made].sum(1))])  # whole numbers: the same whatever came before
     full = place - first >= window - 1
     known = np.zeros(len(place), np.int64)
     known[full] = sums[place[full] + 1] - sums[place[full] + 1 - window]
-    return place[full & (2 * known >= window * record.mask.shape[1]) & record.mask.any(1)]
+    return place[full & (2 * known >= window * made.sum()) & record.mask[:, made].any(1)]
 
 
 def windows_of(record: Record, ends: Places, window: int) -> tuple[Tensor, Tensor]:
@@ -226,7 +262,8 @@ def stillness(x: Tensor, mask: Tensor, usual: Numbers) -> Numbers:
 def plain_units(found: Deviation) -> None:
     """Bring what is expected into the person's units."""
     scale, mean = (np.array([getattr(c, name) for c in found.columns]) for name in ("scale", "mean"))
-    found.expected = found.expected * scale + mean
+    low, high = (np.array([getattr(c, name) for c in found.columns]) for name in ("low", "high"))
+    found.expected = np.clip(found.expected * scale + mean, low, high)  # beyond what was seen nothing can be expected
     found.spread = found.spread * scale
 
 
@@ -239,7 +276,7 @@ def usual_rows(run: Run, model: Model) -> dict[str, Tensor]:
     record = run.record["data"]
     if record["source"] == "python":
         raise InputError(f"{run.folder} was trained on a Python object, from which no bars can be taken: train it on a file")
-    data = find_source(record["source"], record["loaded"]).load()
+    data = find_source(record["source"], record["loaded"], kind="series").load()
     assert isinstance(data, SeriesData)
     if data.fingerprint != record["fingerprint"]:
         raise InputError(

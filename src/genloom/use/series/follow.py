@@ -17,7 +17,7 @@ from genloom.data.series.applied import as_record
 from genloom.data.tables.csv import CsvTable
 from genloom.data.tables.files import find_table
 from genloom.errors import InputError
-from genloom.use.series.card import reasons, when
+from genloom.use.series.card import instant, reasons
 from genloom.use.series.deviation import TOGETHER, Deviation, Watch, scored_places
 
 HELD = 4  # windows of rows that are kept to score the next ones by
@@ -137,11 +137,12 @@ def alarms_of(
     if not 0.01 <= every <= 86400:
         raise InputError(f"--every takes seconds from .01 to 86,400, got {every:g}")
     follower = Follower(watch, source.name)
+    yield {"following": source.name, "rate": watch.bars.rate}
     while True:
         rows = source.new()
         if rows is not None:
             for begin in range(0, len(rows), STEP):
-                yield from follower.take(rows.iloc[begin : begin + STEP])
+                yield from follower.take_what_can_be(rows.iloc[begin : begin + STEP])
         try:
             waiting(every)
         except StopIteration:
@@ -158,6 +159,21 @@ class Follower:
         self.calm: dict[str, int] = {}  # rows since the last one that was unusual, of runs that are alarmed
         self.options = SeriesOptions.of(dict(watch.loaded))
 
+    def take_what_can_be(self, rows: pd.DataFrame) -> Iterator[Alarm]:
+        """Score new rows as `take` does; tell of those that cannot be read, and leave them out."""
+        tail = self.tail
+        try:
+            found = list(self.take(rows))
+        except InputError as error:
+            self.tail = tail
+            if len(rows) == 1:
+                yield {"alarm": "row left out", "why": str(error)}
+                return
+            for half in (rows.iloc[: len(rows) // 2], rows.iloc[len(rows) // 2 :]):
+                yield from self.take_what_can_be(half)
+            return
+        yield from found
+
     def take(self, rows: pd.DataFrame) -> Iterator[Alarm]:
         """Score new rows, and yield what begins or ends with them."""
         window, new = self.watch.shape.window, len(self.tail)
@@ -166,7 +182,7 @@ class Follower:
             return
         record = as_record(self.tail, self.options, self.watch.shape, self.name)
         fresh = record.place[new:]
-        if np.isin(scored_places(record, window), fresh).any():
+        if np.isin(scored_places(record, self.watch.shape), fresh).any():
             found = self.watch.score_record(record, self.name, int(fresh.min()))
             for row, place in enumerate(fresh, new):
                 if np.isfinite(found.scores[place]):
@@ -178,11 +194,14 @@ class Follower:
         """Yield what begins or ends with one row."""
         record, unusual = found.record, bool(found.scores[place] > 1)
         run = record.index.runs[record.run[place]]
-        time = when(record, place) if record.index.time else f"row {self.dropped + row + 1:,}"
-        at = {"time": time, "score": round(float(found.scores[place]), 3)}
+        time = instant(record, place) if record.index.time else f"row {self.dropped + row + 1:,}"
+        at: Alarm = {"time": time, "score": round(float(found.scores[place]), 3)}
+        if record.index.group:
+            at["run"] = run
         if unusual and run not in self.calm:
             told = list(reasons(found, place, place + 1)) or ["no tag by itself: how they go together"]
-            yield {"alarm": "begins", **at, "look_at": told}
+            tags = [found.columns[d].name for d, _ in found.blame(place, place + 1)]
+            yield {"alarm": "begins", **at, "tags": tags, "look_at": told}
         if unusual:
             self.calm[run] = 0
         elif run in self.calm:

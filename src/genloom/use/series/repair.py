@@ -9,6 +9,7 @@ Every method fills them; each column is then filled by the one that did best. Ro
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -52,7 +53,7 @@ class SeriesRepair:
         chosen: the method of each column, a line where nothing could be tested.
         reach: of each column, within which of the best guess nine in ten of the hidden numbers lay, in its units;
             not-a-number where nothing could be tested.
-        hidden, filled: cells by column.
+        hidden, filled: cells by column; `left`, why others are left as they are.
     """
 
     source: str
@@ -63,6 +64,7 @@ class SeriesRepair:
     reach: Numbers = field(default_factory=lambda: np.zeros(0))
     hidden: dict[str, int] = field(default_factory=dict)
     filled: dict[str, int] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
     written: list[str] = field(default_factory=list)
 
 
@@ -89,6 +91,13 @@ def repair_record(
     say("reading the record")
     record = read_record(pd.concat(list(bounded(table.chunks(), source))), options, source)
     outcome = SeriesRepair(source, len(record.place), record.columns)
+    keys = (record.index.time, record.index.group)
+    outcome.left = {e.name: e.why for e in record.layout.fields if e.column is None and e.name not in keys}
+    if not gaps_of(record):
+        with replaced(target) as part:
+            shutil.copyfile(table.path, part)
+        outcome.written = [str(target)]
+        return outcome
     filler = RecordFiller(record, options.window, seed)
     say("self-test: gaps where cells are known")
     filler.test(outcome, say)
