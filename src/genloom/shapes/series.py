@@ -148,8 +148,8 @@ class SeriesShape(Shape):
             low, high = float(every.min()), float(every.max())
             ends = [str(column.categories[int(end)]) if column.levels else f"{end:.4g}" for end in (low, high)]
             pen.text((4, d * HIGH + HIGH // 2 - 5), column.name[:14], fill="black")
-            for end, y in zip(ends, ((d + 1) * HIGH - 15, d * HIGH + 3), strict=True):
-                pen.text((NAMED - 58, y), end[:9], fill="gray")
+            for end, top in zip(ends, ((d + 1) * HIGH - 15, d * HIGH + 3), strict=True):
+                pen.text((NAMED - 58, top), end[:9], fill="gray")
             for i, values in enumerate(every):
                 x = NAMED + i * WIDE + 6 + np.linspace(0, WIDE - 12, len(values))
                 y = (d + 1) * HIGH - 8 - (HIGH - 16) * (values - low) / ((high - low) or 1.0)

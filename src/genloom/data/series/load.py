@@ -41,7 +41,7 @@ class SeriesSource(TableSource):
     def finds(cls, name: str, given: Mapping[str, Any]) -> bool:
         return bool(given.keys() & set(OWN)) or (name == BUILTIN and not Path(name).exists()) or holds_tables(name)
 
-    def shape(self) -> SeriesShape:
+    def shape(self) -> SeriesShape:  # type: ignore[override]
         """Return what a window is; all rows are read for it."""
         return self.data.shape
 

@@ -50,11 +50,11 @@ class Scorer:
 
     def __call__(self, x: Tensor, mask: Tensor) -> Unusual:
         """Score windows `[n, T, D]`; short gaps are bridged, what lies in longer ones is not known."""
-        nets, told = self.nets, known_or_bridged(mask)
+        nets, seen = self.nets, known_or_bridged(mask)
         w, g, _ = nets.entered(x, mask)
         surprise = x.new_empty(len(x))
         expected, spread, rest = (torch.full_like(x[:, -1], torch.nan) for _ in range(3))
-        kinds, owner = nets.numbers(told).flatten(1).unique(dim=0, return_inverse=True)
+        kinds, owner = nets.numbers(seen).flatten(1).unique(dim=0, return_inverse=True)
         for i, kind in enumerate(kinds.view(-1, *w.shape[1:])):
             for rows in (owner == i).nonzero()[:, 0].split(BLOCK):
                 told: Any = nets.posterior(w[rows], torch.zeros_like(kind), g[rows]).density if nets.given else 0.0

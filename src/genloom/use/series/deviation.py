@@ -14,7 +14,7 @@ alone, a score may hang on where that is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,7 +92,7 @@ class Deviation:
     expected: Numbers
     spread: Numbers
     simple: Numbers
-    nearest: list[str] = field(default_factory=list)
+    nearest: list[str] = field(default_factory=list, init=False)
 
     @property
     def values(self) -> Numbers:
@@ -185,7 +185,9 @@ class Watch:
                 "scored by"
             )
         columns = self.shape.columns
-        found = Deviation(record, columns, self.bars, *empty((n,), 2), *empty((n, d), 5), *empty((n,), 1))
+        of_rows = {name: np.full(n, np.nan) for name in ("scores", "whole", "simple")}
+        of_cells = {name: np.full((n, d), np.nan) for name in ("off", "still", "rest", "expected", "spread")}
+        found = Deviation(record, columns, self.bars, **of_rows, **of_cells)
         for part in np.array_split(places, max(1, len(places) // 4096)):
             x, mask = windows_of(record, part, self.shape.window)
             said, row, known = self.model.unusual(x, mask), x[:, -1], mask[:, -1].numpy()
@@ -216,12 +218,6 @@ class Watch:
         gaps = (((bank - window).square() * known).sum((1, 2)) / known.sum().clamp_min(1)).sqrt()
         seconds = float(self.usual["bank_seconds"][int(gaps.argmin())])
         return f"{self.shape.stamp(seconds)}, {float(gaps.min()):.2g} deviations a cell away"
-
-
-def empty(dims: tuple[int, ...], count: int) -> Iterator[Numbers]:
-    """Yield so many empty figures."""
-    for _ in range(count):
-        yield np.full(dims, np.nan)
 
 
 def scored_places(record: Record, shape: SeriesShape) -> Places:
