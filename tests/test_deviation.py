@@ -313,3 +313,20 @@ def test_a_judge_of_records(watch, tmp_path):
     joins = judgement.baselines["blocks rejoined"]["differences"].value
     assert judgement.measures["differences"].value < joins
     assert judgement.baselines["training windows"]["nearest training window"].value == 0
+
+
+def test_a_run_that_was_told_nothing_of_its_record_scores_and_goes_on(tmp_path):
+    plant(Plan(runs=8, rows=90), 1).to_csv(tmp_path / "usual.csv", index=False)
+    run = genloom.fit("rtsgan", tmp_path / "usual.csv", tmp_path / "run", preset="tiny", examples=64, threads=1)
+    assert run.record["data"]["loaded"].keys() >= {"time", "group", "window", "condition"}
+    assert np.isfinite(Watch(run).score(str(tmp_path / "usual.csv")).scores).any()
+    assert command(["fit", "-o", str(tmp_path / "run"), "--examples", "128", "--quiet"]) == 0
+
+
+def test_reports_do_not_write_over_what_they_are_of(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    holed()[1].to_csv("holes.csv", index=False)
+    before = (tmp_path / "holes.csv").read_text()
+    assert command(["repair", "holes.csv", "-o", "f.csv", "--time", "time", "--group", "run", "--report", "holes.csv"]) == 2
+    assert "--report takes the name of a page" in capsys.readouterr().err
+    assert (tmp_path / "holes.csv").read_text() == before
