@@ -122,7 +122,10 @@ def test_the_card_and_the_scores(watch, tmp_path):
     page = (tmp_path / "card.html").read_text()
     assert "What to look at first" in page and "that the others say" in page and page.count("data:image/png") == 2
     scores = to_json(found, "today.csv", "runs/plant")
-    assert json.loads(json.dumps(scores))["alarms"][0]["look_at"] and len(scores["score"]) == 200
+    assert json.loads(json.dumps(scores))["alarms"][0]["look_at"] and len(scores["rows"]) == 200
+    worst = max(scores["rows"], key=lambda row: row["score"] or 0)
+    assert worst["alarm"] and abs(sum(worst["tags"].values()) - 1) < 0.02 and scores["threshold"] == 1
+    assert scores["rows"][0]["score"] is None and not scores["rows"][0]["alarm"]
     calm = scored(watch, today())
     write_card(calm, "today.csv", "runs/plant", tmp_path / "calm.html")
     assert "as usual" in (tmp_path / "calm.html").read_text() and not calm.alarms()
@@ -132,9 +135,12 @@ def test_deviation_from_the_command_line(watch, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     today("leak").to_csv("today.csv", index=False)
     run = str(watch.run.folder)
-    assert command(["deviation", run, "today.csv", "-o", "card.html", "--json", "scores.json"]) == 0
+    assert command(["deviation", run, "today.csv", "-o", "card.html"]) == 0
     said = capsys.readouterr().out
-    assert "alarm" in said and "that the others say" in said and json.loads((tmp_path / "scores.json").read_text())["alarms"]
+    assert "alarm" in said and "that the others say" in said
+    assert command(["deviation", run, "today.csv", "-o", "card.html", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["alarms"] and said["rows"][-1].keys() == {"time", "score", "alarm", "tags"}
     for arguments, sentence in (
         (["today.csv", "-o", "card.pdf"], "ends with .html"),
         (["today.csv", "--follow", "-o", "card.html"], "leave -o and --json away"),

@@ -19,7 +19,7 @@ def deviation(
     data: Annotated[str, Parameter(help="a record with the run's columns: a table, or a folder with one for each run")],
     *,
     out: Annotated[str | None, Parameter(name=["-o", "--out"], help="the operator's card, a page: report.html")] = None,
-    json_out: Annotated[str | None, Parameter(name="--json", help="scores of all rows and tags, as JSON")] = None,
+    as_json: Annotated[bool, Parameter(name="--json", help="print the scores of all rows and tags, as JSON")] = False,
     rate: Annotated[float, Parameter(help="of usual rows that may alarm")] = 0.001,
     follow: Annotated[bool, Parameter(help="read on as rows are appended, and print alarms as JSON lines")] = False,
     every: Annotated[float, Parameter(help="seconds between looks at what is followed")] = 2.0,
@@ -33,12 +33,11 @@ def deviation(
     from genloom.train.run import Run
     from genloom.use.series.deviation import Watch
 
-    for target, flag, ends in ((out, "-o", (".html", ".htm")), (json_out, "--json", (".json",))):
-        if target and not target.lower().endswith(ends):
-            raise InputError(f"deviation {flag} takes a name that ends with {ends[0]}, got {target!r}")
-        if target:
-            check_writable(target)
-    if follow and (out or json_out):
+    if out and not out.lower().endswith((".html", ".htm")):
+        raise InputError(f"deviation -o takes the name of a page, which ends with .html, got {out!r}")
+    if out:
+        check_writable(out)
+    if follow and (out or as_json):
         raise InputError("--follow prints alarms as they come: leave -o and --json away")
     if not follow and ("://" in data or table):
         raise InputError("a table of a database is followed, with --follow --table NAME; or write it to a .csv")
@@ -50,16 +49,20 @@ def deviation(
             for alarm in alarms_of(watch, growing(data, table, watch), every):
                 print(json.dumps(alarm, ensure_ascii=False), flush=True)
             return
-        say(watch.score(data), data, run, out, json_out)
+        say(watch.score(data), data, run, out, as_json)
 
 
-def say(found: object, data: str, run: str, out: str | None, json_out: str | None) -> None:
-    """Print what was found, and write the card and the scores."""
-    from genloom.files import write_json
+def say(found: object, data: str, run: str, out: str | None, as_json: bool) -> None:
+    """Write the card, and print what was found: in words, or all scores as JSON."""
     from genloom.use.series.card import about, alarm_json, to_json, verdict, write_card
     from genloom.use.series.deviation import Deviation
 
     assert isinstance(found, Deviation)
+    if out:
+        write_card(found, data, run, Path(out))
+    if as_json:
+        print(json.dumps(to_json(found, data, run), ensure_ascii=False))
+        return
     console.print(f"{data}: {verdict(found)}", soft_wrap=True)
     console.print(about(found, run), soft_wrap=True)
     for (begin, end), nearest in list(zip(found.alarms(), found.nearest, strict=True))[:10]:
@@ -67,8 +70,4 @@ def say(found: object, data: str, run: str, out: str | None, json_out: str | Non
         told = "; ".join(alarm["look_at"]) or "no tag by itself: how they go together"
         console.print(f"  {alarm['from']} to {alarm['to']}, score {alarm['score']:.3g}: {told}", soft_wrap=True)
     if out:
-        write_card(found, data, run, Path(out))
         console.print(f"card in {out}", soft_wrap=True)
-    if json_out:
-        write_json(Path(json_out), to_json(found, data, run))
-        console.print(f"scores in {json_out}", soft_wrap=True)

@@ -175,19 +175,27 @@ def broken(values: Any, turns: Sequence[int]) -> Any:
 
 
 def to_json(found: Deviation, source: str, run: str) -> dict[str, Any]:
-    """Return the scores of all rows and tags as plain JSON."""
+    """Return the scores of all rows and tags as plain JSON; a tag's is its share of what is unusual in a row."""
     record, names = found.record, [column.name for column in found.columns]
+    heights = np.nan_to_num(found.tags)
+    shares = heights / np.maximum(heights.sum(1, keepdims=True), 1e-12)
+    rows = []
+    for place in np.unique(record.place).tolist():
+        scored = bool(np.isfinite(found.scores[place]))
+        row: dict[str, Any] = {"time": instant(record, place)}
+        if record.index.group:
+            row["run"] = record.index.runs[record.run[place]]
+        row |= {"score": float(f"{found.scores[place]:.4g}") if scored else None, "alarm": bool(found.scores[place] > 1)}
+        row["tags"] = {name: round(float(s), 3) for name, s in zip(names, shares[place], strict=True) if s > 0.001}
+        rows.append(row)
+    alarms = zip(found.alarms(), found.nearest, strict=True)
     return {
         "source": source,
-        "run": run,
+        "model": run,
+        "threshold": 1.0,
         "rate": found.bars.rate,
-        "alarms": [
-            alarm_json(found, begin, end, near) for (begin, end), near in zip(found.alarms(), found.nearest, strict=True)
-        ],
-        "time": [when(record, i) for i in range(len(record.codes))],
-        "score": rounded(found.scores),
-        "statistics": rounded(found.simple),
-        "tags": {name: rounded(found.tags[:, d]) for d, name in enumerate(names) if np.isfinite(found.tags[:, d]).any()},
+        "alarms": [alarm_json(found, begin, end, near) for (begin, end), near in alarms],
+        "rows": rows,
     }
 
 
@@ -201,8 +209,3 @@ def alarm_json(found: Deviation, begin: int, end: int, nearest: str) -> dict[str
         "look_at": list(reasons(found, begin, end)),
         "most_like": nearest,
     }
-
-
-def rounded(values: Any) -> list[float | None]:
-    """Return numbers with four digits, None for not-a-number."""
-    return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values]
