@@ -13,7 +13,15 @@ from cyclopts import Parameter
 from rich.table import Column, Table
 
 from genloom.cli.console import GRIDS, Data, Out, RunFolder, clock, console, count, named_so, progress_on
-from genloom.data.options import PairOptions, PictureOptions, RecordOptions, SeriesOptions, TableOptions, TagOptions
+from genloom.data.options import (
+    AllOptions,
+    PairOptions,
+    PictureOptions,
+    RecordOptions,
+    SeriesOptions,
+    TableOptions,
+    TagOptions,
+)
 from genloom.errors import InputError
 from genloom.files import check_writable
 
@@ -56,11 +64,6 @@ def show(run: RunFolder, *, out: Annotated[str | None, Parameter(name=["-o", "--
         console.print(f"curves and grids in {out}")
 
 
-@dataclasses.dataclass(frozen=True)
-class CheckOptions(SeriesOptions, PairOptions, TagOptions):
-    """What may be said of what is looked at."""
-
-
 def check_series(data: str, said: dict[str, object], out: Path) -> None:
     """Print what a record holds and what looks wrong with it, and draw it."""
     from genloom.use.series.check import check_record, plot_record
@@ -82,7 +85,7 @@ def check(
     data: Data,
     *,
     out: Annotated[str, Parameter(name=["-o", "--out"], help="the contact sheet, or the plot")] = "check.png",
-    pictures: Annotated[CheckOptions | None, Parameter(name="*")] = None,
+    pictures: Annotated[AllOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Examine a data set: counts, sizes, classes, broken files, copies, which models fit; and a contact sheet."""
     if data.startswith(("sqlite", "postgresql")) and "://" in data:

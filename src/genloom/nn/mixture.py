@@ -10,7 +10,6 @@ Computation 11), of which this has one set of directions and full covariances.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +21,6 @@ from genloom.nn.clusters import medoids, nearest
 ROUNDS, SETTLED = 60, 1e-5  # of EM at most, and the gain in nats a number and example below which it ends
 SHRUNK = 0.05  # examples a component that each Gaussian's covariance is drawn towards that of all with
 FLOOR = 1e-4  # least share of a number's variance that its own part is taken to have where numbers are known
-BLOCK = 512  # examples whose densities are taken at once
 
 
 @dataclass(frozen=True)
@@ -165,11 +163,6 @@ class Given:
         square = whole - half.square().sum(1).T
         logs = self.logits + self.constant - 0.5 * square
         return Posterior(logs.softmax(1), self.centres + shift, self.factors, logs.logsumexp(1))
-
-    def posteriors(self, x: Tensor) -> Iterator[Posterior]:
-        """Yield the mixture given numbers `[n, O]`, a block of examples at a time."""
-        for part in x.split(BLOCK):
-            yield self.posterior(part)
 
 
 def choose(weights: Tensor, noise: Noise) -> Tensor:

@@ -4,9 +4,8 @@ Pei, Ren, Yang, Liu, Qin, Li. 2021. ICDM, arXiv 2111.08386.
 
 `paper` is RTSGAN for complete series: a recurrent autoencoder turns a window into one code, then a Wasserstein GAN with a
 gradient penalty learns the codes, and a decoded code is a sample. Widths, rates and the two phases are those of the authors'
-code for stock prices. What differs: the penalty's points lie between codes of this batch, windows come in epochs, the five
-updates of the critic take five batches, the second phase is counted in examples (five batches of 512 an update of the
-generator, of which theirs has 15,000), and nothing is trained in the first phase beyond `pretrain`, a thousand epochs there.
+code for stock prices. What differs: the critic's batches come in epochs, where each of theirs begins a new shuffle; the
+second phase lasts as long as the budget, where theirs has 15,000 updates of the generator, of five batches of 512 each.
 Missing cells of the data count for nothing in the autoencoder's error and enter as the mean, or as no category, with a mask
 beside: the paper's network that decides which cells of a sample are missing is not here, so that samples are whole.
 
