@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from genloom.core.random import Noise
+from genloom.nn import marginal
 from genloom.nn.gaps import bridged
+from genloom.nn.marginal import Marginal, Regression
 from genloom.nn.mixture import Mixture, choose, em
 
 WIDTH, COMPONENTS, GAUSSIANS = 6, 4, 3
@@ -53,6 +55,47 @@ def test_densities_are_those_of_the_gaussians_written_out(mixture, known):
     posterior = found.given(mask).posterior(x[:20, known])
     assert torch.allclose(posterior.density, expected, atol=1e-6)
     assert torch.allclose(posterior.weights, (each + weights.log()).softmax(1), atol=1e-6)
+
+
+def masked(places):
+    mask = torch.zeros(WIDTH, dtype=torch.bool)
+    mask[places] = True
+    return mask
+
+
+@pytest.mark.parametrize("known", [[0, 1, 2, 3, 4, 5], [1, 4], [3], []])
+@pytest.mark.parametrize("first", [2, 60])
+def test_fast_densities_are_those_of_the_gaussians_written_out(mixture, known, first, monkeypatch):
+    found, x = mixture
+    monkeypatch.setattr(marginal, "FIRST", first)
+    weights, means, covariances = written_out(found)
+    pairs = zip(means, covariances, strict=True)
+    each = [log_gaussian(x[:50, known].double(), m[known], c[known][:, known]) if known else 0 * x[:50, 0] for m, c in pairs]
+    expected = torch.stack(each, 1) + weights.log()
+    logs = Marginal(found, masked(known))(x[:50])
+    near = expected > expected.amax(1, keepdim=True) - marginal.FAR
+    assert torch.allclose(logs[near].double(), expected[near].double(), atol=1e-3)
+    assert torch.allclose(logs.logsumexp(1).double(), expected.logsumexp(1).double(), atol=1e-3)
+    ruled_out = logs.isinf()
+    assert bool((expected < expected.amax(1, keepdim=True) - marginal.FAR)[ruled_out].all())
+    if len(known) == WIDTH:
+        assert bool(ruled_out.any())
+
+
+def test_a_number_given_all_others_is_regressed_on_them(mixture):
+    found, x = mixture
+    _, means, covariances = written_out(found)
+    own = torch.zeros(2, WIDTH, dtype=torch.bool)
+    own[0, [1, 3]] = own[1, [2, 5]] = True  # what is left out with each
+    for c, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
+        regression = Regression(found, masked([0, 1, 2, 3, 5]), torch.tensor([3, 4]), own, c)
+        said = regression(x[:9])
+        for i, (asked, given) in enumerate(((3, [0, 2, 5]), (4, [0, 1, 3]))):
+            gain = torch.linalg.solve(covariance[given][:, given], covariance[given][:, asked])
+            assert torch.allclose(said[:, i].double(), mean[asked] + (x[:9, given] - mean[given]) @ gain, atol=1e-4)
+            v, left = found.directions.double()[asked], found.left.double()[asked]
+            whole = v @ found.factors[c].double() @ found.factors[c].double().T @ v + left
+            assert math.isclose(regression.spread[i] ** 2, whole - covariance[given, asked] @ gain, rel_tol=1e-4)
 
 
 def test_what_is_unknown_has_the_mean_and_spread_of_the_conditional_law(mixture):

@@ -205,6 +205,31 @@ def test_gaps_are_filled_and_what_is_known_stays_bit_for_bit(usual):
     assert torch.allclose(again[0], best[2:4], atol=1e-5)  # nor does what stands in unknown cells, or other windows, matter
 
 
+@pytest.mark.parametrize("gap", [False, True])
+def test_surprise_is_the_density_given_conditions_and_a_tag_is_left_out_of_what_is_said_of_it(usual, gap):
+    run, model = usual
+    data = genloom.load_data(run.record["data"]["source"], **run.record["data"]["loaded"])
+    nets, x = model.nets, data.windows(data.held[::7][:20])["x"]
+    mask = torch.ones_like(x, dtype=torch.bool)
+    if gap:
+        mask[:, 2:10, nets.made[1]] = False
+    said, closely = model.unusual(x, mask), model.unusual(x, mask, closely=True)
+    (w, g, _), known = nets.entered(x, mask), nets.numbers(mask[:1])[0]
+    told = nets.posterior(w, torch.zeros_like(known), g).density
+    surprise = (told - nets.posterior(w, known, g).density) / known.sum()
+    assert torch.allclose(said.surprise.double(), surprise, atol=1e-4) and torch.equal(said.surprise, closely.surprise)
+    for place in range(len(nets.cells.numbers)):
+        tag, others = nets.made[place], known.clone()
+        others[:, place] = False
+        posterior = nets.posterior(w, others, g)
+        mean = nets.moved(posterior.mean(), g)[:, -1, place]
+        assert torch.allclose(closely.expected[:, tag], mean, atol=1e-3)
+        rest = (told - posterior.density) / others.sum()
+        assert torch.allclose(closely.rest[:, tag].double(), rest, atol=1e-4) and bool(said.rest.isnan().all())
+        near = posterior.weights.amax(1) > 0.999  # there the likeliest Gaussian says what all say
+        assert torch.allclose(said.expected[near, tag], mean[near], atol=0.1)
+
+
 def test_windows_too_wide_for_the_mixture_are_refused(tmp_path):
     pd.DataFrame({"time": range(2000), **{f"tag{i}": torch.randn(2000).numpy() for i in range(30)}}).to_csv(
         tmp_path / "wide.csv", index=False

@@ -96,7 +96,8 @@ class Unusual:
         expected: what the other tags of the window say of each cell of the row `[n, D]`, as codes; not-a-number for
             categories and for columns that are given.
         spread: the deviation of that `[n, D]`.
-        rest: the surprise of the window without a tag `[n, D]`: least for the one that all the others speak against.
+        rest: the surprise of the window without a tag `[n, D]`: least for the one that all the others speak against;
+            not-a-number where it was not asked for.
     """
 
     surprise: Tensor
@@ -128,8 +129,13 @@ class Follows(Samples):
         """Fill windows `[n, T, D]` outside of a mask: the best guess `[n, T, D]`, and draws `[draws, n, T, D]`."""
 
     @abstractmethod
-    def unusual(self, x: Tensor, mask: Tensor) -> Unusual:
-        """Say how unusual the last rows of windows `[n, T, D]` are; cells outside of the mask are not looked at."""
+    def unusual(self, x: Tensor, mask: Tensor, closely: bool = False) -> Unusual:
+        """Say how unusual the last rows of windows `[n, T, D]` are; cells outside of the mask are not looked at.
+
+        Args:
+            closely: whether to leave each tag out of all that is said of it, and to say `rest`; it takes some 30 times as
+                long. Else a tag may help to choose the Gaussian by which it is judged.
+        """
 
 
 class Tags(ABC):

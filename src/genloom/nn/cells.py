@@ -40,11 +40,11 @@ class Cells(nn.Module):
 
     def spread(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the numbers `[B, W]` of cells `[B, D]`, zero for cells outside of the mask."""
-        parts = [x[:, self.numbers], x.new_zeros(len(x), self.width - len(self.numbers))]
+        w = x
         if self.levels:
             place = x[:, self.choices].long() + self.start - len(self.numbers)
-            parts[1] = parts[1].scatter(1, place, 1.0)
-        w = torch.cat(parts, 1)
+            chosen = x.new_zeros(len(x), self.width - len(self.numbers)).scatter(1, place, 1.0)
+            w = torch.cat([x[:, self.numbers], chosen], 1)
         return w if mask is None else w * mask[:, self.owner]
 
     def read(self, w: Tensor) -> Tensor:

@@ -139,8 +139,8 @@ class Given:
     def __init__(self, mixture: Mixture, known: Tensor) -> None:
         self.known, self.mixture = known, mixture
         self.mean = mixture.mean.double()[known]
-        v, own = mixture.directions.double()[known], mixture.left.double()[known]
-        self.left = torch.maximum(own, FLOOR * (v.square().sum(1) + own)).clamp_min(1e-10)
+        v = mixture.directions.double()[known]
+        self.left = own_part(mixture)[known]
         self.centres, self.logits = mixture.centres.double(), mixture.weights.double().clamp_min(1e-30).log()
         eye = torch.eye(mixture.components, dtype=torch.float64, device=v.device)
         prior = torch.cholesky_inverse(mixture.factors.double())
@@ -163,6 +163,12 @@ class Given:
         square = whole - half.square().sum(1).T
         logs = self.logits + self.constant - 0.5 * square
         return Posterior(logs.softmax(1), self.centres + shift, self.factors, logs.logsumexp(1))
+
+
+def own_part(mixture: Mixture) -> Tensor:
+    """Return the variance of each number's own part `[F]` as it is taken to be where numbers are known."""
+    v, own = mixture.directions.double(), mixture.left.double()
+    return torch.maximum(own, FLOOR * (v.square().sum(1) + own)).clamp_min(1e-10)
 
 
 def choose(weights: Tensor, noise: Noise) -> Tensor:

@@ -170,10 +170,10 @@ class RTSGAN(Model, Follows):
         )
 
     @torch.no_grad()
-    def unusual(self, x: Tensor, mask: Tensor) -> Unusual:
+    def unusual(self, x: Tensor, mask: Tensor, closely: bool = False) -> Unusual:
         nets = self.usual
         self.scorer = self.scorer or Scorer(nets)
-        return self.scorer(x.to(self.device), mask.to(self.device))
+        return self.scorer(x.to(self.device), mask.to(self.device), closely)
 
     @property
     def usual(self) -> UsualNets:

@@ -104,7 +104,8 @@ class UsualNets(nn.Module):
         """Return what is made `[n, T, W]` and given `[n, T, G]` of windows, and given cells `[n, T, G']`; gaps bridged."""
         steps = torch.tensor([column.levels > 0 for column in self.shape.columns], device=x.device)
         whole = bridged(x, mask, steps)
-        return self.spread(self.cells, whole[..., self.made]), *self.told_of(whole[..., self.given])
+        made = whole[..., self.made] if self.given else whole
+        return self.spread(self.cells, made), *self.told_of(whole[..., self.given])
 
     def told_of(self, c: Tensor) -> tuple[Tensor, Tensor]:
         """Return the numbers of given cells `[n, T, G']`, and these."""
@@ -208,8 +209,13 @@ class UsualNets(nn.Module):
     def posterior(self, w: Tensor, known: Tensor, g: Tensor) -> Posterior:
         """Return the mixture given conditions and the numbers of a mask."""
         given = self.given_of(known)
-        rest = torch.cat([w.flatten(1).double() - self.shift(g), (g * self.scale).flatten(1).double()], 1)
-        return given.posterior(rest[:, given.known])
+        return given.posterior(self.centred(w, g)[:, given.known])
+
+    def centred(self, w: Tensor, g: Tensor) -> Tensor:
+        """Return the numbers that the mixture is of `[n, F]`: what conditions do not account for, and these themselves."""
+        if not self.given:
+            return w.flatten(1)
+        return torch.cat([w.flatten(1).double() - self.shift(g), (g * self.scale).flatten(1).double()], 1)
 
     def given_of(self, known: Tensor) -> Given:
         """Return the mixture given conditions and the numbers of a mask `[T, W]`, before these are seen."""

@@ -1,0 +1,99 @@
+"""What a mixture of Gaussians says of some numbers of examples, fast: their density, and one of them given the others.
+
+What can be worked out before the numbers are seen is worked out in double precision, once; what is done with them is a few
+products in single precision, of terms that do not cancel.
+"""
+
+# n examples, F numbers of each, O known ones, K components, C Gaussians, D numbers that are asked for
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from genloom.nn.mixture import Mixture, own_part
+
+FIRST = 60  # directions by which Gaussians are ruled out
+FAR = 20.0  # nats below the likeliest, from which on a Gaussian counts for nothing
+
+
+class Marginal:
+    """The density of the numbers of a mask `[F]`, whatever the others are.
+
+    Divided by the deviation of their own part, the numbers are Q R u and a standard Gaussian beside it, Q with columns that
+    are orthogonal: what lies across Q has the same density in each Gaussian, what lies along it, w, is Gaussian with
+    covariance R S R' + 1, of as many directions as there are components, or known numbers where these are fewer.
+    """
+
+    def __init__(self, mixture: Mixture, known: Tensor) -> None:
+        self.known, loud = known, own_part(mixture)[known].sqrt()
+        q, r = torch.linalg.qr(mixture.directions.double()[known] / loud[:, None])
+        wide = r @ mixture.factors.double()
+        eye = torch.eye(len(r), dtype=torch.float64, device=r.device)
+        factors = torch.linalg.cholesky(wide @ wide.mT + eye)
+        halves = torch.linalg.solve_triangular(factors, eye.expand_as(factors), upper=False)
+        logs = mixture.weights.double().clamp_min(1e-30).log() - factors.diagonal(dim1=1, dim2=2).log().sum(1)
+        self.constant = logs - 0.5 * len(loud) * math.log(2 * math.pi) - loud.log().sum()
+        self.scale, self.along, self.whole = (1 / loud).float(), q.float(), bool(known.all())
+        self.middle = (-mixture.mean.double()[known] / loud).float()
+        self.halves = halves.float()
+        self.centres = (halves @ (mixture.centres.double() @ r.T)[..., None])[..., 0].float()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return log p `[n, C]`, in double precision, of numbers `[n, F]` and of the Gaussian, in nats.
+
+        That of a Gaussian that is `FAR` from mattering is minus infinity.
+        """
+        scaled = torch.addcmul(self.middle, x if self.whole else x[:, self.known], self.scale)
+        w = scaled @ self.along
+        across = torch.linalg.vector_norm(scaled.addmm_(w, self.along.T, alpha=-1), dim=1).double().square()
+        first, gaussians = min(FIRST, w.shape[1]), len(self.halves)
+        leading = self.halves[:, :first, :first].flatten(0, 1)  # lower triangles: the first depend on the first
+        gaps = torch.addmm(self.centres[:, :first].flatten(), w[:, :first], leading.T, beta=-1)
+        most = self.constant - 0.5 * torch.linalg.vector_norm(gaps.view(len(w), gaussians, first), dim=2).square()
+        found = torch.full_like(most, -math.inf)
+        self.fill_in(found, most.argmax(1)[:, None] == torch.arange(gaussians, device=w.device), w)
+        self.fill_in(found, (most > found.amax(1, keepdim=True) - FAR) & found.isinf(), w)
+        return found - 0.5 * across[:, None]
+
+    def fill_in(self, found: Tensor, wanted: Tensor, w: Tensor) -> None:
+        """Put the densities `[n, C]` of wanted Gaussians, but for what lies across, into `found`."""
+        owner, rows = wanted.T.nonzero(as_tuple=True)
+        parts = w[rows].split(owner.bincount(minlength=len(self.halves)).tolist())
+        gaps = [
+            torch.addmm(centre, part, half.T, beta=-1)
+            for centre, part, half in zip(self.centres, parts, self.halves, strict=True)
+        ]
+        square = torch.linalg.vector_norm(torch.cat(gaps), dim=1).double().square()
+        found[rows, owner] = self.constant[owner] - 0.5 * square
+
+
+class Regression:
+    """Numbers of examples given the known ones, but for those that belong with each, in one Gaussian: linear in them.
+
+    Args:
+        known: mask `[F]`.
+        asked: places `[D]` of the numbers that are asked for.
+        without: `[D, F]`, which numbers are left out for each.
+        c: the Gaussian.
+    """
+
+    def __init__(self, mixture: Mixture, known: Tensor, asked: Tensor, without: Tensor, c: int) -> None:
+        v, centre = mixture.directions.double(), mixture.centres[c].double()
+        weight = torch.where(known & ~without, 1 / own_part(mixture), 0.0)
+        inner = torch.stack([v.T @ (each[:, None] * v) for each in weight])
+        prior = torch.cholesky_inverse(mixture.factors[c].double())
+        eye = 1e-9 * torch.eye(v.shape[1], dtype=torch.float64, device=v.device)
+        wide = v[asked][..., None]
+        back = torch.cholesky_solve(wide, torch.linalg.cholesky(prior + inner + eye))
+        within = (wide * back).sum((1, 2)) + mixture.left[asked].double()
+        gains = weight * (back[..., 0] @ v.T)
+        moved = mixture.mean.double() + centre @ v.T
+        self.gains, self.spread = gains.float(), within.sqrt().float()
+        self.offset = (moved[asked] - (gains * moved).sum(1)).float()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the means `[n, D]` of numbers `[n, F]`; those that are not known are not looked at."""
+        return torch.addmm(self.offset, x, self.gains.T)
