@@ -145,7 +145,7 @@ def test_deviation_from_the_command_line(watch, tmp_path, capsys, monkeypatch):
         (["today.csv", "-o", "card.pdf"], "ends with .html"),
         (["today.csv", "--follow", "-o", "card.html"], "leave -o and --json away"),
         (["nothing.csv"], "nothing.csv"),
-        (["sqlite:///x.db"], "--follow --table NAME"),
+        (["sqlite:///x.db"], "no database at x.db"),
         (["today.csv", "--rate", "2"], "--rate takes a share"),
     ):
         assert command(["deviation", run, *arguments]) == 2
@@ -172,7 +172,7 @@ def growing(path, frame, parts):
 def test_a_growing_file_alarms_as_the_whole_does(watch, tmp_path):
     frame = today("leak")
     wait = growing(tmp_path / "today.csv", frame, 13)
-    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "today.csv"), None, watch), waiting=wait))
+    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "today.csv"), watch), waiting=wait))
     found = scored(watch, frame)
     (begin, _), *_ = found.alarms()
     assert alarms[0] == {"following": str(tmp_path / "today.csv"), "rate": 0.001}
@@ -181,7 +181,7 @@ def test_a_growing_file_alarms_as_the_whole_does(watch, tmp_path):
     assert alarms[0]["score"] == pytest.approx(found.scores[begin], abs=0.01)
     frame = pd.concat([frame.iloc[:110], today().iloc[110:]])
     wait = growing(tmp_path / "again.csv", frame, 7)
-    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "again.csv"), None, watch), waiting=wait))
+    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "again.csv"), watch), waiting=wait))
     assert [alarm["alarm"] for alarm in alarms[1:]] == ["begins", "ended"]
 
 
@@ -190,7 +190,7 @@ def test_a_row_that_cannot_be_read_is_told_and_left_out(watch, tmp_path):
     frame.loc[50, "valve"] = "Bad Input"
     frame.loc[60, "mode"] = "off"
     wait = growing(tmp_path / "today.csv", frame, 9)
-    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "today.csv"), None, watch), waiting=wait))
+    alarms = list(follow.alarms_of(watch, follow.growing(str(tmp_path / "today.csv"), watch), waiting=wait))
     assert [alarm.get("alarm") for alarm in alarms] == [None, "row left out", "row left out", "begins"]
     assert "Bad Input" in alarms[1]["why"] and "mode is 'off' there" in alarms[2]["why"]
 
@@ -209,13 +209,13 @@ def test_a_file_that_shrinks_or_goes_is_told(watch, tmp_path):
     today().to_csv(path, index=False)
     text = path.read_text()
     with pytest.raises(InputError, match="has become shorter"):
-        list(follow.alarms_of(watch, follow.growing(str(path), None, watch), waiting=lambda _: path.write_text(text[:500])))
+        list(follow.alarms_of(watch, follow.growing(str(path), watch), waiting=lambda _: path.write_text(text[:500])))
     path.write_text(text)
     with pytest.raises(InputError, match="can no longer be read"):
-        list(follow.alarms_of(watch, follow.growing(str(path), None, watch), waiting=lambda _: path.unlink()))
+        list(follow.alarms_of(watch, follow.growing(str(path), watch), waiting=lambda _: path.unlink()))
     today().to_parquet(tmp_path / "today.parquet")
     with pytest.raises(InputError, match="reads a .csv file that grows"):
-        follow.growing(str(tmp_path / "today.parquet"), None, watch)
+        follow.growing(str(tmp_path / "today.parquet"), watch)
 
 
 def test_a_table_of_a_database_is_followed(watch, tmp_path):
@@ -229,12 +229,38 @@ def test_a_table_of_a_database_is_followed(watch, tmp_path):
         with sqlite3.connect(path) as connection:
             next(parts).to_sql("readings", connection, index=False, if_exists="append")
 
-    source = follow.growing(f"sqlite:///{path}", "readings", watch)
+    source = follow.growing(f"sqlite:///{path}#readings", watch)
     assert [alarm.get("alarm") for alarm in follow.alarms_of(watch, source, waiting=wait)] == [None, "begins"]
     with pytest.raises(InputError, match="no table 'reading'"):
-        follow.growing(f"sqlite:///{path}", "reading", watch)
-    with pytest.raises(InputError, match="--table NAME"):
-        follow.growing(f"sqlite:///{path}", None, watch)
+        follow.growing(f"sqlite:///{path}#reading", watch)
+    with pytest.raises(InputError, match="name the table after the address"):
+        follow.growing(f"sqlite:///{path}", watch)
+
+
+def test_a_table_of_a_database_is_learnt_and_scored_as_the_file_is(tmp_path, monkeypatch):
+    frame, path = plant(Plan(runs=8, rows=80), 2), tmp_path / "plant.db"
+    frame["time"] = frame["time"].astype(str)
+    frame.to_csv(tmp_path / "plant.csv", index=False)
+    with sqlite3.connect(path) as connection:
+        frame.to_sql("readings", connection, index=False)
+    said = {"preset": "tiny", "hyper": {"components": 20}, "examples": 64, "window": WINDOW, "threads": 1}
+    address = f"sqlite:///{path}#readings"
+    runs = [
+        genloom.fit("rtsgan", each, tmp_path / name, **said)
+        for each, name in ((address, "a"), (tmp_path / "plant.csv", "b"))
+    ]
+    scores = [Watch(run).score(name).scores for run, name in zip(runs, (address, str(tmp_path / "plant.csv")), strict=True)]
+    assert np.allclose(*scores, atol=1e-4, equal_nan=True)
+    monkeypatch.chdir(tmp_path)
+    for name, sentence in (
+        ("sqlite:///plant.db", "name the table after the address"),
+        ("sqlite:///plant.db#reading", "no table 'reading' in the database .did you mean 'readings'"),
+        ("sqlite:///nothing.db#readings", "no database at nothing.db"),
+        ("postgresql://me:secret@127.0.0.1:1/x#readings", "127.0.0.1"),
+    ):
+        with pytest.raises(InputError, match=sentence) as found:
+            genloom.fit("rtsgan", name, tmp_path / "c", **said)
+        assert "secret" not in str(found.value)
 
 
 # -- repair ----------------------------------------------------------------------------------------

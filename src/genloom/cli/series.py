@@ -16,14 +16,16 @@ from genloom.files import check_writable
 
 def deviation(
     run: RunFolder,
-    data: Annotated[str, Parameter(help="a record with the run's columns: a table, or a folder with one for each run")],
+    data: Annotated[str, Parameter(help="a record: a table with the run's columns, or a folder with one for each run")],
     *,
     out: Annotated[str | None, Parameter(name=["-o", "--out"], help="the operator's card, a page: report.html")] = None,
     as_json: Annotated[bool, Parameter(name="--json", help="print the scores of all rows and tags, as JSON")] = False,
     rate: Annotated[float, Parameter(help="of usual rows that may alarm")] = 0.001,
     follow: Annotated[bool, Parameter(help="read on as rows are appended, and print alarms as JSON lines")] = False,
     every: Annotated[float, Parameter(help="seconds between looks at what is followed")] = 2.0,
-    table: Annotated[str | None, Parameter(help="of a database that is followed, the table")] = None,
+    table: Annotated[
+        str | None, Parameter(help="of a database, the table; or write it behind: sqlite:///plant.db#NAME")
+    ] = None,
     cells: Annotated[TableOptions | None, Parameter(name="*")] = None,
     checkpoint: Checkpoint = "last",
     threads: Threads = None,
@@ -39,14 +41,14 @@ def deviation(
         check_writable(out)
     if follow and (out or as_json):
         raise InputError("--follow prints alarms as they come: leave -o and --json away")
-    if not follow and ("://" in data or table):
-        raise InputError("a table of a database is followed, with --follow --table NAME; or write it to a .csv")
+    if table:
+        data = f"{data}#{table}"
     with on_threads(threads):
         watch = Watch(Run.open(run), checkpoint, rate, cells.given() if cells else {})
         if follow:
             from genloom.use.series.follow import alarms_of, growing
 
-            for alarm in alarms_of(watch, growing(data, table, watch), every):
+            for alarm in alarms_of(watch, growing(data, watch), every):
                 print(json.dumps(alarm, ensure_ascii=False), flush=True)
             return
         say(watch.score(data), data, run, out, as_json)

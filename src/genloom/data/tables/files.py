@@ -5,13 +5,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from genloom.data.tables import database
 from genloom.data.tables.base import Table
 from genloom.data.tables.csv import CsvTable
 from genloom.data.tables.load import TABLE_SUFFIXES
 from genloom.data.tables.parquet import ParquetTable
 from genloom.errors import InputError
 from genloom.reading import kind_of, named
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def rows_of_table(name: str) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a table in a file or in a database, some thousands at a time; InputError where there is none."""
+    yield from database.chunks_of(name) if database.is_address(name) else find_table(name).chunks()
 
 
 def find_table(source: str | os.PathLike[str]) -> Table:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from genloom.data.options import SeriesOptions
 from genloom.data.series.applied import as_record
+from genloom.data.tables import database
 from genloom.data.tables.csv import CsvTable
 from genloom.data.tables.files import find_table
 from genloom.errors import InputError
@@ -80,17 +81,9 @@ class GrowingTable(Growing):
     """A table of a database that rows are added to, read in the order of the time column."""
 
     def __init__(self, url: str, table: str, time_column: str) -> None:
-        import sqlalchemy as sql
-
-        from genloom.errors import nearest
-        from genloom.use.tables.database_tables import engine_of, told
-
-        self.name, self.engine = table, engine_of(url)
-        with told(self.engine.url.render_as_string(hide_password=True)):
-            names = sql.inspect(self.engine).get_table_names()
-            if table not in names:
-                raise InputError(f"no table {table!r} in the database{nearest(table, names)}")
-            self.table = sql.Table(table, sql.MetaData(), autoload_with=self.engine)
+        self.name, self.engine = table, database.engine_of(url)
+        with database.told(self.engine.url.render_as_string(hide_password=True)):
+            self.table = database.find_table(self.engine, table)
         if time_column not in self.table.c:
             raise InputError(f"{table} has no column {time_column!r}, by which the run knows when a row is")
         self.time, self.last, self.count = self.table.c[time_column], None, 0
@@ -99,9 +92,7 @@ class GrowingTable(Growing):
     def new(self) -> pd.DataFrame | None:
         import sqlalchemy as sql
 
-        from genloom.use.tables.database_tables import told
-
-        with told(self.name), self.engine.connect() as connection:
+        with database.told(self.name), self.engine.connect() as connection:
             count = connection.execute(sql.select(sql.func.count()).select_from(self.table)).scalar_one()
             if count < self.count:
                 raise InputError(f"{self.name} has lost rows, {count:,} where {self.count:,} were: follow it anew")
@@ -117,12 +108,10 @@ class GrowingTable(Growing):
         return pd.DataFrame([dict(row._mapping) for row in rows])
 
 
-def growing(name: str, table: str | None, watch: Watch) -> Growing:
+def growing(name: str, watch: Watch) -> Growing:
     """Return what a person names as something that grows; InputError where it is nothing of the kind."""
-    if "://" in name:
-        if not table:
-            raise InputError("name the table of the database to follow: --table NAME")
-        return GrowingTable(name, table, watch.shape.time)
+    if database.is_address(name):
+        return GrowingTable(*database.named_table(name), watch.shape.time)
     return GrowingFile(name)
 
 

@@ -10,14 +10,10 @@ from typing import Any
 
 import pandas as pd
 import sqlalchemy as sql
-from sqlalchemy import exc
 
+from genloom.data.tables.database import CHUNK, address_of, engine_of
 from genloom.errors import InputError, nearest
-from genloom.reading import found
 
-CHUNK = 20_000  # rows read at once
-
-PATIENCE = 10  # seconds in which a server must answer
 KINDS = ("sqlite", "postgresql")  # where creating a table can be undone with the rest of a transaction
 
 
@@ -81,18 +77,13 @@ def whole(cells: pd.Series) -> pd.Series:
         return cells
 
 
-def engine_of(url: str) -> sql.Engine:
-    """Return the engine of an address.
+def writable_engine(url: str) -> sql.Engine:
+    """Return the engine of an address, of a database that a repair can be written into.
 
     Raises:
         InputError: it is none, or of a kind that is not served, or its driver is not installed.
     """
-    try:
-        address = sql.make_url(url)
-    except (exc.ArgumentError, ValueError):
-        raise InputError(
-            f"{url!r} is no address of a database: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME is"
-        ) from None
+    address = address_of(url)
     kind = address.get_backend_name()
     if kind not in KINDS:
         raise InputError(
@@ -101,27 +92,7 @@ def engine_of(url: str) -> sql.Engine:
         )
     if kind == "sqlite" and address.query.get("mode") == "ro":
         raise InputError("the address says read-only (mode=ro), and a repair is written into the database: leave mode away")
-    if kind == "sqlite":
-        found((address.database or "").removeprefix("file:"), "database")
-    if address.drivername == "postgresql":
-        address = address.set(drivername="postgresql+psycopg")
-    try:
-        # A server that takes a connection and never answers must not hold us for ever.
-        patience = {"connect_timeout": PATIENCE} if kind == "postgresql" and "connect_timeout" not in address.query else {}
-        engine = sql.create_engine(address, connect_args=patience)
-    except (TypeError, ValueError, exc.ArgumentError) as error:  # options that its driver does not understand
-        raise InputError(f"{address.render_as_string(hide_password=True)} is no address of a database: {error}") from None
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{error.name} is not installed, which reaches PostgreSQL: pip install 'genloom[postgres]'"
-        ) from None
-    if kind == "sqlite":  # Python's driver begins transactions late and would let CREATE TABLE stand
-        sql.event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
-        sql.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
-    where = address.render_as_string(hide_password=True)
-    with told(where):
-        engine.connect().close()
-    return engine
+    return engine_of(url)
 
 
 @contextmanager
@@ -131,16 +102,6 @@ def closing(engine: sql.Engine) -> Iterator[None]:
         yield
     finally:
         engine.dispose()
-
-
-@contextmanager
-def told(where: str) -> Iterator[None]:
-    """Turn what a database says went wrong into one sentence."""
-    try:
-        yield
-    except exc.SQLAlchemyError as error:
-        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise InputError(f"{where}: {said}; nothing was written") from None
 
 
 def find(engine: sql.Engine, name: str, keys: list[str]) -> DatabaseTable:

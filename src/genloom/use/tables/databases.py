@@ -16,17 +16,17 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sql
 
+from genloom.data.tables.database import told
 from genloom.errors import InputError
 from genloom.use.tables.database_tables import (
     DatabaseTable,
     check_targets,
     closing,
     copy_of,
-    engine_of,
     find,
     log_table,
     make,
-    told,
+    writable_engine,
 )
 from genloom.use.tables.files import Outcome, keep_known, look_through
 from genloom.use.tables.fixes import Fix
@@ -53,7 +53,7 @@ def repair_database(
         InputError: the database does not answer or may not be written, there is no such table, it has no key, ...;
             nothing has been written.
     """
-    engine = engine_of(url)
+    engine = writable_engine(url)
     where = engine.url.render_as_string(hide_password=True)
     with told(where), closing(engine):
         source = find(engine, name, list(settings.keys))
