@@ -93,7 +93,7 @@ class Translate(Model):
 
     def study(self, data, remember):
         def centre():
-            Translate.studies += 1
+            Translate.studied += 1
             return {"centre": data.batch({key: torch.arange(n) for key, n in data.lengths.items()})["b"].mean(0)}
 
         self.centre = remember("centre", centre)["centre"]
@@ -117,11 +117,11 @@ class Centred(Domains):
 
 
 def test_two_domains_have_orders_of_their_own_and_a_study_is_made_once(tmp_path):
-    Translate.studies = 0
+    Translate.studied = 0
     whole, _ = train(tmp_path / "whole", Translate(), Domains(), examples=240, batch=8)
     train(tmp_path / "parts", Translate(), Domains(), examples=56, batch=8)
     parts, _ = train(tmp_path / "parts", Translate(), Domains(), examples=240, batch=8)
-    assert Translate.studies == 2  # once a run folder
+    assert Translate.studied == 2  # once a run folder
     x, b = ([i for batch in whole.dealt for i in batch[key]] for key in (0, 1))
     assert all(sorted(x[i : i + 40]) == list(range(40)) for i in range(0, 240, 40))
     assert all(sorted(b[i : i + 24]) == list(range(24)) for i in range(0, 240, 24)) and x[:24] != b[:24]
@@ -174,10 +174,10 @@ def test_a_programs_own_data_is_asked_in_its_own_thread(tmp_path):
 
 
 def test_a_study_that_was_cut_short_is_made_again(tmp_path):
-    Translate.studies = 0
+    Translate.studied = 0
     train(tmp_path / "a", Translate(), Domains(), examples=56, batch=8)
     kept = tmp_path / "a" / "study" / "centre.safetensors"
     kept.write_bytes(kept.read_bytes()[:20])
     train(tmp_path / "a", Translate(), Domains(), examples=112, batch=8)
     train(tmp_path / "a", Translate(), Domains(), examples=168, batch=8)
-    assert Translate.studies == 2
+    assert Translate.studied == 2

@@ -110,7 +110,8 @@ def train_and_say(request: Request, dry_run: bool = False, quiet: bool = False) 
     console.print(options_table(session))
     if dry_run:
         return 0
-    if (first := session.model_class.studies) and not os.path.isdir(os.path.join(session.request.out, "study")):
+    first = session.model_class.studies(session.hyper)
+    if first and not os.path.isdir(os.path.join(session.request.out, "study")):
         console.print(f"first, {first}: the line of the training comes after that", soft_wrap=True)
     try:
         report = train(session, console)

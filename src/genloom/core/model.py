@@ -123,7 +123,6 @@ class Model(nn.Module, ABC):
     Hyper: ClassVar[type[AnyHyper]]
     notes: ClassVar[Mapping[str, Note]] = {}  # the figures that rounds note, by name
     reads: ClassVar[str] = ""  # the kind of data that it needs, where that is not pictures of one size or a table
-    studies: ClassVar[str] = ""  # what it does with all data before the first round, where that takes a while
     late: ClassVar[tuple[str, ...]] = ()  # networks that a run may lack from which another starts
     compilable: ClassVar[bool] = True  # whether torch.compile is of use; where not, a GPU may have `recorded`
 
@@ -153,6 +152,11 @@ class Model(nn.Module, ABC):
     def settle(cls, hyper: AnyHyper, data: Dataset) -> AnyHyper:
         """Return the hyper-parameters with those settled that are left to the data."""
         return hyper
+
+    @classmethod
+    def studies(cls, hyper: AnyHyper) -> str:
+        """Say what `study` does, where that takes a while; "" where it does not."""
+        return ""
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Learn from the data what must be known before the first round; return what to train on, often the same data.

@@ -66,7 +66,7 @@ class SeriesData:
         if not len(starts) or not len(held):
             raise InputError(
                 f"{source} is too short, or too much of it unknown, for windows of {window} rows, some of them held out: "
-                "give more rows, or shorter windows"
+                f"rows without a gap are {longest:,} at most; give more of them, or a shorter --window"
             )
         x, mask = torch.as_tensor(record.codes, dtype=torch.float32), torch.as_tensor(record.mask)
         digest = hashlib.blake2b(x.numpy().tobytes() + record.mask.tobytes(), digest_size=16)

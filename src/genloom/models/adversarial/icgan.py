@@ -137,7 +137,6 @@ class ICGAN(Model, Likens):
     Hyper = ICGANHyper
     hyper: ICGANHyper
     law = "gaussian"
-    studies = "every picture is looked at by the frozen network, and its neighbours are found"
     notes = objectives.ACCURACY | AUGMENTED
     store: Tensor
     store_labels: Tensor
@@ -168,6 +167,10 @@ class ICGAN(Model, Likens):
     @property
     def taught_by(self) -> str:
         return self.hyper.features if self.by_instances else ""
+
+    @classmethod
+    def studies(cls, hyper: AnyHyper) -> str:
+        return "every picture is looked at by the frozen network, and its neighbours are found"
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:

@@ -138,7 +138,6 @@ class Tagger(Model, Tags):
     hyper: TaggerHyper
     shape: TagShape
     reads = "tags"
-    studies = "every picture is looked at by the frozen network"
     notes = objectives.ACCURACY | {"energy": Note("distance", "generator"), "surprise": Note("nats", "generator")}
 
     mean: Tensor
@@ -155,6 +154,10 @@ class Tagger(Model, Tags):
         self.register_buffer("vectors", torch.zeros(len(shape.classes), shape.width))
         self.register_buffer("counts", torch.zeros(len(shape.classes)))  # training pictures that have the tag
         self.frozen: list[EfficientNetLite] = []  # in a list, so that it is no part of the model: neither trained nor saved
+
+    @classmethod
+    def studies(cls, hyper: AnyHyper) -> str:
+        return "every picture is looked at by the frozen network"
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:

@@ -95,7 +95,6 @@ class RTSGAN(Model, Follows):
     shape: SeriesShape
     reads: ClassVar = "series"
     compilable: ClassVar = False
-    studies: ClassVar = "rtsgan fits principal components and a mixture of Gaussians to the windows"
     notes: ClassVar = {
         "recovery": Note("error", "autoencoder"),
         "wasserstein": Note("loss", "critic"),
@@ -128,6 +127,10 @@ class RTSGAN(Model, Follows):
             min(hyper.components or 2048, shape.window * UnitCells(shape.columns).width),
         )
         return hyper.with_values({**small, "components": max(1, min(most, least))})
+
+    @classmethod
+    def studies(cls, hyper: RTSGANHyper) -> str:  # type: ignore[override]
+        return "rtsgan fits principal components and a mixture of Gaussians to the windows" if hyper.kind == "modern" else ""
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         if isinstance(self.nets, UsualNets):
