@@ -61,12 +61,10 @@ class Marginal:
     def fill_in(self, found: Tensor, wanted: Tensor, w: Tensor) -> None:
         """Put the densities `[n, C]` of wanted Gaussians, but for what lies across, into `found`."""
         owner, rows = wanted.T.nonzero(as_tuple=True)
-        parts = w[rows].split(owner.bincount(minlength=len(self.halves)).tolist())
-        gaps = [
-            torch.addmm(centre, part, half.T, beta=-1)
-            for centre, part, half in zip(self.centres, parts, self.halves, strict=True)
-        ]
-        square = torch.linalg.vector_norm(torch.cat(gaps), dim=1).double().square()
+        gaps, counts = w.new_empty(len(rows), w.shape[1]), owner.bincount(minlength=len(self.halves)).tolist()
+        for c, (part, gap) in enumerate(zip(w[rows].split(counts), gaps.split(counts), strict=True)):
+            torch.addmm(self.centres[c], part, self.halves[c].T, beta=-1, out=gap)
+        square = torch.linalg.vector_norm(gaps, dim=1).double().square()
         found[rows, owner] = self.constant[owner] - 0.5 * square
 
 

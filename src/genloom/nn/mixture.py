@@ -20,6 +20,7 @@ from genloom.nn.clusters import medoids, nearest
 
 ROUNDS, SETTLED = 60, 1e-5  # of EM at most, and the gain in nats a number and example below which it ends
 SHRUNK = 0.05  # examples a component that each Gaussian's covariance is drawn towards that of all with
+BLOCK = 2048  # examples that are worked on at once
 FLOOR = 1e-4  # least share of a number's variance that its own part is taken to have where numbers are known
 
 
@@ -85,11 +86,11 @@ class Mixture(nn.Module):
     @torch.no_grad()
     def fit(self, x: Tensor, seed: int = 0) -> dict[str, Tensor]:
         """Learn from examples `[n, F]`, and return what was learnt by name."""
-        x = x.double()
         mean, values, vectors = principal(x)
         vectors, scale = vectors[:, : self.components], values[: self.components].clamp_min(1e-12).sqrt()
-        u = (x - mean) @ vectors / scale
-        rest = (x - mean - u * scale @ vectors.T).square().mean(0)
+        u = torch.cat([(part.double() - mean) @ vectors / scale for part in x.split(BLOCK)])
+        parts = zip(x.split(BLOCK), u.split(BLOCK), strict=True)
+        rest = sum((part.double() - mean - v * scale @ vectors.T).square().sum(0) for part, v in parts) / len(x)
         weights, centres, factors = em(u, scale, self.gaussians, seed)
         learnt = {
             "mean": mean,
@@ -179,8 +180,12 @@ def choose(weights: Tensor, noise: Noise) -> Tensor:
 
 def principal(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean `[F]`, and the variances `[F]` and directions `[F, F]` of the components, the widest first."""
-    mean = x.mean(0)
-    values, vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x))
+    mean = x.mean(0, dtype=torch.float64)
+    spread = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64, device=x.device)
+    for part in x.split(BLOCK):  # all at once in double precision takes several times the memory of the examples
+        gap = part.double() - mean
+        spread.addmm_(gap.T, gap)
+    values, vectors = torch.linalg.eigh(spread / len(x))
     return mean, values.flip(0), vectors.flip(1)
 
 

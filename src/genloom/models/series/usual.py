@@ -304,16 +304,16 @@ def sampled(data: Dataset, most: int) -> tuple[Tensor, Tensor]:
 def regressed(w: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return what conditions `[n, T, G]` do to windows `[n, T, W]`: slope, middle, loudness, and what is left to be fitted.
 
-    All in double precision; what it is fitted to is what the conditions leave, and they themselves as far as they move.
+    What it is fitted to is what the conditions leave, and they themselves as far as they move; all else in double precision.
     """
     flat, told = w.flatten(1).double(), g.flatten(1).double()
     middle = told.mean(0)
     centred = told - middle
     pull = RIDGE * torch.eye(told.shape[1], dtype=torch.float64)
-    slope = torch.linalg.solve(centred.T @ centred + pull, centred.T @ (flat - flat.mean(0)))
-    rest = flat - centred @ slope
+    slope = torch.linalg.solve(centred.T @ centred + pull, centred.T @ flat)
+    rest = flat.addmm_(centred, slope, alpha=-1).float()  # in place: windows of a large record are hundreds of megabytes
     scale = loudness(g, rest)
-    return slope, middle, scale, torch.cat([rest, (g.double() * scale).flatten(1)], 1)
+    return slope, middle, scale, torch.cat([rest, (g.double() * scale).flatten(1).float()], 1)
 
 
 def loudness(g: Tensor, rest: Tensor) -> Tensor:
@@ -326,7 +326,7 @@ def loudness(g: Tensor, rest: Tensor) -> Tensor:
     spread = g.double().var(1, correction=0).mean(0)
     moves = spread > 1e-6 * g.double().var((0, 1)).clamp_min(1e-12)
     whole = g.double().flatten(0, 1).var(0).mul(moves).sum() * g.shape[1]
-    return moves * (rest.var(0).sum() / whole.clamp_min(1e-12)).sqrt()
+    return moves * (rest.var(0).double().sum() / whole.clamp_min(1e-12)).sqrt()
 
 
 def choose_rows(noise: Noise, count: int) -> Tensor:
