@@ -256,11 +256,40 @@ def test_a_table_of_a_database_is_learnt_and_scored_as_the_file_is(tmp_path, mon
         ("sqlite:///plant.db", "name the table after the address"),
         ("sqlite:///plant.db#reading", "no table 'reading' in the database .did you mean 'readings'"),
         ("sqlite:///nothing.db#readings", "no database at nothing.db"),
-        ("postgresql://me:secret@127.0.0.1:1/x#readings", "127.0.0.1"),
+        ("postgresql://me:secret@127.0.0.1:1/x#readings", "holds a password"),
+        ("postgresql://127.0.0.1:1/x?user=me&password=secret#readings", "holds a password"),
+        ("postgresql://me:secret@here:port/x#readings", "here:port"),
+        ("sqlite://#readings", "names no file"),
+        ("odd://x#readings", "are not known here"),
     ):
         with pytest.raises(InputError, match=sentence) as found:
             genloom.fit("rtsgan", name, tmp_path / "c", **said)
         assert "secret" not in str(found.value)
+
+
+def test_a_tables_rows_have_no_order_and_its_cells_are_what_was_put_there(tmp_path):
+    frame, path = plant(Plan(runs=8, rows=60), 2), tmp_path / "plant.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("create table readings (inflow numeric, run integer, mode text, level real, time datetime)")
+        rows = frame[["inflow", "run", "mode", "level_1", "time"]].astype({"time": str}).sample(frac=1, random_state=0)
+        rows["time"] = pd.to_datetime(rows["time"]).dt.strftime("%d.%m.%Y %H:%M:%S")  # which is no ISO date
+        connection.executemany("insert into readings values (?, ?, ?, ?, ?)", rows.values.tolist())
+    data = genloom.load_data(f"sqlite:///{path}#readings", window=WINDOW)
+    level = data.x[:, [c.name for c in data.shape.columns].index("level")]
+    assert np.corrcoef(level.numpy(), frame["level_1"].to_numpy())[0, 1] > 0.999999  # the rows are in their order again
+
+
+def test_absurd_cells_alarm_and_records_of_modes_alone_are_scored(watch, tmp_path):
+    frame = today()
+    frame.loc[150, "inflow"] = 1e25
+    found = scored(watch, frame)
+    assert found.scores[150] > 1 and np.isfinite(found.scores[WINDOW:]).all()
+    assert found.columns[found.blame(150, 151)[0][0]].name == "inflow"
+    plant(Plan(runs=30, rows=100), 1)[["time", "run", "mode"]].to_csv(tmp_path / "modes.csv", index=False)
+    said = {"preset": "tiny", "hyper": {"components": 8}, "examples": 64, "window": WINDOW, "threads": 1}
+    run = genloom.fit("rtsgan", tmp_path / "modes.csv", tmp_path / "run", **said)
+    found = Watch(run).score(str(tmp_path / "modes.csv"))
+    assert np.isfinite(found.scores[WINDOW - 1 : 100]).all() and np.isnan(found.expected).all()
 
 
 # -- repair ----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import torch
 from genloom.core.random import Noise
 from genloom.nn import marginal
 from genloom.nn.gaps import bridged
-from genloom.nn.marginal import Marginal, Regression
+from genloom.nn.marginal import Marginal, Others, Regression
 from genloom.nn.mixture import Mixture, choose, em
 
 WIDTH, COMPONENTS, GAUSSIANS = 6, 4, 3
@@ -88,7 +88,7 @@ def test_a_number_given_all_others_is_regressed_on_them(mixture):
     own = torch.zeros(2, WIDTH, dtype=torch.bool)
     own[0, [1, 3]] = own[1, [2, 5]] = True  # what is left out with each
     for c, (mean, covariance) in enumerate(zip(means, covariances, strict=True)):
-        regression = Regression(found, masked([0, 1, 2, 3, 5]), torch.tensor([3, 4]), own, c)
+        regression = Regression(Others(found, masked([0, 1, 2, 3, 5]), own), torch.tensor([3, 4]), c)
         said = regression(x[:9])
         for i, (asked, given) in enumerate(((3, [0, 2, 5]), (4, [0, 1, 3]))):
             gain = torch.linalg.solve(covariance[given][:, given], covariance[given][:, asked])

@@ -88,7 +88,7 @@ def check(
     pictures: Annotated[AllOptions | None, Parameter(name="*")] = None,
 ) -> None:
     """Examine a data set: counts, sizes, classes, broken files, copies, which models fit; and a contact sheet."""
-    if data.startswith(("sqlite", "postgresql")) and "://" in data:
+    if data.startswith(("sqlite", "postgresql")) and "://" in data and "#" not in data:
         raise InputError(f"check looks at files; `genloom repair {data} --table NAME` looks at a table of a database")
     from genloom.data.source import find_source
     from genloom.use.check import check, describe, write_sheet

@@ -42,6 +42,8 @@ def deviation(
     if follow and (out or as_json):
         raise InputError("--follow prints alarms as they come: leave -o and --json away")
     if table:
+        if "#" in data or "://" not in data:
+            raise InputError("--table names the table of a database, behind an address that names none")
         data = f"{data}#{table}"
     with on_threads(threads):
         watch = Watch(Run.open(run), checkpoint, rate, cells.given() if cells else {})

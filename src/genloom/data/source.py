@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from genloom.data.options import OPTIONS
 from genloom.data.options import Options as AnyOptions
+from genloom.data.tables.database import shown
 from genloom.errors import InputError, nearest
 from genloom.kinds import KINDS, imported
 from genloom.shapes.base import Shape
@@ -72,7 +73,7 @@ def find_source(
         if owner is None:
             raise InputError(f"there is no option {foreign[0]!r}{nearest(foreign[0], own)}")
         flags = ", ".join(f"--{own.replace('_', '-')}" for own in vars(owner)["__annotations__"] if own != "split")
-        raise InputError(f"{name} holds {source.Options.named()}: {flags} are for {owner.named()}")
+        raise InputError(f"{shown(str(name))} holds {source.Options.named()}: {flags} are for {owner.named()}")
     return source(str(name), source.Options.of(given or {}), progress)
 
 

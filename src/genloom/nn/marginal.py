@@ -68,26 +68,38 @@ class Marginal:
         found[rows, owner] = self.constant[owner] - 0.5 * square
 
 
-class Regression:
-    """Numbers of examples given the known ones, but for those that belong with each, in one Gaussian: linear in them.
+class Others:
+    """What all known numbers but those that belong with each that is asked for say of u, in any Gaussian.
 
     Args:
         known: mask `[F]`.
-        asked: places `[D]` of the numbers that are asked for.
         without: `[D, F]`, which numbers are left out for each.
-        c: the Gaussian.
+
+    Attributes:
+        weight: of each number `[D, F]`; `inner [D, K, K]`, the precision that they add.
     """
 
-    def __init__(self, mixture: Mixture, known: Tensor, asked: Tensor, without: Tensor, c: int) -> None:
+    def __init__(self, mixture: Mixture, known: Tensor, without: Tensor) -> None:
+        self.mixture, v = mixture, mixture.directions.double()
+        whole = torch.where(known, 1 / own_part(mixture), 0.0)
+        self.weight = torch.where(without, 0.0, whole)
+        own = [(each & known).nonzero()[:, 0] for each in without]
+        total = v.T @ (whole[:, None] * v)
+        self.inner = total - torch.stack([v[rows].T @ (whole[rows, None] * v[rows]) for rows in own]) if own else total[:0]
+
+
+class Regression:
+    """Numbers of examples `[D]`, at the places `asked`, given the others of each in one Gaussian c: linear in them."""
+
+    def __init__(self, others: Others, asked: Tensor, c: int) -> None:
+        mixture = others.mixture
         v, centre = mixture.directions.double(), mixture.centres[c].double()
-        weight = torch.where(known & ~without, 1 / own_part(mixture), 0.0)
-        inner = torch.stack([v.T @ (each[:, None] * v) for each in weight])
         prior = torch.cholesky_inverse(mixture.factors[c].double())
         eye = 1e-9 * torch.eye(v.shape[1], dtype=torch.float64, device=v.device)
         wide = v[asked][..., None]
-        back = torch.cholesky_solve(wide, torch.linalg.cholesky(prior + inner + eye))
+        back = torch.cholesky_solve(wide, torch.linalg.cholesky(prior + others.inner + eye))
         within = (wide * back).sum((1, 2)) + mixture.left[asked].double()
-        gains = weight * (back[..., 0] @ v.T)
+        gains = others.weight * (back[..., 0] @ v.T)
         moved = mixture.mean.double() + centre @ v.T
         self.gains, self.spread = gains.float(), within.sqrt().float()
         self.offset = (moved[asked] - (gains * moved).sum(1)).float()

@@ -14,7 +14,7 @@ import pandas as pd
 from genloom.bounds import short
 from genloom.data.options import SeriesOptions
 from genloom.data.series.load import rows_of
-from genloom.data.series.record import IN_ROWS, NO_GROUP, Record, on_grid, refuse_out_of_order, time_index
+from genloom.data.series.record import IN_ROWS, NO_GROUP, Record, in_time, on_grid
 from genloom.data.tables.guess import comma_form, plain_value
 from genloom.data.tables.layout import Field, Layout, checked_names, is_text, known_cells, missing_words
 from genloom.errors import InputError
@@ -44,8 +44,7 @@ def as_record(frame: pd.DataFrame, options: SeriesOptions, shape: SeriesShape, n
     group = shape.group if shape.group in frame.columns else NO_GROUP
     time = shape.time if shape.time in frame.columns else None if shape.time else IN_ROWS
     options = replace(options, group=group, time=time)
-    index = time_index(frame, options, name)
-    refuse_out_of_order(index, name)
+    frame, index = in_time(frame, options, name)
     if index.time and index.usual_step > UNEVEN * shape.step:
         raise InputError(
             f"{name} has a row every {index.usual_step:g} s, and the run learnt from one every {shape.step:g} s: give rows "

@@ -17,6 +17,7 @@ import pandas as pd
 
 from genloom.data.options import SeriesOptions
 from genloom.data.series.stamps import column_dates, read_stamps
+from genloom.data.tables.database import is_address
 from genloom.data.tables.layout import Layout, known_cells, missing_words
 from genloom.errors import InputError, nearest
 from genloom.reading import refuse_large
@@ -114,16 +115,33 @@ def read_record(frame: pd.DataFrame, options: SeriesOptions, name: str) -> Recor
     Raises:
         InputError: no column says when, two could; stamps go back, come twice, or are missing; nothing is left to learn.
     """
-    index = time_index(frame, options, name)
-    refuse_out_of_order(index, name)
+    frame, index = in_time(frame, options, name)
     return on_grid(frame, options, index, name)
+
+
+def in_time(frame: pd.DataFrame, options: SeriesOptions, name: str) -> tuple[pd.DataFrame, TimeIndex]:
+    """Return rows and when they are; those of a database, which have no order of their own, sorted.
+
+    Raises:
+        InputError: as `read_record` has it.
+    """
+    sortable = is_address(name)
+    index = time_index(frame, options, name, sortable)
+    if sortable and index.out_of_order:
+        frame = frame.iloc[np.lexsort((index.seconds, index.run))].reset_index(drop=True)
+        index = time_index(frame, options, name)
+    refuse_out_of_order(index, name)
+    return frame, index
 
 
 # -- when rows are ---------------------------------------------------------------------------------
 
 
-def time_index(frame: pd.DataFrame, options: SeriesOptions, name: str) -> TimeIndex:
+def time_index(frame: pd.DataFrame, options: SeriesOptions, name: str, any_order: bool = False) -> TimeIndex:
     """Return when each row is, and which run it is of.
+
+    Args:
+        any_order: whether most rows may lie before the one above them.
 
     Raises:
         InputError: no column says when, two could, or a stamp is missing or cannot be read.
@@ -146,7 +164,7 @@ def time_index(frame: pd.DataFrame, options: SeriesOptions, name: str) -> TimeIn
         raise InputError(f"{name}: the time in row {row + 1:,} is missing; {rest}")
     index = TimeIndex(read_stamps(time, frame[time], options.kind.get(time)), run, runs, time, group)
     back = sum(said == "before" for _, said in index.out_of_order)
-    if back > BACK * len(frame) and not index.reversed:
+    if back > BACK * len(frame) and not index.reversed and not any_order:
         raise InputError(
             f"{name}: {time} goes back in {back:,} of {len(frame):,} rows, so it says no time, unless rows are of several "
             "runs: name the column of times by --time, that of runs by --group"

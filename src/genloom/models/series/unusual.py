@@ -15,7 +15,7 @@ from genloom.core.capabilities import Unusual
 from genloom.core.random import Noise
 from genloom.models.series.usual import UsualNets
 from genloom.nn.gaps import all_known
-from genloom.nn.marginal import Marginal, Regression
+from genloom.nn.marginal import Marginal, Others, Regression
 
 BLOCK = 1024  # windows that are worked on at once
 KINDS = 8  # masks for which what was worked out is kept
@@ -60,20 +60,24 @@ class Kind:
         self.count = known.sum().clamp_min(1)
         self.counts = (known.flatten() & ~own).sum(1).clamp_min(1)  # of all tags but one
         self.marginal = Marginal(nets.mixture, self.known)
+        self.others = Others(nets.mixture, self.known, self.own)
         self.regressions: dict[int, Regression] = {}
-        self.others: dict[int, Marginal] = {}
+        self.marginals: dict[int, Marginal] = {}
 
     def regression(self, c: int) -> Regression:
         """The number of each tag in the last row, given all of the others, in one Gaussian."""
         if c not in self.regressions:
-            self.regressions[c] = Regression(self.mixture, self.known, self.asked, self.own, c)
+            self.regressions[c] = Regression(self.others, self.asked, c)
         return self.regressions[c]
 
     def without(self, place: int) -> Marginal:
         """All that is known but the numbers of one tag."""
-        if place not in self.others:
-            self.others[place] = Marginal(self.mixture, self.known & ~self.own[place])
-        return self.others[place]
+        if place in self.marginals:
+            return self.marginals[place]
+        marginal = Marginal(self.mixture, self.known & ~self.own[place])
+        if bool(self.known.all()):  # kept of every mask they would take gigabytes
+            self.marginals[place] = marginal
+        return marginal
 
 
 class Scorer:
@@ -95,6 +99,8 @@ class Scorer:
             told: Any = self.kind(torch.zeros_like(known)).marginal(r).logsumexp(1) if nets.given else 0.0
             logs = kind.marginal(r)
             surprise[part] = ((told - logs.logsumexp(1)) / kind.count).to(surprise)
+            if not self.tags:
+                continue
             said = self.leave_out(kind, r, told) if closely else self.of_likeliest(kind, r, logs.argmax(1))
             shift = w[part, -1, : len(self.tags)] - r[:, kind.asked]  # by conditions
             for whole, each in zip(found, (said[0] + shift, *said[1:]), strict=False):

@@ -42,6 +42,7 @@ LEAST_OFF, LEAST_STILL = 1.0, math.log(2)  # bars at least: a deviation, and hal
 STILLEST = 1e-3  # share of the usual motion below which none is less than another
 LOUD = 0.5  # of a bar, from which on a tag can be to blame
 CHUNK = 1024  # rows that are scored at once: twice as many take a tenth longer, in new memory
+FARTHEST = 1e6  # deviations from the mean, beyond which one is as unusual as another, and sums would overflow
 SILENT = 20  # rows at the end without a value, from which on a tag is said to have none
 TOGETHER = 5  # scored rows without an alarm that do not end one
 
@@ -247,7 +248,8 @@ def scored_places(record: Record, shape: SeriesShape) -> Places:
 def windows_of(record: Record, ends: Places, window: int) -> tuple[Tensor, Tensor]:
     """Return the windows `[n, T, D]` that end with places of the grid, and which of their cells are known."""
     first, last = ends[0] + 1 - window, ends[-1] + 1
-    x, mask = torch.as_tensor(record.codes[first:last], dtype=torch.float32), torch.as_tensor(record.mask[first:last])
+    codes = np.clip(record.codes[first:last], -FARTHEST, FARTHEST)
+    x, mask = torch.as_tensor(codes, dtype=torch.float32), torch.as_tensor(record.mask[first:last])
     n, d = len(x) + 1 - window, x.shape[1]
     whole, places = len(ends) == n, torch.as_tensor(ends - ends[0])
     x, mask = (each.contiguous().as_strided((n, window, d), (d, d, 1)) for each in (x, mask))  # one for each row

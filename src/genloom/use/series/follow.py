@@ -82,7 +82,7 @@ class GrowingTable(Growing):
 
     def __init__(self, url: str, table: str, time_column: str) -> None:
         self.name, self.engine = table, database.engine_of(url)
-        with database.told(self.engine.url.render_as_string(hide_password=True)):
+        with database.told(url):
             self.table = database.find_table(self.engine, table)
         if time_column not in self.table.c:
             raise InputError(f"{table} has no column {time_column!r}, by which the run knows when a row is")
@@ -96,8 +96,9 @@ class GrowingTable(Growing):
             count = connection.execute(sql.select(sql.func.count()).select_from(self.table)).scalar_one()
             if count < self.count:
                 raise InputError(f"{self.name} has lost rows, {count:,} where {self.count:,} were: follow it anew")
-            wanted = sql.select(self.table).order_by(self.time)
-            found = connection.execute(wanted if self.last is None else wanted.where(self.time >= self.last))
+            time = database.raw(self.time) if self.engine.dialect.name == "sqlite" else self.time
+            wanted = database.raw_cells(self.engine, self.table).order_by(time)
+            found = connection.execute(wanted if self.last is None else wanted.where(time >= self.last))
             rows = [row for row in found if tuple(row) not in self.held]
         self.count = count
         if not rows:

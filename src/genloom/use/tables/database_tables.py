@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sql
 
-from genloom.data.tables.database import CHUNK, address_of, engine_of
+from genloom.data.tables.database import CHUNK, address_of, engine_of, find_table
 from genloom.errors import InputError, nearest
 
 KINDS = ("sqlite", "postgresql")  # where creating a table can be undone with the rest of a transaction
@@ -92,16 +91,7 @@ def writable_engine(url: str) -> sql.Engine:
         )
     if kind == "sqlite" and address.query.get("mode") == "ro":
         raise InputError("the address says read-only (mode=ro), and a repair is written into the database: leave mode away")
-    return engine_of(url)
-
-
-@contextmanager
-def closing(engine: sql.Engine) -> Iterator[None]:
-    """Let go of all connections in the end."""
-    try:
-        yield
-    finally:
-        engine.dispose()
+    return engine_of(url, "; nothing was written")
 
 
 def find(engine: sql.Engine, name: str, keys: list[str]) -> DatabaseTable:
@@ -110,15 +100,7 @@ def find(engine: sql.Engine, name: str, keys: list[str]) -> DatabaseTable:
     Raises:
         InputError: there is none, or nothing names its rows.
     """
-    seen = sql.inspect(engine)
-    schema, plain_name = "", name
-    names = [*seen.get_table_names(), *seen.get_view_names()]
-    if name not in names and "." in name:
-        schema, _, plain_name = name.rpartition(".")
-        names = [*seen.get_table_names(schema), *seen.get_view_names(schema)]
-    if plain_name not in names:
-        raise InputError(f"no table {name!r} in the database{nearest(plain_name, names)}")
-    table = sql.Table(plain_name, sql.MetaData(), schema=schema or None, autoload_with=engine)
+    table = find_table(engine, name)
     own = [column.name for column in table.primary_key.columns]
     if not (keys or own):
         raise InputError(

@@ -16,12 +16,11 @@ from typing import Any
 import pandas as pd
 import sqlalchemy as sql
 
-from genloom.data.tables.database import told
+from genloom.data.tables.database import closing, told
 from genloom.errors import InputError
 from genloom.use.tables.database_tables import (
     DatabaseTable,
     check_targets,
-    closing,
     copy_of,
     find,
     log_table,
@@ -55,7 +54,7 @@ def repair_database(
     """
     engine = writable_engine(url)
     where = engine.url.render_as_string(hide_password=True)
-    with told(where), closing(engine):
+    with told(where, "; nothing was written"), closing(engine):
         source = find(engine, name, list(settings.keys))
         links = {column.name: "passed" for column in source.table.c if column.foreign_keys}  # no mean points to a row
         settings = replace(settings, keys=source.keys, kinds=links | dict(settings.kinds))
