@@ -20,6 +20,7 @@ MEDIAN_FUNCTION, SKIPS = 7, 20
 LAYERS = [
     {"errors", "kinds", "bounds"},
     {"files", "reading", "tensors", "placing"},
+    {"scores"},
     {"shapes"},
     {"core"},
     {"nn"},
@@ -39,6 +40,7 @@ LIGHT = (
     "bounds",
     "files",
     "reading",
+    "scores",
     "shapes",
     "core",
     "nn",

@@ -64,6 +64,10 @@ MODELS = {
         "genloom.models.series.rtsgan:RTSGAN",
         "Towards Generating Real-World Time Series Data, Pei et al. 2021",
     ),
+    "music": (
+        "genloom.models.music.music:Music",
+        "music in a few voices, step by step: a recurrent net with the exact likelihood of each step",
+    ),
     "line": ("genloom.models.adversarial.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
 

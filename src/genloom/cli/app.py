@@ -62,6 +62,8 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
         "genloom.cli.translation:translate",
         "Turn pictures into those of the other side, as pix2pix or cyclegan learnt it.",
     ),
+    "compose": ("genloom.cli.music:compose", "Write new pieces of music, as MIDI, in the manner of a run's."),
+    "continue": ("genloom.cli.music:go_on", "Go on from the beginning of a piece, as MIDI."),
     "repair": ("genloom.cli.tables:repair", "Fill the holes of a table with values like its usual ones."),
     "deviation": (
         "genloom.cli.series:deviation",

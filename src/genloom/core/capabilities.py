@@ -138,6 +138,35 @@ class Follows(Samples):
         """
 
 
+class Composes(Samples):
+    """Writes music step by step, and knows the exact likelihood of each step."""
+
+    @abstractmethod
+    def compose(
+        self,
+        n: int,
+        steps: int,
+        given: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        noise: Noise | None = None,
+        known: Tensor | None = None,
+    ) -> Tensor:
+        """Draw pieces `[n, steps, V]`, on the CPU.
+
+        Args:
+            given: what is asked of them by name: `key`, `density`, `composer`; InputError for others.
+            known: codes `[n, T, V]` of their first steps; below 0 where they are not.
+        """
+
+    @abstractmethod
+    def density_of_piece(self, codes: Tensor) -> str:
+        """Return how densely notes begin in a piece `[T, V]`: low, medium or high."""
+
+    @abstractmethod
+    def step_nats(self, piece: Mapping[str, Tensor]) -> Tensor:
+        """Return -log p of each step `[n, T]` of pieces as a batch has them, in nats, given all steps before it."""
+
+
 class Tags(ABC):
     """Says by which words pictures may be called: those of its shape's classes."""
 

@@ -71,7 +71,7 @@ class Hyper:
     @classmethod
     def presets(cls) -> list[str]:
         """Return the names of the presets, the paper first."""
-        return [name for name in ("paper", "modern", "tiny") if hasattr(cls, name)]
+        return [name for name in ("paper", "modern", "tiny") if getattr(cls, name, None)]
 
     def with_values(self, values: Mapping[str, Any]) -> Self:
         """Return a copy with some values replaced; text is read as the type of its field."""

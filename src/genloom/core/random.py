@@ -155,6 +155,12 @@ class Noise:
         """Return noise that nobody has seen, from torch's own generator."""
         return cls.of(int(torch.randint(2**62, ())), n)
 
+    def of_rows(self, rows: Any) -> Noise:
+        """Return the noise of some of the samples, by their places, from its beginning."""
+        chosen = Noise.__new__(Noise)
+        chosen.keys, chosen.used = self.keys[rows], 0
+        return chosen
+
     def __len__(self) -> int:
         return len(self.keys)
 

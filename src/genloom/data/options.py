@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, Self
@@ -202,7 +203,39 @@ class SeriesOptions(RecordOptions, TableOptions):
 
 
 @dataclass(frozen=True)
-class AllOptions(SeriesOptions, PairOptions, TagOptions):
+class ScoreOptions(Options):
+    """How pieces of music are read.
+
+    Attributes:
+        grid: steps of a quarter note that notes are moved to; left out, 4, or what the file has
+        voices: notes at once, at most; left out, as many as nearly all of the music has
+        steps: steps of an example, of which models learn; left out, four bars
+        metre: of which pieces are taken alone, such as 4/4 or 3/4
+        split: which part, where the source has train and test
+        skip_broken: leave out files that cannot be read
+    """
+
+    grid: int | None = None
+    voices: int | None = None
+    steps: int | None = None
+    metre: str | None = None
+    split: Literal["train", "test"] = "train"
+    skip_broken: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("grid", "voices", "steps"):
+            if (value := getattr(self, name)) is not None:
+                whole(name, value)
+        if self.metre is not None and not re.fullmatch(r"[1-9]\d?/(1|2|4|8|16|32)", self.metre):
+            raise InputError(f"--metre takes beats and their part of a whole note, such as 3/4, got {short(self.metre)}")
+
+    @classmethod
+    def named(cls) -> str:
+        return "pieces of music"
+
+
+@dataclass(frozen=True)
+class AllOptions(SeriesOptions, PairOptions, TagOptions, ScoreOptions):
     """What may be said of a source whose kind is not known yet: the options of every kind."""
 
 

@@ -1,0 +1,1 @@
+"""Models of pieces of music."""

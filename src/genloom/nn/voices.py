@@ -1,0 +1,156 @@
+"""A recurrent net that gives each voice of each step its distribution, from all steps before and the voices above it."""
+
+# B batch, T steps, V voices, P pitches, E width of an embedding, H width of a state
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+REST, HELD, FIRST = 0, 1, 2  # codes of a cell; from `FIRST` on the pitch that begins there
+FLAGS = 3  # a cell rests, is held, or begins
+WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
+NEVER = -1e9  # the logit of what cannot be
+
+
+@dataclass
+class Rules:
+    """What a piece's shape rules out.
+
+    Attributes:
+        pitches: how many there are.
+        chords: whether all notes of a step begin there, the highest first, each pitch once.
+        repeats: whether a pitch may begin anew right after itself.
+    """
+
+    pitches: int
+    chords: bool
+    repeats: bool
+
+    def apply(self, logits: Tensor, before: Tensor, above: Tensor | None) -> Tensor:
+        """Return logits `[..., 2 + P]` of a voice with what cannot be ruled out.
+
+        Args:
+            before: the pitch that sounded in the voice a step before `[...]`, 0 for none, else counted from 1.
+            above: in chords, the code of the voice above `[...]`; None for the first.
+        """
+        places = torch.arange(logits.shape[-1], device=logits.device)
+        if self.chords:
+            ruled_out = (places == HELD).expand(logits.shape)
+            if above is not None:  # below the note above; nothing after a rest
+                ruled_out = ruled_out | ((places >= above[..., None]) & (places >= FIRST))
+                ruled_out = ruled_out | ((above[..., None] == REST) & (places != REST))
+            return logits.masked_fill(ruled_out, NEVER)
+        ruled_out = (before[..., None] == 0) & (places == HELD)
+        if not self.repeats:
+            ruled_out = ruled_out | ((before[..., None] > 0) & (places == before[..., None] + FIRST - 1))
+        return logits.masked_fill(ruled_out, NEVER)
+
+
+class VoiceNet(nn.Module):
+    """Steps `[B, T, V]` to the logits of each voice `[B, T, V, 2 + P]`, each from what comes before it alone.
+
+    A stack of GRUs runs over the steps; at each, a small net a voice sees its state, the step before and the voices above.
+    What is told of a piece as a whole, such as its composer, enters the GRUs at each step, one embedding each.
+    """
+
+    def __init__(
+        self,
+        voices: int,
+        rules: Rules,
+        told: Sequence[int],
+        width: int = 256,
+        layers: int = 2,
+        embedding: int = 32,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.rules, self.voices = rules, voices
+        self.pitch = nn.ModuleList(nn.Embedding(rules.pitches + 1, embedding) for _ in range(voices))
+        self.flag = nn.Embedding(FLAGS, WAY)
+        self.place, self.bar = nn.Embedding(PLACES, 16), nn.Embedding(BARS, 8)
+        self.told = nn.ModuleList(nn.Embedding(count, 16) for count in told)
+        cell, around = embedding + WAY, 16 + 8 + 16 * len(told)
+        self.gru = nn.GRU(voices * cell + around, width, layers, batch_first=True, dropout=dropout if layers > 1 else 0.0)
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(width + (voices + above) * cell + around, width),
+                nn.ReLU(),
+                nn.Dropout(dropout),
+                nn.Linear(width, FIRST + rules.pitches),
+            )
+            for above in range(voices)
+        )
+        self.drop = nn.Dropout(dropout)
+        self.cell_width = cell
+
+    def cells(self, codes: Tensor, sounding: Tensor) -> list[Tensor]:
+        """Return what is told of each voice's cells `[..., E + 8]`, of codes and of the pitches that sound `[..., V]`."""
+        flags = self.flag(codes.clamp_max(FIRST))
+        return [torch.cat([net(sounding[..., v]), flags[..., v, :]], -1) for v, net in enumerate(self.pitch)]
+
+    def around(self, beat: Tensor, bar: Tensor, told: Sequence[Tensor]) -> Tensor:
+        """Return what is told of steps: their place in the bar `[..., T]`, and what holds for the piece `[...]`."""
+        places = self.place(beat % PLACES)
+        whole = [self.bar(bar.clamp_max(BARS - 1)), *(net(each) for net, each in zip(self.told, told, strict=True))]
+        return torch.cat([places, *(each[..., None, :].expand(*places.shape[:-1], -1) for each in whole)], -1)
+
+    def forward(self, codes: Tensor, beat: Tensor, bar: Tensor, told: Sequence[Tensor]) -> Tensor:
+        sounding = sounding_of(codes)
+        cells = self.cells(codes, sounding)
+        before = [F.pad(each[:, :-1], (0, 0, 1, 0)) for each in cells]
+        around = self.around(beat, bar, told)
+        state = self.drop(self.gru(torch.cat([*before, around], -1))[0])
+        earlier = F.pad(sounding[:, :-1], (0, 0, 1, 0))
+        logits = []
+        for v, head in enumerate(self.heads):
+            wide = head(torch.cat([state, *before, around, *cells[:v]], -1))
+            logits.append(self.rules.apply(wide.float(), earlier[..., v], codes[..., v - 1] if v else None))
+        return torch.stack(logits, 2)
+
+
+class StepByStep:
+    """The same net, a step after the other: what has been played is remembered.
+
+    Args:
+        n: pieces at once.
+    """
+
+    def __init__(self, net: VoiceNet, n: int, bar: Tensor, told: Sequence[Tensor]) -> None:
+        device = bar.device
+        self.net, self.bar, self.told = net, bar, told
+        self.state = torch.zeros(net.gru.num_layers, n, net.gru.hidden_size, device=device)
+        self.sounding = torch.zeros(n, net.voices, dtype=torch.long, device=device)
+        self.before = [torch.zeros(n, net.cell_width, device=device) for _ in range(net.voices)]
+
+    def step(self, beat: Tensor, choose: Any) -> Tensor:
+        """Play one step `[n, V]`; `choose(v, logits [n, 2 + P])` picks the codes of a voice."""
+        net = self.net
+        around = net.around(beat[:, None], self.bar, self.told)
+        out, self.state = net.gru(torch.cat([*(each[:, None] for each in self.before), around], -1), self.state)
+        codes: list[Tensor] = []
+        sounding = self.sounding.clone()
+        cells: list[Tensor] = []
+        for v, head in enumerate(net.heads):
+            wide = head(torch.cat([out[:, 0], *self.before, around[:, 0], *cells], -1))
+            logits = net.rules.apply(wide.float(), self.sounding[:, v], codes[-1] if codes else None)
+            code = choose(v, logits)
+            codes.append(code)
+            sounding[:, v] = torch.where(code >= FIRST, code - FIRST + 1, torch.where(code == REST, 0, sounding[:, v]))
+            flag = net.flag(code.clamp_max(FIRST))
+            cells.append(torch.cat([net.pitch[v](sounding[:, v]), flag], -1))
+        self.sounding, self.before = sounding, cells
+        return torch.stack(codes, 1)
+
+
+def sounding_of(codes: Tensor) -> Tensor:
+    """Return the pitch that sounds in each cell of codes `[B, T, V]`, 0 for none, else counted from 1."""
+    rows = torch.arange(codes.shape[1], device=codes.device)[None, :, None]
+    last = torch.where(codes != HELD, rows, 0).cummax(1).values
+    now = codes.gather(1, last)
+    return torch.where(now >= FIRST, now - FIRST + 1, 0)

@@ -1,0 +1,1 @@
+"""Pieces of music: what one is, and how it is read from and written to files."""

@@ -1,0 +1,1 @@
+"""Music from a run: new pieces, and pieces that go on."""

@@ -1,0 +1,170 @@
+"""New pieces from a run, and how a person's piece may go on: what is asked of them holds, or a sentence says why not."""
+
+# n pieces, T steps, V voices
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genloom.core.capabilities import Composes
+from genloom.core.model import Model
+from genloom.core.random import Noise
+from genloom.errors import InputError
+from genloom.files import check_writable, replaced
+from genloom.scores.audio import wav_of
+from genloom.scores.keys import key_of
+from genloom.scores.midi import midi_of, read_midi
+from genloom.scores.roll import roll_picture
+from genloom.scores.score import Key, Score
+from genloom.shapes.score import FIRST, HELD, REST, ScoreShape
+
+ATTEMPTS = 40  # times that a piece is drawn anew until it is what was asked for
+MOST_BARS, MOST_PIECES = 1000, 1000
+
+
+@dataclass
+class Wish:
+    """What is asked of pieces.
+
+    Attributes:
+        bars: how many each has, of the metre that most of the training music has.
+        key: that it is in, as `key_of` finds it; `density`, low, medium or high; `composer`, a class of the training data.
+    """
+
+    bars: int = 16
+    key: Key | None = None
+    density: str | None = None
+    composer: str | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is told to the model."""
+        return {name: value for name in ("key", "density", "composer") if (value := getattr(self, name)) is not None}
+
+
+def composer_of(model: Model) -> tuple[Composes, ScoreShape]:
+    """Return a model that composes, and its shape; InputError for another."""
+    if not isinstance(model, Composes) or not isinstance(model.shape, ScoreShape):
+        raise InputError(f"{type(model).__name__} writes no music: `music` does, trained on MIDI files")
+    return model, model.shape
+
+
+def compose(
+    model: Model, n: int, wish: Wish, seed: int = 0, temperature: float = 1.0, known: Tensor | None = None
+) -> list[Score]:
+    """Return pieces, each of exactly so many bars and with what is asked for.
+
+    Each is drawn anew until it has the density and the mode that are asked for, then moved to the key.
+
+    Args:
+        known: codes of their beginning `[T, V]`, which stays as it is.
+
+    Raises:
+        InputError: what is asked for is not there, or does not come.
+    """
+    composes, shape = composer_of(model)
+    if not 1 <= wish.bars <= MOST_BARS:
+        raise InputError(f"--bars takes from 1 to {MOST_BARS:,}, got {wish.bars:,}")
+    if not 1 <= n <= MOST_PIECES:
+        raise InputError(f"-n takes from 1 to {MOST_PIECES:,} pieces, got {n:,}")
+    steps = wish.bars * shape.bar
+    if known is not None and len(known) >= steps:
+        raise InputError(
+            f"the beginning has {-(-len(known) // shape.bar):,} bars, and the whole is to have {wish.bars:,}: ask for more "
+            "--bars"
+        )
+    found: list[Tensor | None] = [None] * n
+    for attempt in range(ATTEMPTS):
+        left = [i for i, each in enumerate(found) if each is None]
+        if not left:
+            break
+        own = Noise.of(seed, n, start=attempt * n).of_rows(left)
+        begun = None if known is None else known.expand(len(left), -1, -1)
+        drawn = composes.compose(len(left), steps, wish.given, temperature, own, begun)
+        for i, codes in zip(left, drawn, strict=True):
+            found[i] = settled(codes, composes, shape, wish, known is not None)
+    pieces = [each for each in found if each is not None]
+    if len(pieces) < n:
+        raise InputError(
+            f"{n - len(pieces):,} of {n:,} pieces did not come out as asked for in {ATTEMPTS} attempts ({said(wish)}): ask "
+            "for less, or train for longer"
+        )
+    scores = shape.decode(torch.stack(pieces))
+    for score in scores:
+        score.key = wish.key or key_of(score.notes)
+    return scores
+
+
+def settled(codes: Tensor, composes: Composes, shape: ScoreShape, wish: Wish, begun: bool) -> Tensor | None:
+    """Return a piece `[T, V]` in the key that is asked for; None where it is not what is asked for, or nothing sounds."""
+    score = shape.decode(codes[None])[0]
+    if not len(score.notes):
+        return None
+    if wish.density is not None and composes.density_of_piece(codes) != wish.density:
+        return None
+    if wish.key is None:
+        return codes
+    own = key_of(score.notes)
+    if own.minor != wish.key.minor or (begun and own.tonic != wish.key.tonic):
+        return None
+    up = (wish.key.tonic - own.tonic + 6) % 12 - 6
+    for shift in (up, up + 12 if up < 0 else up - 12):
+        moved = torch.where(codes >= FIRST, codes + shift, codes)
+        pitched = moved[codes >= FIRST]
+        if int(pitched.min()) >= FIRST and int(pitched.max()) < shape.codes:
+            return moved
+    return None
+
+
+def said(wish: Wish) -> str:
+    """Say what is asked for."""
+    return ", ".join(f"{name} {value}" for name, value in wish.given.items()) or "a piece with notes"
+
+
+def beginning(model: Model, start: Path) -> Tensor:
+    """Return the codes `[T, V]` of a person's piece, moved to the grid of a run; InputError where it has no note."""
+    _, shape = composer_of(model)
+    codes = shape.encode(read_midi(start)[0])
+    if not bool((codes != REST).any()):
+        raise InputError(f"{start} has no note: nothing can go on from it")
+    first = codes[0]
+    codes[0] = torch.where(first == HELD, REST, first)
+    return codes
+
+
+def write(scores: list[Score], out: Path, shape: ScoreShape, wav: bool = False, png: bool = False) -> list[str]:
+    """Write pieces as MIDI, several with a number each, and their sound and rolls beside; return what was written.
+
+    Raises:
+        InputError: the name is not one of a MIDI file, or cannot be written.
+    """
+    if out.suffix.lower() not in (".mid", ".midi"):
+        raise InputError(f"music is written as MIDI: -o takes a name that ends with .mid, got {str(out)!r}")
+    width = len(str(len(scores)))
+    numbered = [out.with_name(f"{out.stem}-{i + 1:0{width}d}{out.suffix}") for i in range(len(scores))]
+    names = [out] if len(scores) == 1 else numbered
+    check_writable(*names)
+    lines = []
+    for score, name in zip(scores, names, strict=True):
+        score.name = name.stem
+        with replaced(name) as path:
+            path.write_bytes(midi_of(score))
+        lines.append(str(name))
+        if wav:
+            content, player = wav_of(score)
+            with replaced(name.with_suffix(".wav")) as path:
+                path.write_bytes(content)
+            lines.append(f"{name.with_suffix('.wav')}, played by {player}")
+        if png:
+            from PIL import Image
+
+            found = shape.on_grid(shape.encode(score))
+            with replaced(name.with_suffix(".png")) as path:
+                Image.fromarray(roll_picture(found, shape.low, shape.high, shape.bar)).save(path, "PNG")
+            lines.append(str(name.with_suffix(".png")))
+    return lines
