@@ -1,7 +1,7 @@
 """A piece as sound: by fluidsynth where it is installed with a soundfont, else by a small additive synthesiser of our own.
 
-A tone is its first harmonics, the higher the softer and the sooner gone, with a short rise and a decay, as a struck string has
-them. The same piece gives the same bytes.
+A tone is its first harmonics, the higher the softer and the sooner gone, with a short rise and a decay, as a struck string
+has them. The same piece gives the same bytes.
 """
 
 from __future__ import annotations
