@@ -54,11 +54,14 @@ from genloom.data.points import gaussian_line
 from genloom.data.tags.vectors import WordVectors
 from genloom.measures.likelihood import log_likelihoods
 from genloom.nn.dense import exact_products
+from genloom.scores.midi import midi_of
+from genloom.scores.score import Score, as_notes
 from genloom.shapes.columns import Column
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
+from genloom.shapes.score import ScoreShape
 from genloom.shapes.series import SeriesShape
 from genloom.shapes.table import TableShape
 from genloom.shapes.tags import TagShape
@@ -78,6 +81,7 @@ SHAPES = (
     PieceShape((), 3, 32, 32),
     TagShape(("red", "blue"), 8, 3, 32, 32),
     SeriesShape(columns=(Column("a", low=0.0, high=16.0), Column("b", low=0.0, high=16.0)), window=8),
+    ScoreShape(voices=("upper", "lower"), low=50, high=70, window=8),
 )
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
@@ -170,6 +174,8 @@ def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
         return small_pairs(folder / "pieces", side_px or 40) / "A"
     if kind == "series":
         return "plant"
+    if kind == "score":
+        return small_music(folder / "music")
     if kind == "tags":
         return small_tags(folder / "tags")
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)
@@ -186,6 +192,17 @@ def small_pairs(folder: Path, side_px: int = 8) -> Path:
         for side, values in (("A", pixels), ("B", 255 - pixels)):
             (folder / side).mkdir(parents=True, exist_ok=True)
             Image.fromarray(values).save(folder / side / f"{i}.png")
+    return folder
+
+
+def small_music(folder: Path) -> Path:
+    """Write pieces of two voices, and return their folder."""
+    random = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for i in range(8):
+        steps = [(float(t), 1.0, int(pitch), 80, 0) for t, pitch in enumerate(60 + random.integers(0, 12, 24))]
+        score = Score(as_notes([*steps, *((4.0 * t, 4.0, 48, 80, 1) for t in range(6))]), ("upper", "lower"))
+        (folder / f"{i}.mid").write_bytes(midi_of(score))
     return folder
 
 

@@ -29,6 +29,29 @@ def write_pairs(folder, n=64, size=8):
     return folder
 
 
+def write_music(folder, n):
+    """Write `n` pieces of two voices and six bars, steps of a major scale above long notes; by two composers."""
+    from genloom.scores.midi import midi_of
+
+    for i in range(n):
+        where = folder / ("ada" if i % 2 else "bo")
+        where.mkdir(parents=True, exist_ok=True)
+        (where / f"{i}.mid").write_bytes(midi_of(piece(i)))
+    return folder
+
+
+def piece(seed, bars=6):
+    """Return such a piece."""
+    from genloom.scores.score import Metre, Score, as_notes
+
+    random, rows, place = np.random.default_rng(seed), [], 3
+    for i in range(4 * bars):
+        place = int(np.clip(place + random.integers(-1, 2), 0, 7))
+        rows.append((float(i), 1.0, 60 + seed % 5 + (0, 2, 4, 5, 7, 9, 11, 12)[place], 80, 0))
+    rows += [(4.0 * i, 4.0, 48 + seed % 5, 80, 1) for i in range(bars)]
+    return Score(as_notes(rows), ("upper", "lower"), 100.0, Metre(), None, f"piece {seed}")
+
+
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 
 

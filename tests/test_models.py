@@ -26,6 +26,7 @@ from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
+from genloom.shapes.score import ScoreShape
 from genloom.shapes.series import SeriesShape
 from genloom.shapes.table import TableShape
 from genloom.shapes.tags import TagShape
@@ -64,6 +65,7 @@ SHAPES = (
         window=12,
         conditions=("mode",),
     ),
+    ScoreShape(voices=("upper", "lower"), low=50, high=70, window=8),
 )
 
 
@@ -109,6 +111,11 @@ class Random:
         if isinstance(self.shape, TableShape | SeriesShape):
             x = (x * 3).floor()  # whole numbers, which name categories too
             return {"x": x, "mask": torch.rand(x.shape, generator=generator) < 0.8}
+        if isinstance(self.shape, ScoreShape):
+            notes, rows = (x * self.shape.codes).long(), torch.zeros(len(index), dtype=torch.long)
+            notes[:, 0] = notes[:, 0].clamp_min(2)
+            mask = torch.ones(x.shape[:2], dtype=torch.bool)
+            return {"x": notes, "beat": rows[:, None].expand(mask.shape), "bar": rows + 16, "key": rows, "mask": mask}
         if isinstance(self.shape, PairShape):
             return {"x": x, "b": 1 - x}
         if isinstance(self.shape, TagShape):

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import genloom
-from games import Duel, Points, record, train, write_pairs, write_tagged
+from games import Duel, Points, record, train, write_music, write_pairs, write_tagged
 from genloom.catalogue import MODELS
 from genloom.errors import InputError
 from genloom.shapes.points import PointShape
@@ -44,6 +44,8 @@ def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
         source = genloom.load_data(tmp_path / "pictures", **write_tagged(tmp_path))
     if name in ("timegan", "rtsgan"):
         source = "plant"
+    if name == "music":
+        source = write_music(tmp_path / "music", 10)
     if hyper == RESUMED["colour"][1]:
         source = tmp_path / "colour.npy"
         np.save(source, np.random.default_rng(0).integers(0, 2, (128, 4, 4, 3), dtype=np.uint8) * np.uint8(255))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from genloom.files import replaced
 from genloom.scores.midi import midi_of
 from genloom.scores.roll import WIDE, roll_picture
 from genloom.scores.score import Metre, Notes, Score, as_notes
@@ -116,20 +117,21 @@ class ScoreShape(Shape):
     # -- files -------------------------------------------------------------------------------------
 
     def write(self, parts: Iterable[Tensor], n: int, path: Path, zoom: int | None = None) -> None:
-        """Write pieces `[n, T, V]`: one after the other (`.mid`), a file each (a folder), rolls of a few (`.png`), codes."""
+        """Write pieces `[n, T, V]`: one after the other (`.mid`), rolls of a few (`.png`), or codes (`.npy`)."""
         suffix = path.suffix.lower()
         if suffix == ".png":
-            return self.preview(torch.cat(list(parts)), zoom).save(path)
+            return self.preview(torch.cat(list(parts)), zoom).save(path, "PNG")
         if suffix == ".npy":
             return super().write(parts, n, path)
         scores = [score for part in parts for score in self.decode(part)]
-        if suffix == ".mid":
-            path.write_bytes(midi_of(following(scores, path.stem)))
-            return None
-        path.mkdir(exist_ok=True)
-        for i, score in enumerate(scores):
-            (path / f"{i:0{len(str(n - 1))}d}.mid").write_bytes(midi_of(score))
+        path.write_bytes(midi_of(following(scores, path.stem)))
         return None
+
+    def write_each(self, parts: Iterable[Tensor], folder: Path, zoom: int | None = None) -> None:
+        """Write one MIDI file a piece into `folder`."""
+        for i, codes in enumerate(codes for part in parts for codes in part):
+            with replaced(folder / f"{i:05d}.mid") as path:
+                path.write_bytes(midi_of(self.decode(codes[None])[0]))
 
     def preview(self, samples: Tensor, zoom: int | None = None) -> Any:
         """Return the rolls of a few pieces below each other, as a pillow picture."""

@@ -89,11 +89,8 @@ class Music(Model, Composes):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        return (
-            shape
-            if isinstance(shape, ScoreShape)
-            else Misfit("music learns from pieces of music: MIDI files, one or a folder of them")
-        )
+        score = isinstance(shape, ScoreShape)
+        return shape if score else Misfit(f"music learns from pieces of music, this data is {shape.describe()}")
 
     def __init__(self, hyper: MusicHyper, shape: ScoreShape) -> None:
         super().__init__(hyper, shape)
