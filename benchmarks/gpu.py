@@ -175,7 +175,7 @@ def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
     if kind == "series":
         return "plant"
     if kind == "score":
-        return small_music(folder / "music")
+        return small_music(folder / "scores")
     if kind == "tags":
         return small_tags(folder / "tags")
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)
