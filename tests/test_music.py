@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from genloom.core.clock import Clock
 from genloom.core.random import Noise
 from genloom.data.music.dataset import sounding_codes
 from genloom.errors import InputError
+from genloom.measures.counts import CountTable
 from genloom.models.music.music import Music, MusicHyper, picked
 from genloom.nn.voices import FIRST, HELD, REST, Rules, StepByStep, VoiceNet
 from genloom.scores.keys import key_of
@@ -261,3 +263,33 @@ def test_compose_and_continue_from_the_command_line(trained, tmp_path, monkeypat
         assert command(arguments) == 2
         assert sentence in capsys.readouterr().err
     assert not (tmp_path / "tune.mid").exists()
+
+
+def test_check_counts_what_there_is_and_draws_rolls(trained, tmp_path, monkeypatch, capsys):
+    run, _ = trained
+    monkeypatch.chdir(tmp_path)
+    assert command(["check", run.record["data"]["source"], "-o", "rolls.png"]) == 0
+    said = capsys.readouterr().out
+    for sentence in ("10 pieces, 300 notes", "metres: 4/4 10", "upper: C4 to E5", "by sub-folders: ", "are few"):
+        assert sentence in said
+    assert (tmp_path / "rolls.png").stat().st_size > 500
+
+
+def test_checkpoints_are_scored_by_held_out_pieces(trained):
+    run, model = trained
+    found = json.loads((run.folder / "best.json").read_text())
+    data = genloom.load_data(run.record["data"]["source"])
+    nats = torch.cat([model.step_nats(data.piece(i)).flatten() for i in range(data.trained, len(data.names))]).mean()
+    assert found["measure"] == "nats a step[held out]" and found["value"] == pytest.approx(float(nats), abs=1e-3)
+
+
+def test_the_table_of_counts_is_a_distribution_and_learns():
+    shape = ScoreShape(voices=("a", "b"), low=40, high=80, window=8)
+    data = [(shape.encode(piece(i)).numpy(), np.arange(96) % 16) for i in range(4)]
+    table = CountTable(shape).learn(data[:3])
+    fresh = CountTable(shape)
+    assert table.nats(*data[3]).mean() < 0.6 * fresh.nats(*data[3]).mean()
+    for codes, beat in data[3:]:
+        for _, done, contexts in list(table.choices(codes, beat))[:60]:
+            every = {each for context in contexts for each in table.seen.get(context, {})} | {done}
+            assert sum(table.chance(each, contexts) for each in every) <= 1 + 1e-9

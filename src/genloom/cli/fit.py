@@ -166,7 +166,17 @@ def effort(session: Session) -> str:
 
 def next_commands(session: Session) -> Iterator[str]:
     """Yield what to type next, by what the model can do."""
-    from genloom.core.capabilities import Classifies, Encodes, Follows, Imputes, Samples, Tags, Translates, Upscales
+    from genloom.core.capabilities import (
+        Classifies,
+        Composes,
+        Encodes,
+        Follows,
+        Imputes,
+        Samples,
+        Tags,
+        Translates,
+        Upscales,
+    )
 
     kind, out = session.model_class, session.request.out
     if kind.reads == "series":
@@ -174,6 +184,11 @@ def next_commands(session: Session) -> Iterator[str]:
         if issubclass(kind, Follows) and getattr(session.hyper, "kind", "") != "paper":
             yield f"genloom deviation {out} TODAY.csv -o report.html"
         yield f"genloom judge {out}"
+        yield f"genloom show {out} -o show.png"
+        return
+    if issubclass(kind, Composes):
+        yield f"genloom compose {out} --bars 16 -n 4 -o tune.mid --wav --png"
+        yield f"genloom continue {out} START.mid -o out.mid"
         yield f"genloom show {out} -o show.png"
         return
     if issubclass(kind, Classifies) and session.hyper.labels:  # type: ignore[attr-defined]

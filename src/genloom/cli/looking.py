@@ -18,6 +18,7 @@ from genloom.data.options import (
     PairOptions,
     PictureOptions,
     RecordOptions,
+    ScoreOptions,
     SeriesOptions,
     TableOptions,
     TagOptions,
@@ -111,6 +112,12 @@ def check(
             console.print(sentence, soft_wrap=True)
         write_sheet(found.images, Path(out))
         return console.print(f"contact sheet in {out}")
+    if source.Options is ScoreOptions:
+        from genloom.use.music import check as music_check
+
+        for sentence in music_check.check(data, said, Path(out)):
+            console.print(sentence, soft_wrap=True)
+        return console.print(f"piano rolls in {out}")
     if source.Options is PairOptions:
         from genloom.use.translation import check as pairs_check
 

@@ -37,7 +37,7 @@ class CountTable:
                     self.seen[context][done] += 1
         return self
 
-    def nats(self, codes: Codes, beat: Codes) -> Codes:
+    def nats(self, codes: Codes, beat: Codes) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return -log p of each step `[T]` of a piece."""
         found = np.zeros(len(codes))
         for t, done, contexts in self.choices(codes, beat):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
+from torch import Tensor
 
-from genloom.core.capabilities import Imputes, Samples
+from genloom.core.capabilities import Composes, Imputes, Samples
 from genloom.core.dataset import Dataset, size, take
 from genloom.core.model import Model
 from genloom.core.random import Noise, generator, stream
@@ -17,6 +19,7 @@ from genloom.measures.kernel import kernel_distance
 
 EXAMPLES = 2000
 LEAST, LEAST_OF_MEAN = 20, 50  # examples below which nothing can be compared, and the mean lies too near to other examples
+PIECES = 100  # of those held out, at most
 BLOCK = 100  # samples drawn at once on a CPU
 
 
@@ -24,6 +27,8 @@ def light_judge(model: Model, data: Dataset, seed: int) -> Callable[[Model], tup
     """Return what scores a model at each checkpoint by what it can do, lower being better, or None."""
     if isinstance(model, Imputes):
         return HeldOut.for_data(data)
+    if isinstance(model, Composes):
+        return HeldPieces(data) if isinstance(data, Pieces) and data.trained < len(data.names) else None
     return LightJudge(data, seed) if isinstance(model, Samples) and size(data) >= LEAST else None
 
 
@@ -56,6 +61,31 @@ class LightJudge:
             model.sample(n, noise=Noise.of(seed, n, start=i * block)).float().cpu() for i, n in enumerate(cut(self.n, block))
         ]
         return "KID[random]", kernel_distance(self.real, self.features(torch.cat(parts)))
+
+
+@runtime_checkable
+class Pieces(Protocol):
+    """Data of whole pieces, of which the last are held out."""
+
+    trained: int
+    names: Sequence[str]
+
+    def piece(self, i: int) -> dict[str, Tensor]:
+        """Return one piece as a batch of one."""
+
+
+class HeldPieces:
+    """-log p of a step of pieces that are held out, in nats."""
+
+    def __init__(self, data: Pieces) -> None:
+        self.pieces = [data.piece(i) for i in range(data.trained, min(data.trained + PIECES, len(data.names)))]
+
+    @torch.no_grad()
+    def __call__(self, model: Model) -> tuple[str, float]:
+        """Return the measure's name and its value for the model as it is now; lower is better."""
+        assert isinstance(model, Composes)
+        nats = torch.cat([model.step_nats(piece).flatten() for piece in self.pieces])
+        return "nats a step[held out]", float(nats.mean())
 
 
 def cut(n: int, size: int) -> list[int]:
