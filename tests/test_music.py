@@ -231,6 +231,29 @@ def test_a_beginning_stays_as_it_is(trained):
     assert torch.equal(model.shape.encode(score)[: len(start)], start)
 
 
+def test_other_voices_are_drawn_given_all_of_the_melody():
+    shape = ScoreShape(voices=("a", "b"), low=60, high=62, window=4)
+    torch.manual_seed(3)
+    model = Music(MusicHyper.tiny().with_values({"width": 12, "embedding": 6}), shape).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3)  # so that what comes later says something of what came before
+    melody = torch.tensor([FIRST + 1, HELD, FIRST])
+    every = torch.cartesian_prod(*[torch.arange(5)] * 3)
+    pieces = torch.stack([melody.expand(125, -1), every], 2)
+    batch = {"x": pieces, "beat": torch.arange(3).expand(125, -1), "bar": torch.full((125,), 16)}
+    exact = (-model.step_nats(batch).double().sum(1)).softmax(0)
+    greedy = model.compose(3000, 3, known=torch.stack([melody, torch.full((3,), -1)], 1)[None].expand(3000, -1, -1))
+    drawn = model.harmonise(torch.stack([melody, torch.full((3,), -1)], 1), 1500, noise=Noise.of(0, 1500))
+    assert (drawn[..., 0] == melody).all()
+
+    def shares(x):
+        return torch.bincount((x[..., 1] * torch.tensor([25, 5, 1])).sum(1), minlength=125).double() / len(x)
+
+    far, near = ((shares(x) - exact).abs().sum() / 2 for x in (greedy, drawn))
+    assert near < 0.12 and far > 0.2  # drawn without looking ahead they follow another law
+
+
 def test_compose_and_continue_from_the_command_line(trained, tmp_path, monkeypatch, capsys):
     run, _ = trained
     monkeypatch.chdir(tmp_path)
@@ -251,8 +274,13 @@ def test_compose_and_continue_from_the_command_line(trained, tmp_path, monkeypat
         and command(["sample", where, "-n", "2", "-o", "a/"]) == 0
     )
     assert len(list((tmp_path / "a").iterdir())) == 2
+    assert command(["harmonise", where, "tune-1.mid", "-o", "both.mid"]) == 0
+    melody, both = (read_midi(tmp_path / name)[0].notes for name in ("tune-1.mid", "both.mid"))
+    upper = [each[each["voice"] == 0][["start", "pitch"]].tolist() for each in (melody, both)]
+    assert upper[0] == upper[1]
     capsys.readouterr()
     for arguments, sentence in (
+        (["harmonise", where, "tune-1.mid", "--voice", "alto"], "no voice 'alto'"),
         (["compose", where, "-o", "tune.wav"], "ends with .mid"),
         (["compose", where, "--key", "H"], "is no key"),
         (["compose", where, "--bars", "0"], "--bars takes from 1"),

@@ -199,10 +199,18 @@ def test_chords_keep_their_order_and_inner_notes_are_left_out_first():
 
 
 def test_voices_move_as_little_as_they_can():
-    last = np.array([72.0, 67.0, 60.0, 48.0])
-    assert matched(np.array([66, 49]), np.arange(4), last) == [1, 3]
-    assert matched(np.array([80, 60, 40]), np.array([1, 2, 3]), last) == [1, 2, 3]
-    assert matched(np.array([80, 70, 60]), np.array([0, 3]), last) == [0, None, 3]
+    last = [72, 67, 60, 48]
+    assert matched([66, 49], range(4), last) == [1, 3]
+    assert matched([80, 60, 40], [1, 2, 3], last) == [1, 2, 3]
+    assert matched([80, 70, 60], [0, 3], last) == [0, None, 3]
+    assert matched([50], [0, 1], [None, 51]) == [0]  # one that has not sounded moves nowhere
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        pitches = sorted(random.integers(40, 80, 2).tolist(), reverse=True)
+        own = random.integers(40, 80, 4).tolist()
+        first, second = matched(pitches, range(4), own)
+        costs = [abs(own[i] - pitches[0]) + abs(own[j] - pitches[1]) for i in range(4) for j in range(i + 1, 4)]
+        assert first < second and abs(own[first] - pitches[0]) + abs(own[second] - pitches[1]) == min(costs)
 
 
 def test_what_begins_beside_the_grid_goes_to_the_nearest_step():

@@ -64,6 +64,7 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
     ),
     "compose": ("genloom.cli.music:compose", "Write new pieces of music, as MIDI, in the manner of a run's."),
     "continue": ("genloom.cli.music:go_on", "Go on from the beginning of a piece, as MIDI."),
+    "harmonise": ("genloom.cli.music:harmonise", "Write the other voices around a melody, as MIDI."),
     "repair": ("genloom.cli.tables:repair", "Fill the holes of a table with values like its usual ones."),
     "deviation": (
         "genloom.cli.series:deviation",

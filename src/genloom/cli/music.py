@@ -1,4 +1,4 @@
-"""`genloom compose` and `genloom continue`: music from a run."""
+"""`genloom compose`, `genloom continue` and `genloom harmonise`: music from a run."""
 
 from __future__ import annotations
 
@@ -92,4 +92,33 @@ def make(
         known = beginning(model, start) if start else None
         scores = compose(model, n, wish, drawing[1], drawing[0], known)
         for line in write(scores, out, composer_of(model)[1], *beside):
+            console.print(line, soft_wrap=True)
+
+
+def harmonise(
+    run: RunFolder,
+    melody: Annotated[str, Parameter(help="a MIDI file with the melody; of several notes at once, the highest")],
+    *,
+    out: MidiOut = "out.mid",
+    n: Count = 1,
+    voice: Annotated[str | None, Parameter(help="which voice the melody is; left out, the highest")] = None,
+    density: Density = None,
+    composer: Composer = None,
+    temperature: Heat = 1.0,
+    seed: int = 0,
+    wav: Wav = False,
+    png: Png = False,
+    checkpoint: Checkpoint = "last",
+    threads: Threads = None,
+) -> None:
+    """Write the other voices around a melody of your own, which stays as it is."""
+    from genloom.api import load
+    from genloom.core.random import on_threads
+    from genloom.use.music import compose as music
+
+    wish = music.Wish(density=density, composer=composer)
+    with on_threads(threads):
+        model = load(run, checkpoint)
+        scores = music.harmonise(model, Path(melody), voice, n, wish, whole("seed", seed), temperature)
+        for line in music.write(scores, Path(out), music.composer_of(model)[1], wav, png):
             console.print(line, soft_wrap=True)

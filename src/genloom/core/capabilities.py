@@ -159,6 +159,17 @@ class Composes(Samples):
         """
 
     @abstractmethod
+    def harmonise(
+        self,
+        known: Tensor,
+        n: int,
+        given: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        noise: Noise | None = None,
+    ) -> Tensor:
+        """Draw pieces `[n, T, V]` around codes `[T, V]` that are given in some of the voices, below 0 in the others."""
+
+    @abstractmethod
     def density_of_piece(self, codes: Tensor) -> str:
         """Return how densely notes begin in a piece `[T, V]`: low, medium or high."""
 

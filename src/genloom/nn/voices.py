@@ -128,6 +128,11 @@ class StepByStep:
         self.sounding = torch.zeros(n, net.voices, dtype=torch.long, device=device)
         self.before = [torch.zeros(n, net.cell_width, device=device) for _ in range(net.voices)]
 
+    def select(self, rows: Tensor) -> None:
+        """Go on with some of the pieces, by their places; one may come several times."""
+        self.state, self.sounding = self.state[:, rows], self.sounding[rows]
+        self.before = [each[rows] for each in self.before]
+
     def step(self, beat: Tensor, choose: Any) -> Tensor:
         """Play one step `[n, V]`; `choose(v, logits [n, 2 + P])` picks the codes of a voice."""
         net = self.net

@@ -4,7 +4,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -46,27 +50,44 @@ def on_grid(score: Score, grid: int, voices: int) -> Voices:
     so as to be near to what these had before.
     """
     notes = score.notes
-    begin = np.floor(notes["start"] * grid + 0.5 + HALF_A_STEP).astype(np.int64)
-    end = np.maximum(np.floor((notes["start"] + notes["length"]) * grid + 0.5 + HALF_A_STEP).astype(np.int64), begin + 1)
+    begin, end = steps_of_notes(score, grid)
     found = Voices(np.full((int(end.max(initial=0)), voices), SILENT, np.int64), np.zeros((0, voices), bool))
     found.struck = np.zeros(found.pitch.shape, bool)
     own = own_voices(notes, begin, end, voices)
-    free_at, last = np.zeros(voices, np.int64), np.full(voices, np.nan)
     order = np.lexsort((-notes["pitch"], begin))
-    for together in np.split(order, np.flatnonzero(np.diff(begin[order])) + 1):
+    rows = list(zip(*(each[order].tolist() for each in (begin, end, notes["pitch"], notes["voice"])), strict=True))
+    free_at, last = [0] * voices, [None] * voices
+    for first, together in groupby(rows, key=itemgetter(0)):
+        chord = list(together)
         if own is not None:
-            places: list[int | None] = [own[int(notes["voice"][i])] for i in together]
+            places: list[int | None] = [own[voice] for *_, voice in chord]
         else:
-            free = np.flatnonzero(free_at <= begin[together[0]])
-            places = matched(notes["pitch"][together], free, last)
-        for i, place in zip(together, places, strict=True):
+            free = [place for place in range(voices) if free_at[place] <= first]
+            places = matched([pitch for _, _, pitch, _ in chord], free, last)
+        for (_, until, pitch, _), place in zip(chord, places, strict=True):
             if place is None:
                 found.left += 1
                 continue
-            found.pitch[begin[i] : end[i], place] = notes["pitch"][i]
-            found.struck[begin[i], place] = True
-            free_at[place], last[place] = end[i], notes["pitch"][i]
+            found.pitch[first:until, place] = pitch
+            found.struck[first, place] = True
+            free_at[place], last[place] = until, pitch
     return found
+
+
+def steps_of_notes(score: Score, grid: int) -> tuple[Steps, Steps]:
+    """Return the steps at which notes begin and end `[n]`, the nearest ones, one apart at least."""
+    begin, end = score.notes["start"], score.notes["start"] + score.notes["length"]
+    first, last = (np.floor(at * grid + 0.5 + HALF_A_STEP).astype(np.int64) for at in (begin, end))
+    return first, np.maximum(last, first + 1)
+
+
+def at_once(score: Score, grid: int) -> Steps:
+    """Return how many notes sound at each step `[T]`."""
+    begin, end = steps_of_notes(score, grid)
+    change = np.zeros(int(end.max(initial=0)) + 1, np.int64)
+    np.add.at(change, begin, 1)
+    np.add.at(change, end, -1)
+    return change.cumsum()[:-1]
 
 
 def own_voices(notes: Notes, begin: Steps, end: Steps, most: int) -> dict[int, int] | None:
@@ -83,31 +104,35 @@ def own_voices(notes: Notes, begin: Steps, end: Steps, most: int) -> dict[int, i
     return {int(part): place for place, part in enumerate(order)}
 
 
-def matched(pitches: Steps, free: Steps, last: Any) -> list[int | None]:
+def matched(pitches: Sequence[int], free: Sequence[int], last: Sequence[int | None]) -> list[int | None]:
     """Return a free voice for each pitch, both high first and neither order crossed, with the least motion in all.
 
     Where there are fewer voices than pitches the lowest and the highest go first; one that has not sounded moves nowhere.
     """
     n, m = len(pitches), len(free)
-    if n > m:
+    if n >= m:
         kept = [*range((m + 1) // 2), *range(n - m // 2, n)]
         found: list[int | None] = [None] * n
         for i, place in zip(kept, free, strict=True):
-            found[i] = int(place)
+            found[i] = place
         return found
-    cost = np.zeros((n + 1, m + 1))  # of the first pitches in the first voices
-    cost[1:, 0] = np.inf
-    for i in range(1, n + 1):
-        for j in range(1, m + 1):
-            gap = np.nan_to_num(abs(last[free[j - 1]] - pitches[i - 1]))
-            cost[i, j] = min(cost[i - 1, j - 1] + gap, cost[i, j - 1])
-    found, i, j = [None] * n, n, m
-    while i:
-        if cost[i, j] == cost[i, j - 1]:
+    best = [0.0] * (m + 1)  # the least motion of the pitches so far in the first voices
+    ways = []
+    for pitch in pitches:
+        row, way = [math.inf], [False]
+        for j, place in enumerate(free):
+            was = last[place]
+            taken = best[j] + (abs(was - pitch) if was is not None else 0.0)
+            row.append(min(taken, row[j]))
+            way.append(taken < row[j])
+        best = row
+        ways.append(way)
+    found, j = [None] * n, m
+    for i in reversed(range(n)):
+        while not ways[i][j]:
             j -= 1
-        else:
-            i, j = i - 1, j - 1
-            found[i] = int(free[j])
+        j -= 1
+        found[i] = free[j]
     return found
 
 

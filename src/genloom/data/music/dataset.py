@@ -15,6 +15,7 @@ from torch import Tensor
 from genloom.placing import has_room, there
 from genloom.scores.keys import key_of
 from genloom.scores.score import Score
+from genloom.scores.voices import Voices
 from genloom.shapes.score import FIRST, HELD, REST, ScoreShape, steps_of
 
 UNKNOWN = 24  # where a key is asked for: none; else the tonic from C on, and 12 more for a minor one
@@ -48,9 +49,17 @@ class ScoreData:
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, scores: Sequence[Score], shape: ScoreShape, labels: Sequence[int], held: int, source: str) -> ScoreData:
-        """Return pieces in a shape, of which the last `held` are not trained on."""
-        codes = [shape.encode(score) for score in scores]
+    def of(
+        cls,
+        scores: Sequence[Score],
+        laid: Sequence[Voices],
+        shape: ScoreShape,
+        labels: Sequence[int],
+        held: int,
+        source: str,
+    ) -> ScoreData:
+        """Return pieces, as notes and on the grid of a shape, of which the last `held` are not trained on."""
+        codes = [shape.encode(each) for each in laid]
         parts = [sounding_codes(each) for each in codes]
         bars = [steps_of(score.metre or shape.metre, shape.grid) for score in scores]
         keys = [key_of(score.notes) for score in scores]

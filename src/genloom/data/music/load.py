@@ -16,7 +16,7 @@ from genloom.data.options import ScoreOptions
 from genloom.data.source import Source
 from genloom.errors import InputError
 from genloom.scores.score import Metre, Score
-from genloom.scores.voices import on_grid
+from genloom.scores.voices import at_once, on_grid
 from genloom.shapes.base import Shape
 from genloom.shapes.score import ScoreShape, steps_of
 
@@ -82,7 +82,8 @@ class ScoreSource(Source):
         if held is None and options.split == "train":
             scores, labels, held = some_last(scores, labels)
         grid = options.grid or found.grid or GRID
-        voices, left = voices_of(scores, grid, options.voices)
+        voices = voices_of(scores, grid, options.voices)
+        laid = [on_grid(score, grid, len(voices)) for score in scores]
         pitches = np.concatenate([score.notes["pitch"] for score in scores])
         metre = Counter(score.metre or Metre() for score in scores).most_common(1)[0][0]
         classes = tuple(sorted(set(labels))) if len(set(labels)) > 1 else ()
@@ -99,8 +100,10 @@ class ScoreSource(Source):
             beats=metre.beats,
             part=metre.part,
         )
-        data = ScoreData.of(scores, shape, [classes.index(each) if classes else 0 for each in labels], held or 0, self.name)
-        data.notes += notes_on(scores, found, shape, held or 0, left)
+        data = ScoreData.of(
+            scores, laid, shape, [classes.index(each) if classes else 0 for each in labels], held or 0, self.name
+        )
+        data.notes += notes_on(scores, found, shape, held or 0, sum(each.left for each in laid))
         return data
 
 
@@ -111,16 +114,14 @@ def some_last(scores: list[Score], labels: list[str]) -> tuple[list[Score], list
     return [scores[i] for i in order], [labels[i] for i in order], len(held)
 
 
-def voices_of(scores: list[Score], grid: int, said: int | None) -> tuple[tuple[str, ...], int]:
-    """Return the names of as many voices as nearly all steps need, and how many notes find no place."""
+def voices_of(scores: list[Score], grid: int, said: int | None) -> tuple[str, ...]:
+    """Return the names of as many voices as nearly all steps need, or as are said."""
     own = {score.voices for score in scores}
-    laid = [on_grid(score, grid, said or MOST_VOICES) for score in scores]
     if said is None:
-        at_once = np.concatenate([each.sounds.sum(1) for each in laid])
-        said = max(1, int(np.quantile(at_once, NEARLY_ALL)))
-        laid = [on_grid(score, grid, said) for score in scores]
+        counts = np.concatenate([at_once(score, grid) for score in scores])
+        said = max(1, min(int(np.quantile(counts, NEARLY_ALL)), MOST_VOICES))
     named = next(iter(own)) if len(own) == 1 and len(next(iter(own))) == said else None
-    return named or tuple(f"voice {i + 1}" for i in range(said)), sum(each.left for each in laid)
+    return named or tuple(f"voice {i + 1}" for i in range(said))
 
 
 def notes_on(scores: list[Score], found: Found, shape: ScoreShape, held: int, left: int) -> list[str]:

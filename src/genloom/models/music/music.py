@@ -40,6 +40,7 @@ from genloom.shapes.score import ScoreShape
 
 KEYS, UNKNOWN = 24, 24  # tonics from C on, major and then minor; and what stands for none
 DENSITIES = ("low", "medium", "high")  # of notes that begin: a third of the examples each
+PARTICLES = 64  # pieces that are weighed against each other where a voice is given
 STUDIED = 2000  # examples that densities are taken from
 
 
@@ -198,6 +199,52 @@ class Music(Model, Composes):
             parts.append(player.step(torch.full((n,), t % self.shape.bar, device=self.device), choose))
         return torch.stack(parts, 1).cpu()
 
+    @torch.no_grad()
+    def harmonise(
+        self,
+        known: Tensor,
+        n: int,
+        given: Mapping[str, Any] | None = None,
+        temperature: float = 1.0,
+        noise: Noise | None = None,
+    ) -> Tensor:
+        """Draw pieces around given voices by a particle filter (Gordon, Salmond & Smith 1993).
+
+        Many pieces are drawn at once, each weighed by how likely it makes the voices that are given; every now and then the
+        unlikely ones are dropped for copies of the others, so that what was written before fits what the melody does next.
+        The more particles, the nearer to the exact law of the other voices given all of the melody.
+        """
+        noise = Noise.fresh(n) if noise is None else noise
+        found = [self.one_harmony(known.to(self.device), given or {}, temperature, noise.of_rows([i])) for i in range(n)]
+        return torch.stack(found).cpu()
+
+    def one_harmony(self, known: Tensor, given: Mapping[str, Any], temperature: float, noise: Noise) -> Tensor:
+        """Return one piece `[T, V]` around the given voices."""
+        voices, device = len(self.shape.voices), self.device
+        bar = torch.full((PARTICLES,), self.shape.bar, device=device)
+        player = StepByStep(self.network, PARTICLES, bar, self.told_of(PARTICLES, given))
+        weight, parts = torch.zeros(PARTICLES, dtype=torch.float64, device=device), []
+        for t, step in enumerate(known):
+            drawn = noise.uniform(PARTICLES, voices, device=device)[0]
+            gained = torch.zeros_like(weight)
+
+            def choose(
+                v: int, logits: Tensor, drawn: Tensor = drawn, step: Tensor = step, gained: Tensor = gained
+            ) -> Tensor:
+                if int(step[v]) < 0:
+                    return picked(logits / temperature, drawn[:, v])
+                gained.add_(logits.double().log_softmax(1)[:, step[v]])
+                return step[v].expand(len(logits))
+
+            parts.append(player.step(torch.full((PARTICLES,), t % self.shape.bar, device=device), choose))
+            weight = (weight + gained).log_softmax(0)
+            if float((2 * weight).exp().sum()) > 2 / PARTICLES:  # half of them count for next to nothing
+                rows = resampled(weight.exp(), noise.uniform(1, device=device)[0])
+                player.select(rows)
+                parts, weight = [each[rows] for each in parts], torch.zeros_like(weight)
+        chosen = picked(weight[None], noise.uniform(1, device=device)[0])
+        return torch.stack(parts, 1)[chosen[0]]
+
     def told_of(self, n: int, given: Mapping[str, Any]) -> list[Tensor]:
         """Return what is told of pieces, each `[n]`: key, density, and composer where there are any."""
         if odd := given.keys() - {"key", "density", "composer"}:
@@ -224,6 +271,12 @@ def density(x: Tensor, mask: Tensor) -> Tensor:
     """Return how many notes begin at a step and voice of examples `[B]`, on average."""
     begun = ((x >= FIRST) & mask[..., None]).sum((1, 2))
     return begun / (mask.sum(1).clamp_min(1) * x.shape[2])
+
+
+def resampled(weight: Tensor, drawn: Tensor) -> Tensor:
+    """Return places `[P]`, each as often as its share of the weight `[P]` says, by one number in [0, 1)."""
+    marks = (torch.arange(len(weight), device=weight.device) + drawn) / len(weight)
+    return torch.searchsorted(weight.cumsum(0) / weight.sum(), marks.double()).clamp_max(len(weight) - 1)
 
 
 def picked(logits: Tensor, drawn: Tensor) -> Tensor:

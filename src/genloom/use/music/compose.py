@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from genloom.core.capabilities import Composes
 from genloom.core.model import Model
 from genloom.core.random import Noise
-from genloom.errors import InputError
+from genloom.errors import InputError, nearest
 from genloom.files import check_writable, replaced
 from genloom.scores.audio import wav_of
 from genloom.scores.keys import key_of
@@ -100,6 +100,46 @@ def compose(
     return scores
 
 
+def harmonise(
+    model: Model, melody: Path, voice: str | None, n: int, wish: Wish, seed: int = 0, temperature: float = 1.0
+) -> list[Score]:
+    """Return a melody with the other voices of a run around it; the melody stays as it is.
+
+    Args:
+        voice: which one the melody is; the first where None.
+
+    Raises:
+        InputError: the run has one voice or none of that name, or the melody lies beyond its range.
+    """
+    composes, shape = composer_of(model)
+    names = shape.voices
+    if len(names) < 2 or shape.chords:
+        raise InputError("this run knows no separate voices to add to a melody")
+    if voice is not None and voice not in names:
+        raise InputError(f"no voice {voice!r}{nearest(voice, names)}: the run has {', '.join(names)}")
+    if not 1 <= n <= MOST_PIECES:
+        raise InputError(f"-n takes from 1 to {MOST_PIECES:,} pieces, got {n:,}")
+    score = read_midi(melody)[0]
+    told = replace(shape, voices=(voice or names[0],)).encode(within(score, shape, melody))
+    known = torch.full((len(told), len(names)), -1)
+    known[:, names.index(voice) if voice else 0] = told[:, 0]
+    scores = shape.decode(composes.harmonise(known, n, wish.given, temperature, Noise.of(seed, n)))
+    for each in scores:
+        each.key, each.tempo = key_of(each.notes), score.tempo
+    return scores
+
+
+def within(score: Score, shape: ScoreShape, path: Path) -> Score:
+    """Return a person's piece; InputError where it lies beyond what a run knows."""
+    low, high = int(score.notes["pitch"].min()), int(score.notes["pitch"].max())
+    if low < shape.low or high > shape.high:
+        raise InputError(
+            f"{path} has pitches from {low} to {high}, and the run knows those from {shape.low} to {shape.high}: "
+            "transpose it"
+        )
+    return score
+
+
 def settled(codes: Tensor, composes: Composes, shape: ScoreShape, wish: Wish, begun: bool) -> Tensor | None:
     """Return a piece `[T, V]` in the key that is asked for; None where it is not what is asked for, or nothing sounds."""
     score = shape.decode(codes[None])[0]
@@ -129,7 +169,7 @@ def said(wish: Wish) -> str:
 def beginning(model: Model, start: Path) -> Tensor:
     """Return the codes `[T, V]` of a person's piece, moved to the grid of a run; InputError where it has no note."""
     _, shape = composer_of(model)
-    codes = shape.encode(read_midi(start)[0])
+    codes = shape.encode(within(read_midi(start)[0], shape, start))
     if not bool((codes != REST).any()):
         raise InputError(f"{start} has no note: nothing can go on from it")
     first = codes[0]
