@@ -198,7 +198,7 @@ def small_pairs(folder: Path, side_px: int = 8) -> Path:
 def small_music(folder: Path) -> Path:
     """Write pieces of two voices, and return their folder."""
     random = np.random.default_rng(0)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for i in range(8):
         steps = [(float(t), 1.0, int(pitch), 80, 0) for t, pitch in enumerate(60 + random.integers(0, 12, 24))]
         score = Score(as_notes([*steps, *((4.0 * t, 4.0, 48, 80, 1) for t in range(6))]), ("upper", "lower"))
