@@ -1,5 +1,6 @@
 """Music as data, the recurrent model of voices, and pieces that are asked for."""
 
+import dataclasses
 import gzip
 import json
 
@@ -19,10 +20,11 @@ from genloom.models.music.music import Music, MusicHyper, picked
 from genloom.nn.voices import FIRST, HELD, REST, Rules, StepByStep, VoiceNet
 from genloom.scores.keys import key_of
 from genloom.scores.midi import midi_of, read_midi
-from genloom.scores.score import Key
+from genloom.scores.score import Key, Score, as_notes
+from genloom.scores.voices import Voices
 from genloom.shapes.base import Shape
 from genloom.shapes.score import ScoreShape
-from genloom.use.music.compose import Wish, compose
+from genloom.use.music.compose import Wish, beginning, compose
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +101,7 @@ def test_options_that_cannot_be_are_one_sentence(folder, said, sentence):
 def test_broken_files_are_named_and_left_out_on_request(folder, tmp_path):
     (tmp_path / "good.mid").write_bytes(midi_of(piece(1)))
     (tmp_path / "bad.mid").write_bytes(b"MThd and no more")
-    with pytest.raises(InputError, match=r"1 files cannot be read: .*bad.mid .*--skip-broken"):
+    with pytest.raises(InputError, match=r"of the files 1 cannot be read: .*bad.mid .*--skip-broken"):
         genloom.load_data(tmp_path)
     assert len(genloom.load_data(tmp_path, skip_broken=True).names) == 1
     (tmp_path / "good.mid").unlink()
@@ -224,11 +226,51 @@ def test_what_is_asked_for_holds_exactly(trained):
     assert midi_of(alone[0]) == midi_of(compose(model, 1, Wish(bars=3), seed=9)[0])
 
 
-def test_a_beginning_stays_as_it_is(trained):
+def test_what_comes_later_does_not_hang_on_how_many_are_asked_for(trained):
     _, model = trained
-    start = model.shape.encode(piece(2, bars=2))
-    (score,) = compose(model, 1, Wish(bars=5), known=start)
-    assert torch.equal(model.shape.encode(score)[: len(start)], start)
+    wish = Wish(bars=2, key=Key.of("Am"), density="low")  # for which some are drawn anew
+    one, three = compose(model, 1, wish, seed=4), compose(model, 3, wish, seed=4)
+    assert one[0].notes.tolist() == three[0].notes.tolist()
+
+
+def test_a_beginning_stays_as_it_is_and_its_notes_end(trained, tmp_path):
+    _, model = trained
+    (tmp_path / "start.mid").write_bytes(midi_of(piece(2, bars=2)))
+    known, tempo = beginning(model, tmp_path / "start.mid")
+    assert tempo == pytest.approx(100.0)
+    told = piece(2, bars=2).notes
+    for seed in range(3):
+        (score,) = compose(model, 1, Wish(bars=5), seed=seed, known=known)
+        kept = score.notes[score.notes["start"] < 8.0]
+        assert kept[["start", "length", "pitch"]].tolist() == told[["start", "length", "pitch"]].tolist()
+    crowd = Score(as_notes([(0.0, 1.0, 60 + i, 80, 0) for i in range(3)]))
+    (tmp_path / "crowd.mid").write_bytes(midi_of(crowd))
+    with pytest.raises(InputError, match="more notes at once than the run's 2 voices: 1 would be left out"):
+        beginning(model, tmp_path / "crowd.mid")
+    (tmp_path / "low.mid").write_bytes(midi_of(piece(2, bars=2).transposed(-30)))
+    with pytest.raises(InputError, match="transpose it"):
+        beginning(model, tmp_path / "low.mid")
+
+
+def test_repeated_notes_are_held_for_a_run_that_knows_no_repeats():
+    shape = ScoreShape(voices=("a",), low=60, high=70, window=4, repeats=False)
+    codes = torch.tensor([[5], [5], [HELD], [6], [REST], [6]])
+    assert shape.held(codes)[:, 0].tolist() == [5, HELD, HELD, 6, REST, 6]
+    assert torch.equal(dataclasses.replace(shape, repeats=True).held(codes), codes)
+
+
+def test_chords_are_coded_the_highest_first_whatever_the_columns():
+    shape = ScoreShape(voices=("a", "b", "c"), low=40, high=80, window=4, chords=True)
+    pitch = np.array([[-1, 50, 60], [70, 60, 50]])
+    assert (shape.encode(Voices(pitch, pitch >= 0)) - FIRST + 40).tolist() == [[60, 50, 38], [70, 60, 50]]
+
+
+def test_no_temperature_draws_what_is_ruled_out():
+    logits = torch.tensor([[-1e9, 0.0, 5.0]]).expand(2000, -1)
+    for temperature in (0.05, 20.0, 1e12):
+        drawn = picked(logits, torch.linspace(0, 0.9999, 2000), temperature)
+        assert (drawn > 0).all()
+    assert (picked(logits, torch.linspace(0.001, 0.999, 2000), 0.05) == 2).all()
 
 
 def test_other_voices_are_drawn_given_all_of_the_melody():
@@ -284,9 +326,12 @@ def test_compose_and_continue_from_the_command_line(trained, tmp_path, monkeypat
         (["compose", where, "-o", "tune.wav"], "ends with .mid"),
         (["compose", where, "--key", "H"], "is no key"),
         (["compose", where, "--bars", "0"], "--bars takes from 1"),
+        (["compose", where, "--temperature", "0"], "--temperature takes from 0.05 to 20"),
+        (["harmonise", where, "tune-1.mid", "--temperature", "1e-30"], "--temperature takes from 0.05 to 20"),
         (["compose", where, "--composer", "eve"], "no label 'eve'"),
         (["continue", where, "tune-1.mid", "--bars", "2"], "the beginning has 4 bars"),
         (["continue", where, "none.mid"], "none.mid"),
+        (["fit", "music", "nowhere", "-o", "r"], "there is no nowhere"),
     ):
         assert command(arguments) == 2
         assert sentence in capsys.readouterr().err

@@ -14,7 +14,7 @@ from genloom.scores.keys import key_of, with_tonic
 from genloom.scores.midi import TICKS, meta, midi_of, read_midi, track_bytes, variable
 from genloom.scores.roll import COLOURS, HIGH, WIDE, roll_picture
 from genloom.scores.score import MAJOR, MINOR, Key, Metre, Score, as_notes
-from genloom.scores.voices import SILENT, Voices, matched, off_grid, on_grid
+from genloom.scores.voices import SILENT, Voices, matched, off_grid, on_grid, skyline
 
 TUNE = [(0.0, 1.0, 67, 80, 0), (1.0, 0.5, 69, 80, 0), (1.5, 0.5, 69, 80, 0), (2.0, 2.0, 71, 80, 0), (0.0, 4.0, 43, 60, 1)]
 
@@ -127,6 +127,8 @@ def test_ticks_by_the_second_stand_for_120_quarters_a_minute(tmp_path):
         (midi(0, track(b"\x00\xff\x2f\x00")), "has no note"),
         (midi(1, track(b"\x00\x90\x3c\x40\x60\x80\x3c\x00"))[:-4], "is cut short"),
         (midi(0, track(b"\x00\x3c\x40")), "without a kind"),
+        (struct.pack(">4sIHHH", b"MThd", 6, 1, 3, 480) + track(b"\x00\x90\x3c\x40\x60\x80\x3c\x00"), "1 of its 3 tracks"),
+        (midi(0, track(b"\x00\x90\x3c\x40\xff\xff\xff\x7f\x80\x3c\x00"), division=24), "quarter notes, and 50,000 are the"),
         (midi(0, track(b"\x00\x90\x3c\xff")), "is damaged"),
         (midi(0, track(b"\x00\x90\x3c")), "cut short"),
         (midi(0, track(b"\xff\xff\xff\xff\xff")), "cut short"),
@@ -211,6 +213,21 @@ def test_voices_move_as_little_as_they_can():
         first, second = matched(pitches, range(4), own)
         costs = [abs(own[i] - pitches[0]) + abs(own[j] - pitches[1]) for i in range(4) for j in range(i + 1, 4)]
         assert first < second and abs(own[first] - pitches[0]) + abs(own[second] - pitches[1]) == min(costs)
+
+
+def test_a_voice_that_never_sounds_is_no_trouble():
+    pitch = np.array([[60, SILENT], [62, SILENT]])
+    score = off_grid(Voices(pitch, pitch >= 0), 4)
+    assert score.notes["pitch"].tolist() == [60, 62] and len(off_grid(Voices(pitch[:, 1:], pitch[:, 1:] >= 0), 4).notes) == 0
+
+
+def test_the_skyline_is_the_highest_note_of_each_step():
+    held, melody = [(0.0, 8.0, 48, 80, 0)], [(1.0 + i / 2, 0.5, 70 + i, 80, 0) for i in range(4)]
+    found = skyline(Score(as_notes(held + melody)), 2)
+    assert found.pitch[:, 0].tolist() == [48, 48, 70, 71, 72, 73, *[48] * 10] and found.left == 0
+    assert np.flatnonzero(found.struck[:, 0]).tolist() == [0, 2, 3, 4, 5, 6]
+    under = Score(as_notes([(0.0, 1.0, 60, 80, 0), (0.0, 1.0, 67, 80, 0)]))
+    assert skyline(under, 1).left == 1
 
 
 def test_what_begins_beside_the_grid_goes_to_the_nearest_step():

@@ -89,8 +89,10 @@ def make(
     assert isinstance(wish, Wish)
     with on_threads(threads):
         model = load(run, checkpoint)
-        known = beginning(model, start) if start else None
+        known, tempo = beginning(model, start) if start else (None, None)
         scores = compose(model, n, wish, drawing[1], drawing[0], known)
+        for score in scores:
+            score.tempo = tempo or score.tempo
         for line in write(scores, out, composer_of(model)[1], *beside):
             console.print(line, soft_wrap=True)
 

@@ -27,7 +27,7 @@ def key_of_weights(weight: Any) -> Key:
     profiles = np.stack([np.roll(each, tonic) for each in (IN_MAJOR, IN_MINOR) for tonic in range(12)])
     profiles = profiles - profiles.mean(1, keepdims=True)
     fits = profiles @ (weight - weight.mean()) / np.linalg.norm(profiles, axis=1)
-    minor, tonic = divmod(int(fits.argmax()), 12)
+    minor, tonic = divmod(int(fits.round(9).argmax()), 12)
     return with_tonic(tonic, bool(minor))
 
 

@@ -1,7 +1,7 @@
 """Standard MIDI files, read and written: types 0, 1 and 2, running status, notes that nobody closes.
 
 The format is that of the MIDI Manufacturers Association, "Standard MIDI Files 1.0", 1988. What sounds is kept: notes, the
-first tempo, metre and key. Drums, pedals, programs and further tempi are left out, and said to be.
+first tempo, metre and key. Drums and further tempi are left out, and said to be; pedals and programs are not looked at.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ DRUMS = 9  # the channel of percussion, counted from 0
 TICKS = 480  # a quarter note, in files that are written
 SHORTEST, LONGEST = 1, 0xFFFF  # ticks of a quarter note
 LOUD = 80
+LONGEST_QUARTERS = 50_000  # of a piece: some seven hours
 LARGEST = 50_000_000  # bytes; the longest symphonies take less than one
 PROGRAMS = {"piano": 0, "organ": 19, "strings": 48, "choir": 52}
 META, TEMPO, METRE, KEY, NAME, END = 0xFF, 0x51, 0x58, 0x59, 0x03, 0x2F
@@ -47,12 +48,14 @@ def read_midi(path: Path) -> list[Score]:
     """
     data = content_of(path, "MIDI file", LARGEST)
     kind, ticks, tracks = parse(data, str(path))
+    seconds = data[12:13] >= b"\x80"
     groups = [[track] for track in tracks if track.notes] if kind == 2 else [tracks]
     scores = [gathered(group, ticks, str(path)) for group in groups if any(track.notes for track in group)]
     if not scores:
         drums = sum(track.drums for track in tracks)
         raise InputError(f"{path} has {'drums alone' if drums else 'no note'}: nothing can be learnt from it")
     for i, score in enumerate(scores):
+        score.tempo = 120.0 if seconds else score.tempo  # ticks that count seconds were taken for such quarter notes
         score.name = path.name if len(scores) == 1 else f"{path.name} #{i + 1}"
     return scores
 
@@ -63,7 +66,7 @@ def parse(data: bytes, name: str) -> tuple[int, float, list[Track]]:
         data = data[data.find(b"MThd") :]
     if data[:4] != b"MThd" or len(data) < 14:
         raise InputError(f"{name} is no MIDI file: it does not begin as one")
-    length, kind, _, division = struct.unpack(">IHHh", data[4:14])
+    length, kind, count, division = struct.unpack(">IHHh", data[4:14])
     if kind > 2 or length < 6:
         raise InputError(f"{name} is a MIDI file of no known type")
     # Below zero it is frames a second and ticks a frame: as if there were 120 quarter notes a minute.
@@ -79,6 +82,8 @@ def parse(data: bytes, name: str) -> tuple[int, float, list[Track]]:
                 raise InputError(f"{name} is cut short: a track of {size:,} bytes ends after {len(body):,}")
             tracks.append(read_track(body, name))
         place += 8 + size
+    if len(tracks) < count:
+        raise InputError(f"{name} is cut short: it has {len(tracks)} of its {count} tracks")
     return kind, ticks, tracks
 
 
@@ -173,6 +178,11 @@ def gathered(tracks: list[Track], ticks: float, name: str) -> Score:
     """Return the piece that tracks make together: each channel of each track is a voice."""
     parts = [(i, channel) for i, track in enumerate(tracks) for channel in sorted({note[4] for note in track.notes})]
     voices = {part: place for place, part in enumerate(parts)}
+    last = max((tick + length for track in tracks for tick, length, *_ in track.notes), default=0)
+    if last / ticks > LONGEST_QUARTERS:
+        raise InputError(
+            f"{name} lasts {last / ticks:,.0f} quarter notes, and {LONGEST_QUARTERS:,} are the most: is it damaged?"
+        )
     notes = as_notes(
         (tick / ticks, length / ticks, pitch, velocity, voices[i, channel])
         for i, track in enumerate(tracks)
@@ -197,7 +207,7 @@ def gathered(tracks: list[Track], ticks: float, name: str) -> Score:
         metres[0][1] if metres else None,
         keys[0][1] if keys else None,
         name,
-        [text for there, text in said if there],
+        dropped=[text for there, text in said if there],
     )
 
 
@@ -211,7 +221,8 @@ def midi_of(score: Score, sound: str = "piano") -> bytes:
     head.append((0, meta(METRE, bytes((metre.beats, metre.part.bit_length() - 1, 24, 8)))))
     if key is not None:
         head.append((0, meta(KEY, struct.pack(">bB", key.sharps, key.minor))))
-    tracks = [track_bytes(head)]
+    until = round(TICKS * score.lasts)
+    tracks = [track_bytes(head, until)]
     for voice in range(max(len(score.voices), int(score.notes["voice"].max(initial=-1)) + 1)):
         channel = [c for c in range(16) if c != DRUMS][voice % 15]
         called = score.voices[voice] if voice < len(score.voices) else f"voice {voice + 1}"
@@ -223,7 +234,7 @@ def midi_of(score: Score, sound: str = "piano") -> bytes:
             begin, end = (round(TICKS * float(at)) for at in (note["start"], note["start"] + note["length"]))
             lines.append((begin, bytes((0x90 | channel, int(note["pitch"]), int(note["velocity"])))))
             lines.append((max(end, begin + 1), bytes((0x80 | channel, int(note["pitch"]), 0))))
-        tracks.append(track_bytes(lines))
+        tracks.append(track_bytes(lines, until))
     return struct.pack(">4sIHHH", b"MThd", 6, 1, len(tracks), TICKS) + b"".join(tracks)
 
 
@@ -245,11 +256,14 @@ def variable(value: int) -> bytes:
     return bytes(reversed(parts))
 
 
-def track_bytes(lines: list[tuple[int, bytes]]) -> bytes:
-    """Return a track of events at ticks; where two come at once, what ends a note comes before what begins one."""
+def track_bytes(lines: list[tuple[int, bytes]], until: int = 0) -> bytes:
+    """Return a track of events at ticks, that lasts until one at least.
+
+    Where two events come at once, what ends a note comes before what begins one.
+    """
     ordered = sorted(lines, key=lambda line: (line[0], line[1][0] >> 4 == 9))
     body, now = b"", 0
-    for tick, event in [*ordered, (ordered[-1][0] if ordered else 0, meta(END, b""))]:
+    for tick, event in [*ordered, (max(ordered[-1][0] if ordered else 0, until), meta(END, b""))]:
         body += variable(tick - now) + event
         now = tick
     return b"MTrk" + struct.pack(">I", len(body)) + body

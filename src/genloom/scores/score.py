@@ -75,6 +75,7 @@ class Score:
         tempo: quarter notes a minute, at the beginning.
         metre, key: at the beginning; None where nobody says.
         name: what it is called, as messages name it.
+        lasts: quarter notes that it lasts with the rest at its end, where somebody says.
         dropped: what of the file is not here, in words.
     """
 
@@ -84,6 +85,7 @@ class Score:
     metre: Metre | None = None
     key: Key | None = None
     name: str = ""
+    lasts: float = 0.0
     dropped: list[str] = field(default_factory=list)
 
     @property
@@ -95,7 +97,7 @@ class Score:
         """Return the piece so many semitones higher."""
         notes = self.notes.copy()
         notes["pitch"] += semitones
-        return Score(notes, self.voices, self.tempo, self.metre, None, self.name, list(self.dropped))
+        return Score(notes, self.voices, self.tempo, self.metre, None, self.name, self.lasts, list(self.dropped))
 
 
 def as_notes(rows: Iterable[tuple[float, float, int, int, int]]) -> Notes:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Any
 
@@ -136,13 +136,27 @@ def matched(pitches: Sequence[int], free: Sequence[int], last: Sequence[int | No
     return found
 
 
+def skyline(score: Score, grid: int) -> Voices:
+    """Return the highest note of each step of a piece as one voice; what is below a higher one is left out."""
+    begin, end = steps_of_notes(score, grid)
+    steps = int(end.max(initial=0))
+    found = Voices(np.full((steps, 1), SILENT, np.int64), np.zeros((steps, 1), bool))
+    owner = np.full(steps, -1)
+    for i in np.lexsort((begin, score.notes["pitch"])):  # the higher ones come last
+        found.pitch[begin[i] : end[i], 0] = score.notes["pitch"][i]
+        owner[begin[i] : end[i]] = i
+    found.struck[:, 0] = (owner >= 0) & (np.diff(owner, prepend=-1) != 0)
+    found.left = len(score.notes) - len(np.unique(owner[owner >= 0]))
+    return found
+
+
 def off_grid(found: Voices, grid: int, names: tuple[str, ...] = (), **said: Any) -> Score:
     """Return the notes of a piece on a grid; `said` are other attributes of the score."""
     rows = []
     for voice in range(found.pitch.shape[1]):
         pitch, struck = found.pitch[:, voice], found.struck[:, voice]
         edges = np.flatnonzero(struck | (np.diff(pitch, prepend=SILENT) != 0))
-        for begin, end in zip(edges, [*edges[1:], len(pitch)], strict=True):
+        for begin, end in pairwise([*edges, len(pitch)]):
             if pitch[begin] >= 0:
                 rows.append((begin / grid, (end - begin) / grid, int(pitch[begin]), LOUD, voice))
     return Score(as_notes(rows), names, **said)

@@ -95,7 +95,18 @@ class ScoreShape(Shape):
         found = on_grid(values, self.grid, len(self.voices)) if isinstance(values, Score) else values
         pitch = found.pitch + 12 * np.where(found.pitch < self.low, -(-(self.low - found.pitch) // 12), 0)
         pitch = pitch - 12 * np.where(pitch > self.high, -(-(pitch - self.high) // 12), 0)
+        if self.chords:  # the highest first, rests after all of them
+            pitch = -np.sort(-np.where(found.sounds, pitch, SILENT), axis=1)
+            return torch.as_tensor(np.where(pitch >= 0, FIRST + pitch - self.low, REST))
         return torch.as_tensor(np.where(found.sounds, np.where(found.struck, FIRST + pitch - self.low, HELD), REST))
+
+    def held(self, codes: Tensor) -> Tensor:
+        """Return codes `[T, V]` as a model takes them: where no pitch may begin right after itself, it is held."""
+        if self.repeats or self.chords:
+            return codes
+        now = torch.as_tensor(self.on_grid(codes).pitch)
+        again = (codes[1:] >= FIRST) & (now[1:] == now[:-1])
+        return torch.cat([codes[:1], torch.where(again, HELD, codes[1:])])
 
     def decode(self, samples: Tensor) -> list[Score]:
         """Return codes `[n, T, V]` as notes; a note that is held after a rest is a rest."""

@@ -26,7 +26,7 @@ from genloom.data.source import Progress, Source, find_source, silent
 from genloom.errors import InputError
 from genloom.kinds import KINDS, imported
 from genloom.measures.light import light_judge
-from genloom.reading import in_words
+from genloom.reading import in_words, kind_of, named
 from genloom.shapes.base import Shape
 from genloom.train.feed import check_batch
 from genloom.train.interrupt import Interrupt
@@ -215,6 +215,10 @@ def refuse_other_kind(name: str, model_class: type[Model], source: Source) -> No
     """Raise InputError for data of another kind than a model reads, before anything else that may be wrong with it."""
     wanted: type[Source] = imported(KINDS[model_class.reads].source) if model_class.reads else Source
     if not isinstance(source, wanted):
+        from genloom.data.pictures.builtin import BUILTIN
+
+        if not (kind_of(named(source.name)) or ":" in source.name or source.name in BUILTIN):
+            raise InputError(f"there is no {source.name}: no such file or folder")
         raise InputError(f"{name} learns from {wanted.wanted}, and {source.name} holds {source.Options.named()}")
 
 

@@ -58,8 +58,8 @@ class ScoreSource(Source):
         if found.broken and not options.skip_broken:
             more = f" and {len(found.broken) - SHOWN:,} more" if len(found.broken) > SHOWN else ""
             raise InputError(
-                f"{len(found.broken):,} files cannot be read: {'; '.join(found.broken[:SHOWN])}{more}; mend them, or leave "
-                "them out with --skip-broken"
+                f"of the files {len(found.broken):,} cannot be read: {'; '.join(found.broken[:SHOWN])}{more}; mend them, or "
+                "leave them out with --skip-broken"
             )
         if options.metre is not None:
             kept = [i for i, score in enumerate(found.scores) if str(score.metre or Metre()) == options.metre]
@@ -71,7 +71,8 @@ class ScoreSource(Source):
                 )
             found.scores, found.labels = [found.scores[i] for i in kept], [found.labels[i] for i in kept]
         if not found.scores:
-            raise InputError(f"no piece of {self.name} can be read")
+            why = f": {'; '.join(found.broken[:SHOWN])}" if found.broken else ""
+            raise InputError(f"no piece of {self.name} can be read{why}")
         return found
 
     @cached_property

@@ -16,6 +16,7 @@ Nobody published this model: it has no preset `paper`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -33,7 +34,7 @@ from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
-from genloom.nn.voices import FIRST, Rules, StepByStep, VoiceNet
+from genloom.nn.voices import FIRST, HELD, NEVER, Rules, StepByStep, VoiceNet
 from genloom.scores.score import Key
 from genloom.shapes.base import Shape
 from genloom.shapes.score import ScoreShape
@@ -182,8 +183,6 @@ class Music(Model, Composes):
         noise: Noise | None = None,
         known: Tensor | None = None,
     ) -> Tensor:
-        if temperature <= 0:
-            raise InputError(f"--temperature takes a number above 0, got {temperature:g}")
         voices, bar = len(self.shape.voices), torch.full((n,), self.shape.bar, device=self.device)
         noise = Noise.fresh(n) if noise is None else noise
         player = StepByStep(self.network, n, bar, self.told_of(n, given or {}))
@@ -192,8 +191,10 @@ class Music(Model, Composes):
             drawn = noise.uniform(voices, device=self.device)
             fixed = None if known is None or t >= known.shape[1] else known[:, t].to(self.device)
 
-            def choose(v: int, logits: Tensor, drawn: Tensor = drawn, fixed: Tensor | None = fixed) -> Tensor:
-                own = picked(logits / temperature, drawn[:, v])
+            def choose(v: int, logits: Tensor, t: int = t, drawn: Tensor = drawn, fixed: Tensor | None = fixed) -> Tensor:
+                if known is not None and t == known.shape[1]:
+                    logits = ended(logits)
+                own = picked(logits, drawn[:, v], temperature)
                 return own if fixed is None else torch.where(fixed[:, v] < 0, own, fixed[:, v])
 
             parts.append(player.step(torch.full((n,), t % self.shape.bar, device=self.device), choose))
@@ -232,7 +233,7 @@ class Music(Model, Composes):
                 v: int, logits: Tensor, drawn: Tensor = drawn, step: Tensor = step, gained: Tensor = gained
             ) -> Tensor:
                 if int(step[v]) < 0:
-                    return picked(logits / temperature, drawn[:, v])
+                    return picked(logits, drawn[:, v], temperature)
                 gained.add_(logits.double().log_softmax(1)[:, step[v]])
                 return step[v].expand(len(logits))
 
@@ -268,9 +269,9 @@ class Music(Model, Composes):
 
 
 def density(x: Tensor, mask: Tensor) -> Tensor:
-    """Return how many notes begin at a step and voice of examples `[B]`, on average."""
-    begun = ((x >= FIRST) & mask[..., None]).sum((1, 2))
-    return begun / (mask.sum(1).clamp_min(1) * x.shape[2])
+    """Return how many notes begin at a step and voice of examples `[B]`, on average; all that sounds at the first begins."""
+    begun = ((x >= FIRST) & mask[..., None])[:, 1:].sum((1, 2))
+    return begun / (mask[:, 1:].sum(1).clamp_min(1) * x.shape[2])
 
 
 def resampled(weight: Tensor, drawn: Tensor) -> Tensor:
@@ -279,7 +280,13 @@ def resampled(weight: Tensor, drawn: Tensor) -> Tensor:
     return torch.searchsorted(weight.cumsum(0) / weight.sum(), marks.double()).clamp_max(len(weight) - 1)
 
 
-def picked(logits: Tensor, drawn: Tensor) -> Tensor:
-    """Draw codes `[n]` of logits `[n, codes]` by numbers in [0, 1) `[n]`."""
-    sums = logits.double().softmax(1).cumsum(1)
+def ended(logits: Tensor) -> Tensor:
+    """Return logits `[n, codes]` with no note held: those that were given have ended."""
+    return logits.masked_fill(torch.arange(logits.shape[1], device=logits.device) == HELD, NEVER)
+
+
+def picked(logits: Tensor, drawn: Tensor, temperature: float = 1.0) -> Tensor:
+    """Draw codes `[n]` of logits `[n, codes]` by numbers in [0, 1) `[n]`; what is ruled out is so at any temperature."""
+    logits = (logits.double() / temperature).masked_fill(logits <= NEVER / 2, -math.inf)
+    sums = logits.softmax(1).cumsum(1)
     return (sums <= drawn[:, None] * sums[:, -1:]).sum(1).clamp_max(logits.shape[1] - 1)

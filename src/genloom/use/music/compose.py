@@ -21,10 +21,12 @@ from genloom.scores.keys import key_of
 from genloom.scores.midi import midi_of, read_midi
 from genloom.scores.roll import roll_picture
 from genloom.scores.score import Key, Score
-from genloom.shapes.score import FIRST, HELD, REST, ScoreShape
+from genloom.scores.voices import on_grid, skyline
+from genloom.shapes.score import FIRST, ScoreShape
 
 ATTEMPTS = 40  # times that a piece is drawn anew until it is what was asked for
 MOST_BARS, MOST_PIECES = 1000, 1000
+COLDEST, HOTTEST = 0.05, 20.0
 
 
 @dataclass
@@ -72,6 +74,7 @@ def compose(
         raise InputError(f"--bars takes from 1 to {MOST_BARS:,}, got {wish.bars:,}")
     if not 1 <= n <= MOST_PIECES:
         raise InputError(f"-n takes from 1 to {MOST_PIECES:,} pieces, got {n:,}")
+    check_heat(temperature)
     steps = wish.bars * shape.bar
     if known is not None and len(known) >= steps:
         raise InputError(
@@ -83,10 +86,12 @@ def compose(
         left = [i for i, each in enumerate(found) if each is None]
         if not left:
             break
-        own = Noise.of(seed, n, start=attempt * n).of_rows(left)
-        begun = None if known is None else known.expand(len(left), -1, -1)
+        own = Noise.of(seed, n, start=attempt * MOST_PIECES).of_rows(left)
+        begun = None if known is None else shape.held(known).expand(len(left), -1, -1)
         drawn = composes.compose(len(left), steps, wish.given, temperature, own, begun)
         for i, codes in zip(left, drawn, strict=True):
+            if known is not None:
+                codes[: len(known)] = known  # with the notes that the run would have held
             found[i] = settled(codes, composes, shape, wish, known is not None)
     pieces = [each for each in found if each is not None]
     if len(pieces) < n:
@@ -96,7 +101,7 @@ def compose(
         )
     scores = shape.decode(torch.stack(pieces))
     for score in scores:
-        score.key = wish.key or key_of(score.notes)
+        score.key, score.lasts = wish.key or key_of(score.notes), wish.bars * shape.metre.quarters
     return scores
 
 
@@ -119,11 +124,17 @@ def harmonise(
         raise InputError(f"no voice {voice!r}{nearest(voice, names)}: the run has {', '.join(names)}")
     if not 1 <= n <= MOST_PIECES:
         raise InputError(f"-n takes from 1 to {MOST_PIECES:,} pieces, got {n:,}")
-    score = read_midi(melody)[0]
-    told = replace(shape, voices=(voice or names[0],)).encode(within(score, shape, melody))
+    check_heat(temperature)
+    score = within(read_midi(melody)[0], shape, melody)
+    told = replace(shape, voices=(voice or names[0],)).encode(skyline(score, shape.grid))
+    if len(told) > MOST_BARS * shape.bar:
+        raise InputError(f"{melody} is longer than {MOST_BARS:,} bars: give a part of it")
     known = torch.full((len(told), len(names)), -1)
-    known[:, names.index(voice) if voice else 0] = told[:, 0]
-    scores = shape.decode(composes.harmonise(known, n, wish.given, temperature, Noise.of(seed, n)))
+    place = names.index(voice) if voice else 0
+    known[:, place] = shape.held(told)[:, 0]
+    drawn = composes.harmonise(known, n, wish.given, temperature, Noise.of(seed, n))
+    drawn[..., place] = told[:, 0]  # with the notes that the run would have held
+    scores = shape.decode(drawn)
     for each in scores:
         each.key, each.tempo = key_of(each.notes), score.tempo
     return scores
@@ -156,9 +167,22 @@ def settled(codes: Tensor, composes: Composes, shape: ScoreShape, wish: Wish, be
     for shift in (up, up + 12 if up < 0 else up - 12):
         moved = torch.where(codes >= FIRST, codes + shift, codes)
         pitched = moved[codes >= FIRST]
-        if int(pitched.min()) >= FIRST and int(pitched.max()) < shape.codes:
+        fits = int(pitched.min()) >= FIRST and int(pitched.max()) < shape.codes
+        if fits and shows(moved, shape, wish.key):
             return moved
     return None
+
+
+def shows(codes: Tensor, shape: ScoreShape, key: Key) -> bool:
+    """Whether a piece `[T, V]` is in a key, as `key_of` finds it."""
+    found = key_of(shape.decode(codes[None])[0].notes)
+    return (found.tonic, found.minor) == (key.tonic, key.minor)
+
+
+def check_heat(temperature: float) -> None:
+    """Raise InputError for a temperature by which nothing or anything would be drawn."""
+    if not COLDEST <= temperature <= HOTTEST:
+        raise InputError(f"--temperature takes from {COLDEST:g} to {HOTTEST:g}, got {temperature:g}")
 
 
 def said(wish: Wish) -> str:
@@ -166,15 +190,20 @@ def said(wish: Wish) -> str:
     return ", ".join(f"{name} {value}" for name, value in wish.given.items()) or "a piece with notes"
 
 
-def beginning(model: Model, start: Path) -> Tensor:
-    """Return the codes `[T, V]` of a person's piece, moved to the grid of a run; InputError where it has no note."""
+def beginning(model: Model, start: Path) -> tuple[Tensor, float]:
+    """Return the codes `[T, V]` of a person's piece, moved to the grid of a run, and its tempo.
+
+    Raises:
+        InputError: it has more notes at once than the run has voices, or pitches beyond what the run knows.
+    """
     _, shape = composer_of(model)
-    codes = shape.encode(within(read_midi(start)[0], shape, start))
-    if not bool((codes != REST).any()):
-        raise InputError(f"{start} has no note: nothing can go on from it")
-    first = codes[0]
-    codes[0] = torch.where(first == HELD, REST, first)
-    return codes
+    score = within(read_midi(start)[0], shape, start)
+    found = on_grid(score, shape.grid, len(shape.voices))
+    if found.left:
+        raise InputError(
+            f"{start} has more notes at once than the run's {len(shape.voices)} voices: {found.left:,} would be left out"
+        )
+    return shape.encode(found), score.tempo
 
 
 def write(scores: list[Score], out: Path, shape: ScoreShape, wav: bool = False, png: bool = False) -> list[str]:
@@ -188,15 +217,17 @@ def write(scores: list[Score], out: Path, shape: ScoreShape, wav: bool = False, 
     width = len(str(len(scores)))
     numbered = [out.with_name(f"{out.stem}-{i + 1:0{width}d}{out.suffix}") for i in range(len(scores))]
     names = [out] if len(scores) == 1 else numbered
-    check_writable(*names)
+    suffixes = [out.suffix, *([".wav"] if wav else []), *([".png"] if png else [])]
+    check_writable(*(name.with_suffix(suffix) for name in names for suffix in suffixes))
     lines = []
-    for score, name in zip(scores, names, strict=True):
+    sounds = [wav_of(score) for score in scores] if wav else []
+    for i, (score, name) in enumerate(zip(scores, names, strict=True)):
         score.name = name.stem
         with replaced(name) as path:
             path.write_bytes(midi_of(score))
         lines.append(str(name))
         if wav:
-            content, player = wav_of(score)
+            content, player = sounds[i]
             with replaced(name.with_suffix(".wav")) as path:
                 path.write_bytes(content)
             lines.append(f"{name.with_suffix('.wav')}, played by {player}")
