@@ -32,7 +32,7 @@ class CountTable:
     def learn(self, pieces: Sequence[tuple[Codes, Codes]]) -> CountTable:
         """Count in pieces: codes `[T, V]`, and the step in the bar of each `[T]`."""
         for codes, beat in pieces:
-            for _, done, contexts in self.choices(codes, beat):
+            for _, _, done, contexts in self.choices(codes, beat):
                 for context in contexts:
                     self.seen[context][done] += 1
         return self
@@ -40,13 +40,13 @@ class CountTable:
     def nats(self, codes: Codes, beat: Codes) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """Return -log p of each step `[T]` of a piece."""
         found = np.zeros(len(codes))
-        for t, done, contexts in self.choices(codes, beat):
-            found[t] -= np.log(self.chance(done, contexts))
+        for t, ways, done, contexts in self.choices(codes, beat):
+            found[t] -= np.log(self.chance(ways, done, contexts))
         return found
 
-    def chance(self, done: Hashable, contexts: Sequence[Hashable]) -> float:
-        """Return the probability of a choice, by contexts of which the most particular comes first."""
-        share = 1.0 / self.shape.codes
+    def chance(self, ways: int, done: Hashable, contexts: Sequence[Hashable]) -> float:
+        """Return the probability of a choice of so many, by contexts of which the most particular comes first."""
+        share = 1.0 / ways
         for context in reversed(contexts):
             counts = self.seen.get(context)
             if counts:
@@ -55,19 +55,20 @@ class CountTable:
                 share = (counts[done] + doubt * share) / (total + doubt)
         return share
 
-    def choices(self, codes: Codes, beat: Codes) -> Iterator[tuple[int, Hashable, list[Hashable]]]:
-        """Yield the step of each choice, what is chosen, and its contexts, the most particular first."""
+    def choices(self, codes: Codes, beat: Codes) -> Iterator[tuple[int, int, Hashable, list[Hashable]]]:
+        """Yield the step of each choice, how many there are, what is chosen, and its contexts, the most particular first."""
+        pitches = self.shape.codes - FIRST
         sounding = np.zeros(codes.shape[1], np.int64)  # 0 for none, else the code that the pitch began with
         age, earlier = np.zeros(codes.shape[1], np.int64), sounding
         for t, step in enumerate(codes):
             now = np.where(step == HELD, sounding, np.where(step >= FIRST, step, 0))
             for v in range(len(step)):
                 if self.shape.chords:
-                    yield t, *next_in_chord(v, step, sounding, int(beat[t]))
+                    yield t, pitches + 1, *next_in_chord(v, step, sounding, int(beat[t]))
                     continue
-                yield t, *what_to_do(v, step, sounding, age, int(beat[t]))
+                yield t, FIRST + 1, *what_to_do(v, step, sounding, age, int(beat[t]))
                 if step[v] >= FIRST:
-                    yield t, *where_to(v, step, now, sounding, earlier)
+                    yield t, pitches, *where_to(v, step, now, sounding, earlier)
             age = np.where(step == HELD, np.minimum(age + 1, OLDEST), 0)
             earlier, sounding = np.where(now != sounding, sounding, earlier), now
 
