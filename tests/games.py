@@ -40,15 +40,15 @@ def write_music(folder, n):
     return folder
 
 
-def piece(seed, bars=6):
+def piece(seed, bars=6, up=0):
     """Return such a piece."""
     from genloom.scores.score import Metre, Score, as_notes
 
     random, rows, place = np.random.default_rng(seed), [], 3
     for i in range(4 * bars):
         place = int(np.clip(place + random.integers(-1, 2), 0, 7))
-        rows.append((float(i), 1.0, 60 + seed % 5 + (0, 2, 4, 5, 7, 9, 11, 12)[place], 80, 0))
-    rows += [(4.0 * i, 4.0, 48 + seed % 5, 80, 1) for i in range(bars)]
+        rows.append((float(i), 1.0, 60 + up + seed % 5 + (0, 2, 4, 5, 7, 9, 11, 12)[place], 80, 0))
+    rows += [(4.0 * i, 4.0, 48 + up + seed % 5, 80, 1) for i in range(bars)]
     return Score(as_notes(rows), ("upper", "lower"), 100.0, Metre(), None, f"piece {seed}")
 
 

@@ -13,17 +13,16 @@ from games import piece, write_music
 from genloom.cli.app import run as command
 from genloom.core.clock import Clock
 from genloom.core.random import Noise
-from genloom.data.music.dataset import sounding_codes
 from genloom.errors import InputError
 from genloom.measures.counts import CountTable
 from genloom.models.music.music import Music, MusicHyper, picked
-from genloom.nn.voices import FIRST, HELD, REST, Rules, StepByStep, VoiceNet
+from genloom.nn.voices import Rules, StepByStep, VoiceNet
 from genloom.scores.keys import key_of
 from genloom.scores.midi import midi_of, read_midi
 from genloom.scores.score import Key, Score, as_notes
 from genloom.scores.voices import Voices
 from genloom.shapes.base import Shape
-from genloom.shapes.score import ScoreShape
+from genloom.shapes.score import FIRST, HELD, REST, ScoreShape, sounding
 from genloom.use.music.compose import Wish, beginning, compose
 
 
@@ -56,7 +55,7 @@ def test_a_folder_of_midi_is_read_onto_a_grid(folder):
 
 def test_held_notes_begin_at_the_beginning_of_an_example():
     codes = torch.tensor([[5, REST], [HELD, 9], [HELD, HELD], [REST, HELD]])
-    assert sounding_codes(codes).tolist() == [[5, REST], [5, 9], [5, 9], [REST, 9]]
+    assert sounding(codes).tolist() == [[5, REST], [5, 9], [5, 9], [REST, 9]]
 
 
 def test_examples_longer_than_a_piece_are_followed_by_rests_that_do_not_count(folder):
@@ -247,7 +246,7 @@ def test_a_beginning_stays_as_it_is_and_its_notes_end(trained, tmp_path):
     (tmp_path / "crowd.mid").write_bytes(midi_of(crowd))
     with pytest.raises(InputError, match="more notes at once than the run's 2 voices: 1 would be left out"):
         beginning(model, tmp_path / "crowd.mid")
-    (tmp_path / "low.mid").write_bytes(midi_of(piece(2, bars=2).transposed(-30)))
+    (tmp_path / "low.mid").write_bytes(midi_of(piece(20, bars=2, up=-30)))
     with pytest.raises(InputError, match="transpose it"):
         beginning(model, tmp_path / "low.mid")
 

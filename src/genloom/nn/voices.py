@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-REST, HELD, FIRST = 0, 1, 2  # codes of a cell; from `FIRST` on the pitch that begins there
+from genloom.shapes.score import FIRST, HELD, REST, sounding
+
 FLAGS = 3  # a cell rests, is held, or begins
 WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
 NEVER = -1e9  # the logit of what cannot be
@@ -155,7 +156,4 @@ class StepByStep:
 
 def sounding_of(codes: Tensor) -> Tensor:
     """Return the pitch that sounds in each cell of codes `[B, T, V]`, 0 for none, else counted from 1."""
-    rows = torch.arange(codes.shape[1], device=codes.device)[None, :, None]
-    last = torch.where(codes != HELD, rows, 0).cummax(1).values
-    now = codes.gather(1, last)
-    return torch.where(now >= FIRST, now - FIRST + 1, 0)
+    return (sounding(codes) - FIRST + 1).clamp_min(0)

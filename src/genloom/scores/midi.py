@@ -18,11 +18,10 @@ from genloom.scores.score import Key, Metre, Score, as_notes
 
 DRUMS = 9  # the channel of percussion, counted from 0
 TICKS = 480  # a quarter note, in files that are written
-SHORTEST, LONGEST = 1, 0xFFFF  # ticks of a quarter note
 LOUD = 80
 LONGEST_QUARTERS = 50_000  # of a piece: some seven hours
 LARGEST = 50_000_000  # bytes; the longest symphonies take less than one
-PROGRAMS = {"piano": 0, "organ": 19, "strings": 48, "choir": 52}
+PIANO = 0  # the program of a grand piano
 META, TEMPO, METRE, KEY, NAME, END = 0xFF, 0x51, 0x58, 0x59, 0x03, 0x2F
 END_OF_TRACK = bytes((END,))
 
@@ -71,7 +70,7 @@ def parse(data: bytes, name: str) -> tuple[int, float, list[Track]]:
         raise InputError(f"{name} is a MIDI file of no known type")
     # Below zero it is frames a second and ticks a frame: as if there were 120 quarter notes a minute.
     ticks = -(division >> 8) * (division & 0xFF) / 2 if division < 0 else float(division)
-    if ticks < SHORTEST:
+    if ticks < 1:
         raise InputError(f"{name} is no MIDI file: a quarter note of it has no length")
     place, tracks = 8 + length, []
     while place + 8 <= len(data):
@@ -214,7 +213,7 @@ def gathered(tracks: list[Track], ticks: float, name: str) -> Score:
 # -- writing ---------------------------------------------------------------------------------------
 
 
-def midi_of(score: Score, sound: str = "piano") -> bytes:
+def midi_of(score: Score) -> bytes:
     """Return a piece as a MIDI file of type 1, a track for each voice: the same piece, the same bytes."""
     metre, key = score.metre or Metre(), score.key
     head = [(0, meta(NAME, score.name.encode("latin-1", "replace"))), (0, meta(TEMPO, tempo_bytes(score.tempo)))]
@@ -228,7 +227,7 @@ def midi_of(score: Score, sound: str = "piano") -> bytes:
         called = score.voices[voice] if voice < len(score.voices) else f"voice {voice + 1}"
         lines = [
             (0, meta(NAME, called.encode("latin-1", "replace"))),
-            (0, bytes((0xC0 | channel, PROGRAMS[sound]))),
+            (0, bytes((0xC0 | channel, PIANO))),
         ]
         for note in score.notes[score.notes["voice"] == voice]:
             begin, end = (round(TICKS * float(at)) for at in (note["start"], note["start"] + note["length"]))

@@ -93,12 +93,6 @@ class Score:
         """Quarter notes until the last note ends."""
         return float((self.notes["start"] + self.notes["length"]).max()) if len(self.notes) else 0.0
 
-    def transposed(self, semitones: int) -> Score:
-        """Return the piece so many semitones higher."""
-        notes = self.notes.copy()
-        notes["pitch"] += semitones
-        return Score(notes, self.voices, self.tempo, self.metre, None, self.name, self.lasts, list(self.dropped))
-
 
 def as_notes(rows: Iterable[tuple[float, float, int, int, int]]) -> Notes:
     """Return notes from their start, length, pitch, velocity and voice, in order."""

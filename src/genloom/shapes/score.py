@@ -114,12 +114,9 @@ class ScoreShape(Shape):
 
     def on_grid(self, codes: Tensor) -> Voices:
         """Return codes `[T, V]` as a piece on the grid."""
-        told = codes.cpu().numpy().astype(np.int64)
-        struck = told >= FIRST
-        # The last step that is not held says what sounds.
-        last = np.maximum.accumulate(np.where(told != HELD, np.arange(len(told))[:, None], 0), 0)
-        now = np.take_along_axis(told, last, 0)
-        return Voices(np.where(now >= FIRST, now - FIRST + self.low, SILENT), struck)
+        codes = codes.cpu().long()
+        now = sounding(codes).numpy()
+        return Voices(np.where(now >= FIRST, now - FIRST + self.low, SILENT), (codes >= FIRST).numpy())
 
     def score(self, found: Voices, name: str) -> Score:
         """Return a piece on the grid as notes."""
@@ -153,6 +150,14 @@ class ScoreShape(Shape):
         whole = np.concatenate([part for picture in pictures for part in (picture, gap)][:-1])
         picture = Image.fromarray(whole)
         return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST) if zoom else picture
+
+
+def sounding(codes: Tensor) -> Tensor:
+    """Return codes `[..., T, V]` with each held note as one that begins: what sounds at each step."""
+    rows = torch.arange(codes.shape[-2], device=codes.device)[:, None]
+    last = torch.where(codes != HELD, rows, 0).cummax(-2).values  # the last step that is not held says it
+    now = codes.gather(-2, last)
+    return torch.where(now >= FIRST, now, REST)
 
 
 def steps_of(metre: Metre, grid: int) -> int:

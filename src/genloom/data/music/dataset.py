@@ -16,7 +16,7 @@ from genloom.placing import has_room, there
 from genloom.scores.keys import key_of
 from genloom.scores.score import Score
 from genloom.scores.voices import Voices
-from genloom.shapes.score import FIRST, HELD, REST, ScoreShape, steps_of
+from genloom.shapes.score import REST, ScoreShape, sounding, steps_of
 
 UNKNOWN = 24  # where a key is asked for: none; else the tonic from C on, and 12 more for a minor one
 
@@ -60,7 +60,7 @@ class ScoreData:
     ) -> ScoreData:
         """Return pieces, as notes and on the grid of a shape, of which the last `held` are not trained on."""
         codes = [shape.encode(each) for each in laid]
-        parts = [sounding_codes(each) for each in codes]
+        parts = [sounding(each) for each in codes]
         bars = [steps_of(score.metre or shape.metre, shape.grid) for score in scores]
         keys = [key_of(score.notes) for score in scores]
         begins = np.cumsum([0, *map(len, codes)])
@@ -120,11 +120,3 @@ class ScoreData:
             return self
         names = ("x", "sounding", "beat", "bar", "key", "labels", "begins", "starts", "owner")
         return replace(self, **{name: getattr(self, name).to(device) for name in names})
-
-
-def sounding_codes(codes: Tensor) -> Tensor:
-    """Return codes `[T, V]` with each held note as one that begins: what sounds at each step."""
-    rows = torch.arange(len(codes))[:, None]
-    last = torch.where(codes != HELD, rows, 0).cummax(0).values
-    now = codes.gather(0, last)
-    return torch.where(now >= FIRST, now, REST)

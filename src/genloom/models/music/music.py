@@ -34,10 +34,10 @@ from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
-from genloom.nn.voices import FIRST, HELD, NEVER, Rules, StepByStep, VoiceNet
+from genloom.nn.voices import NEVER, Rules, StepByStep, VoiceNet
 from genloom.scores.score import Key
 from genloom.shapes.base import Shape
-from genloom.shapes.score import ScoreShape
+from genloom.shapes.score import FIRST, HELD, ScoreShape
 
 KEYS, UNKNOWN = 24, 24  # tonics from C on, major and then minor; and what stands for none
 DENSITIES = ("low", "medium", "high")  # of notes that begin: a third of the examples each
