@@ -15,7 +15,8 @@ from genloom.core.clock import Clock
 from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.measures.counts import CountTable
-from genloom.models.music.music import Music, MusicHyper, picked
+from genloom.models.music.music import Music, MusicHyper
+from genloom.models.music.stepwise import picked
 from genloom.nn.voices import Rules, StepByStep, VoiceNet
 from genloom.scores.keys import key_of
 from genloom.scores.midi import midi_of, read_midi

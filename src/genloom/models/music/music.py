@@ -16,7 +16,6 @@ Nobody published this model: it has no preset `paper`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -25,24 +24,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from genloom.core.capabilities import Composes
 from genloom.core.clock import Clock
-from genloom.core.dataset import Batch, Dataset, size, take
+from genloom.core.dataset import Batch, Dataset
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
-from genloom.core.random import Noise
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
-from genloom.nn.voices import NEVER, Rules, StepByStep, VoiceNet
+from genloom.models.music.stepwise import DENSITIES, Stepwise, thirds
+from genloom.nn.voices import Rules, StepByStep, VoiceNet
 from genloom.scores.score import Key
 from genloom.shapes.base import Shape
-from genloom.shapes.score import FIRST, HELD, ScoreShape
+from genloom.shapes.score import FIRST, ScoreShape
 
 KEYS, UNKNOWN = 24, 24  # tonics from C on, major and then minor; and what stands for none
-DENSITIES = ("low", "medium", "high")  # of notes that begin: a third of the examples each
-PARTICLES = 64  # pieces that are weighed against each other where a voice is given
-STUDIED = 2000  # examples that densities are taken from
 
 
 @dataclass(frozen=True)
@@ -78,7 +73,7 @@ class MusicHyper(Descent):
         return torch.optim.AdamW(weights, self.rate, betas=(0.9, self.beta2), weight_decay=self.decay, fused=True)
 
 
-class Music(Model, Composes):
+class Music(Model, Stepwise):
     """A recurrent net over steps, and a small one a voice."""
 
     Hyper = MusicHyper
@@ -87,7 +82,6 @@ class Music(Model, Composes):
     reads: ClassVar = "score"
     compilable: ClassVar = False  # the recurrence would be unrolled
     notes: ClassVar = {"nats": Note("nats", "network")}
-    dense: Tensor
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
@@ -106,13 +100,7 @@ class Music(Model, Composes):
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:
         """Learn how densely notes begin in a third and in two thirds of the examples."""
-
-        def make() -> dict[str, Tensor]:
-            rows = torch.linspace(0, size(data) - 1, min(size(data), STUDIED)).round().long()
-            batch = take(data, rows)
-            return {"dense": density(batch["x"], batch["mask"]).quantile(torch.tensor([1 / 3, 2 / 3])).cpu()}
-
-        self.dense.copy_(remember("density", make)["dense"])
+        self.dense.copy_(remember("density", lambda: {"dense": thirds(data)})["dense"])
         return data
 
     def players(self) -> Sequence[Player]:
@@ -145,14 +133,6 @@ class Music(Model, Composes):
         """What stands for nothing told, for each that may be."""
         return [UNKNOWN, len(DENSITIES), *([len(self.shape.classes)] if self.shape.classes else [])]
 
-    def density_of(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Return the density of examples `[B]`: 0, 1 or 2."""
-        return (density(x, mask)[:, None] > self.dense).sum(1)
-
-    def density_of_piece(self, codes: Tensor) -> str:
-        x = codes[None].to(self.device)
-        return DENSITIES[int(self.density_of(x, torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)))]
-
     # -- likelihood --------------------------------------------------------------------------------
 
     def nats(self, x: Tensor, beat: Tensor, bar: Tensor, told: Sequence[Tensor]) -> Tensor:
@@ -168,83 +148,9 @@ class Music(Model, Composes):
 
     # -- drawing -----------------------------------------------------------------------------------
 
-    @torch.no_grad()
-    def sample(self, n: int, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None) -> Tensor:
-        said = {} if given is None else {"composer": given}
-        return self.compose(n, self.shape.window, said, temperature, noise)
-
-    @torch.no_grad()
-    def compose(
-        self,
-        n: int,
-        steps: int,
-        given: Mapping[str, Any] | None = None,
-        temperature: float = 1.0,
-        noise: Noise | None = None,
-        known: Tensor | None = None,
-    ) -> Tensor:
-        voices, bar = len(self.shape.voices), torch.full((n,), self.shape.bar, device=self.device)
-        noise = Noise.fresh(n) if noise is None else noise
-        player = StepByStep(self.network, n, bar, self.told_of(n, given or {}))
-        parts = []
-        for t in range(steps):
-            drawn = noise.uniform(voices, device=self.device)
-            fixed = None if known is None or t >= known.shape[1] else known[:, t].to(self.device)
-
-            def choose(v: int, logits: Tensor, t: int = t, drawn: Tensor = drawn, fixed: Tensor | None = fixed) -> Tensor:
-                if known is not None and t == known.shape[1]:
-                    logits = ended(logits)
-                own = picked(logits, drawn[:, v], temperature)
-                return own if fixed is None else torch.where(fixed[:, v] < 0, own, fixed[:, v])
-
-            parts.append(player.step(torch.full((n,), t % self.shape.bar, device=self.device), choose))
-        return torch.stack(parts, 1).cpu()
-
-    @torch.no_grad()
-    def harmonise(
-        self,
-        known: Tensor,
-        n: int,
-        given: Mapping[str, Any] | None = None,
-        temperature: float = 1.0,
-        noise: Noise | None = None,
-    ) -> Tensor:
-        """Draw pieces around given voices by a particle filter (Gordon, Salmond & Smith 1993).
-
-        Many pieces are drawn at once, each weighed by how likely it makes the voices that are given; every now and then the
-        unlikely ones are dropped for copies of the others, so that what was written before fits what the melody does next.
-        The more particles, the nearer to the exact law of the other voices given all of the melody.
-        """
-        noise = Noise.fresh(n) if noise is None else noise
-        found = [self.one_harmony(known.to(self.device), given or {}, temperature, noise.of_rows([i])) for i in range(n)]
-        return torch.stack(found).cpu()
-
-    def one_harmony(self, known: Tensor, given: Mapping[str, Any], temperature: float, noise: Noise) -> Tensor:
-        """Return one piece `[T, V]` around the given voices."""
-        voices, device = len(self.shape.voices), self.device
-        bar = torch.full((PARTICLES,), self.shape.bar, device=device)
-        player = StepByStep(self.network, PARTICLES, bar, self.told_of(PARTICLES, given))
-        weight, parts = torch.zeros(PARTICLES, dtype=torch.float64, device=device), []
-        for t, step in enumerate(known):
-            drawn = noise.uniform(PARTICLES, voices, device=device)[0]
-            gained = torch.zeros_like(weight)
-
-            def choose(
-                v: int, logits: Tensor, drawn: Tensor = drawn, step: Tensor = step, gained: Tensor = gained
-            ) -> Tensor:
-                if int(step[v]) < 0:
-                    return picked(logits, drawn[:, v], temperature)
-                gained.add_(logits.double().log_softmax(1)[:, step[v]])
-                return step[v].expand(len(logits))
-
-            parts.append(player.step(torch.full((PARTICLES,), t % self.shape.bar, device=device), choose))
-            weight = (weight + gained).log_softmax(0)
-            if float((2 * weight).exp().sum()) > 2 / PARTICLES:  # half of them count for next to nothing
-                rows = resampled(weight.exp(), noise.uniform(1, device=device)[0])
-                player.select(rows)
-                parts, weight = [each[rows] for each in parts], torch.zeros_like(weight)
-        chosen = picked(weight[None], noise.uniform(1, device=device)[0])
-        return torch.stack(parts, 1)[chosen[0]]
+    def begin(self, n: int, given: Mapping[str, Any]) -> StepByStep:
+        bar = torch.full((n,), self.shape.bar, device=self.device)
+        return StepByStep(self.network, n, bar, self.told_of(n, given))
 
     def told_of(self, n: int, given: Mapping[str, Any]) -> list[Tensor]:
         """Return what is told of pieces, each `[n]`: key, density, and composer where there are any."""
@@ -266,27 +172,3 @@ class Music(Model, Composes):
                 raise InputError("a composer is named, and this run learnt from pieces without any: sub-folders name them")
             told[2] = composer.to(self.device)
         return told
-
-
-def density(x: Tensor, mask: Tensor) -> Tensor:
-    """Return how many notes begin at a step and voice of examples `[B]`, on average; all that sounds at the first begins."""
-    begun = ((x >= FIRST) & mask[..., None])[:, 1:].sum((1, 2))
-    return begun / (mask[:, 1:].sum(1).clamp_min(1) * x.shape[2])
-
-
-def resampled(weight: Tensor, drawn: Tensor) -> Tensor:
-    """Return places `[P]`, each as often as its share of the weight `[P]` says, by one number in [0, 1)."""
-    marks = (torch.arange(len(weight), device=weight.device) + drawn) / len(weight)
-    return torch.searchsorted(weight.cumsum(0) / weight.sum(), marks.double()).clamp_max(len(weight) - 1)
-
-
-def ended(logits: Tensor) -> Tensor:
-    """Return logits `[n, codes]` with no note held: those that were given have ended."""
-    return logits.masked_fill(torch.arange(logits.shape[1], device=logits.device) == HELD, NEVER)
-
-
-def picked(logits: Tensor, drawn: Tensor, temperature: float = 1.0) -> Tensor:
-    """Draw codes `[n]` of logits `[n, codes]` by numbers in [0, 1) `[n]`; what is ruled out is so at any temperature."""
-    logits = (logits.double() / temperature).masked_fill(logits <= NEVER / 2, -math.inf)
-    sums = logits.softmax(1).cumsum(1)
-    return (sums <= drawn[:, None] * sums[:, -1:]).sum(1).clamp_max(logits.shape[1] - 1)
