@@ -14,7 +14,6 @@ from genloom.cli.app import run as command
 from genloom.core.clock import Clock
 from genloom.core.random import Noise
 from genloom.errors import InputError
-from genloom.measures.counts import CountTable
 from genloom.models.music.music import Music, MusicHyper
 from genloom.models.music.stepwise import picked
 from genloom.nn.voices import Rules, StepByStep, VoiceNet
@@ -354,16 +353,3 @@ def test_checkpoints_are_scored_by_held_out_pieces(trained):
     data = genloom.load_data(run.record["data"]["source"])
     nats = torch.cat([model.step_nats(data.piece(i)).flatten() for i in range(data.trained, len(data.names))]).mean()
     assert found["measure"] == "nats a step[held out]" and found["value"] == pytest.approx(float(nats), abs=1e-3)
-
-
-def test_the_table_of_counts_is_a_distribution_and_learns():
-    shape = ScoreShape(voices=("a", "b"), low=40, high=80, window=8)
-    data = [(shape.encode(piece(i)).numpy(), np.arange(96) % 16) for i in range(4)]
-    table = CountTable(shape).learn(data[:3])
-    fresh = CountTable(shape)
-    assert table.nats(*data[3]).mean() < 0.6 * fresh.nats(*data[3]).mean()
-    for codes, beat in data[3:]:
-        for _, ways, _, contexts in list(table.choices(codes, beat))[:60]:
-            every = {each for context in contexts for each in table.seen.get(context, {})}
-            never = (ways - len(every)) * table.chance(ways, "what was never seen", contexts)
-            assert sum(table.chance(ways, each, contexts) for each in every) + never == pytest.approx(1.0)

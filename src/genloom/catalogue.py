@@ -68,6 +68,10 @@ MODELS = {
         "genloom.models.music.music:Music",
         "music in a few voices, step by step: a recurrent net with the exact likelihood of each step",
     ),
+    "counts": (
+        "genloom.models.music.counts:Counts",
+        "music by a table of what was done in which context: the baseline beside music",
+    ),
     "line": ("genloom.models.adversarial.line:Line", "the one-dimensional game of the GAN paper's first figure"),
 }
 

@@ -123,6 +123,7 @@ class Model(nn.Module, ABC):
     Hyper: ClassVar[type[AnyHyper]]
     notes: ClassVar[Mapping[str, Note]] = {}  # the figures that rounds note, by name
     reads: ClassVar[str] = ""  # the kind of data that it needs, where that is not pictures of one size or a table
+    at_once: ClassVar[bool] = False  # whether all is learnt in `study`, and no round is played
     late: ClassVar[tuple[str, ...]] = ()  # networks that a run may lack from which another starts
     compilable: ClassVar[bool] = True  # whether torch.compile is of use; where not, a GPU may have `recorded`
 

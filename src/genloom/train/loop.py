@@ -137,6 +137,7 @@ class Loop:
         if self.clock.rounds == 0:
             yield self.report(save=False)
         over, save, report = self.wishes(stop)
+        over = over or self.model.at_once
         while not (over or self.ledger.out_of_examples() or self.phases.finished(self.clock)):
             self.play_round()
             over, save, report = self.wishes(stop)
