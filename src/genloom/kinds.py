@@ -28,7 +28,9 @@ KINDS = {
         "genloom.shapes.pairs:PairShape", "genloom.data.pairs.load:PairSource", "genloom.use.judging.pairs:PairPanel"
     ),
     "tags": Kind("genloom.shapes.tags:TagShape", "genloom.data.tags.load:TagSource", "genloom.use.judging.tags:TagPanel"),
-    "score": Kind("genloom.shapes.score:ScoreShape", "genloom.data.music.load:ScoreSource"),
+    "score": Kind(
+        "genloom.shapes.score:ScoreShape", "genloom.data.music.load:ScoreSource", "genloom.use.judging.music:MusicPanel"
+    ),
     "series": Kind(
         "genloom.shapes.series:SeriesShape",
         "genloom.data.series.load:SeriesSource",

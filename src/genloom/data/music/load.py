@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -74,6 +75,18 @@ class ScoreSource(Source):
             why = f": {'; '.join(found.broken[:SHOWN])}" if found.broken else ""
             raise InputError(f"no piece of {self.name} can be read{why}")
         return found
+
+    def onto(self, shape: ScoreShape) -> ScoreData:
+        """Return the pieces on the grid and in the voices of a shape, those beyond its range octaves away; none held out.
+
+        Of composers that the shape does not know nothing is said.
+        """
+        scores, labels = self.found.scores, self.found.labels
+        if not set(labels) <= set(shape.classes):
+            shape, labels = replace(shape, classes=()), []
+        laid = [shape.on_grid(shape.held(shape.encode(score))) for score in scores]
+        places = [shape.classes.index(each) for each in labels] or [0] * len(scores)
+        return ScoreData.of(scores, laid, shape, places, 0, self.name)
 
     @cached_property
     def data(self) -> ScoreData:

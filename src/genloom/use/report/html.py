@@ -63,6 +63,11 @@ def shown_width(picture: Any) -> int:
     return picture.width * max(1, round(420 / picture.width))
 
 
+def sound(data: bytes) -> str:
+    """Return a WAV file as a player of the page."""
+    return f'<audio controls preload="none" src="data:audio/wav;base64,{base64.b64encode(data).decode()}"></audio>'
+
+
 def embedded(data: bytes, attributes: str) -> str:
     """Return a PNG as an HTML image that holds its own bytes."""
     return f'<img alt="" src="data:image/png;base64,{base64.b64encode(data).decode()}"{attributes}>'
