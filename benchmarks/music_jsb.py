@@ -25,8 +25,10 @@ import genloom
 from benchmarks.evidence import record
 from genloom.core.capabilities import Composes
 from genloom.data.music.dataset import ScoreData
-from genloom.measures.counts import CountTable
+from genloom.models.music.counts import Counts
 from genloom.shapes.score import FIRST
+from genloom.train.run import Run
+from genloom.train.session import count_weights
 
 FILES = {"16th": "Jsb16thSeparated.json.gz", "quarter": "jsb-chorales-quarter.json.gz"}
 SAID: dict[str, dict[str, Any]] = {
@@ -50,20 +52,31 @@ def nats(parts: list[np.ndarray[Any, Any]]) -> list[float]:
     return [round(float(each), 4) for each in (sums.sum() / counts.sum(), *np.quantile(means, (0.025, 0.975)))]
 
 
+def source_of(grid: str) -> str:
+    """Return where the chorales on a grid are."""
+    return str(Path(os.environ.get("GENLOOM_DATA", "../shared/data")) / "jsb_chorales" / FILES[grid])
+
+
+def trained(grid: str, folder: str | None) -> tuple[Composes, float]:
+    """Return the model of a grid and the CPU seconds that it took, trained in a folder that is kept where one is said."""
+    with tempfile.TemporaryDirectory() as unkept:
+        place = Path(folder or unkept) / grid
+        run = Run.open(place) if place.exists() else genloom.fit("music", source_of(grid), place, threads=1, **SAID[grid])
+        model = genloom.load(run)
+        assert isinstance(model, Composes)
+        return model, run.state(run.checkpoint("last"))["cpu_seconds"]
+
+
 def main() -> None:
     """Learn, measure and record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("grid", choices=FILES)
+    parser.add_argument("--runs", help="folder in which the training is kept, and looked for")
     options = parser.parse_args()
     torch.set_num_threads(1)
     began = time.process_time()
-    source = str(Path(os.environ.get("GENLOOM_DATA", "../shared/data")) / "jsb_chorales" / FILES[options.grid])
-    said = SAID[options.grid]
-    with tempfile.TemporaryDirectory() as folder:
-        run = genloom.fit("music", source, Path(folder) / "run", threads=1, **said)
-        trained = time.process_time() - began
-        model = genloom.load(run)
-        assert isinstance(model, Composes)
+    source, said = source_of(options.grid), SAID[options.grid]
+    model, seconds = trained(options.grid, options.runs)
     data, test = (genloom.load_data(source, split=split, steps=said["steps"]) for split in ("train", "test"))
     low = data.shape.low
     sets = {
@@ -71,16 +84,16 @@ def main() -> None:
         "valid": pieces_of(data, range(data.trained, len(data.names)), low),
         "test": pieces_of(test, range(len(test.names)), low),
     }
-    table = CountTable(data.shape).learn([(each["x"][0].numpy(), each["beat"][0].numpy()) for each in sets["train"]])
-    by_table = [table.nats(each["x"][0].numpy(), each["beat"][0].numpy()) for each in sets["test"]]
+    table = Counts.of(data)
+    by_table = [table.step_nats(each)[0].numpy() for each in sets["test"]]
     found = {part: nats([model.step_nats(each)[0].numpy() for each in pieces]) for part, pieces in sets.items()}
     figures = {
         "nats": found["test"],
         "counts": nats(by_table),
         "valid": found["valid"],
         "train": found["train"],
-        "weights": sum(each.numel() for each in model.parameters()),
-        "training_cpu_minutes": round(trained / 60, 1),
+        "weights": count_weights(model),
+        "training_cpu_minutes": round(seconds / 60, 1),
     }
     print(figures)
     notes = f"{said['examples']:,} examples of {said['steps']} steps; the last weights; nats a step of {options.grid} notes"

@@ -16,6 +16,7 @@ from genloom.shapes.score import FIRST, HELD, REST, sounding
 
 FLAGS = 3  # a cell rests, is held, or begins
 WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
+REACH = 24  # semitones: intervals beyond count as one
 NEVER = -1e9  # the logit of what cannot be
 
 
@@ -53,6 +54,51 @@ class Rules:
         return logits.masked_fill(ruled_out, NEVER)
 
 
+class Counterpoint(nn.Module):
+    """What a voice may do next to those above it and to its own last note, the same wherever they lie: added to its logits.
+
+    Of each pitch that it may begin, or go on with: how far it is from each voice above; from which fifth, octave or other
+    interval they come, whether each moves up, down or not; and how far it leaps. A net of embeddings would have to learn for
+    each pair of pitches anew that fifths are not followed by fifths.
+    """
+
+    def __init__(self, voices: int) -> None:
+        super().__init__()
+        pairs, spans = voices * (voices - 1) // 2, 2 * REACH + 2
+        self.near = nn.Parameter(torch.zeros(pairs, spans))  # by the interval to a voice above
+        self.moves = nn.Parameter(torch.zeros(pairs, 13 * 12 * 9))  # and by where both come from
+        self.leap = nn.Parameter(torch.zeros(voices, spans))
+
+    def forward(self, pitches: int, now: Sequence[Tensor], before: Tensor) -> Tensor:
+        """Return what is added for holding and for each pitch `[..., 1 + P]`.
+
+        Args:
+            now: what sounds in each voice above `[...]`, 0 for none, else counted from 1.
+            before: what sounded in every voice a step before `[..., V]`.
+        """
+        v = len(now)
+        own = before[..., v, None]
+        every = torch.arange(1, pitches + 1, device=own.device).expand(*own.shape[:-1], -1)
+        chosen = torch.cat([own, every], -1)
+        both = (own > 0) & (chosen > 0)
+        moved = torch.where(both, torch.sign(chosen - own), 0)
+        found = F.embedding(span(chosen - own, both), self.leap[v, :, None])
+        for u, other in enumerate(now):
+            pair, other, was = v * (v - 1) // 2 + u, other[..., None], before[..., u, None]
+            both = (other > 0) & (chosen > 0)
+            came = torch.where((was > 0) & (own > 0), (was - own) % 12 + 1, 0)
+            turned = torch.where((was > 0) & (other > 0), torch.sign(other - was), 0)
+            place = (came * 12 + (other - chosen) % 12) * 9 + (turned + 1) * 3 + moved + 1
+            found = found + F.embedding(span(other - chosen, both), self.near[pair, :, None])
+            found = found + F.embedding(place, self.moves[pair, :, None]) * both[..., None]
+        return found[..., 0]
+
+
+def span(interval: Tensor, known: Tensor) -> Tensor:
+    """Return the place of an interval in semitones among those that are told apart; 0 where there is none."""
+    return torch.where(known, interval.clamp(-REACH, REACH) + REACH + 1, 0)
+
+
 class VoiceNet(nn.Module):
     """Steps `[B, T, V]` to the logits of each voice `[B, T, V, 2 + P]`, each from what comes before it alone.
 
@@ -88,6 +134,7 @@ class VoiceNet(nn.Module):
             for above in range(voices)
         )
         self.drop = nn.Dropout(dropout)
+        self.counterpoint = Counterpoint(voices)
         self.cell_width = cell
 
     def cells(self, codes: Tensor, sounding: Tensor) -> list[Tensor]:
@@ -110,9 +157,15 @@ class VoiceNet(nn.Module):
         earlier = F.pad(sounding[:, :-1], (0, 0, 1, 0))
         logits = []
         for v, head in enumerate(self.heads):
-            wide = head(torch.cat([state, *before, around, *cells[:v]], -1))
-            logits.append(self.rules.apply(wide.float(), earlier[..., v], codes[..., v - 1] if v else None))
+            wide = head(torch.cat([state, *before, around, *cells[:v]], -1)).float()
+            wide = self.led(wide, sounding.unbind(-1)[:v], earlier)
+            logits.append(self.rules.apply(wide, earlier[..., v], codes[..., v - 1] if v else None))
         return torch.stack(logits, 2)
+
+    def led(self, logits: Tensor, now: Sequence[Tensor], before: Tensor) -> Tensor:
+        """Return logits `[..., 2 + P]` of a voice with what `Counterpoint` adds to all but a rest."""
+        added = self.counterpoint(self.rules.pitches, now, before)
+        return torch.cat([logits[..., :HELD], logits[..., HELD:] + added], -1)
 
 
 class StepByStep:
@@ -143,8 +196,9 @@ class StepByStep:
         sounding = self.sounding.clone()
         cells: list[Tensor] = []
         for v, head in enumerate(net.heads):
-            wide = head(torch.cat([out[:, 0], *self.before, around[:, 0], *cells], -1))
-            logits = net.rules.apply(wide.float(), self.sounding[:, v], codes[-1] if codes else None)
+            wide = head(torch.cat([out[:, 0], *self.before, around[:, 0], *cells], -1)).float()
+            wide = net.led(wide, sounding.unbind(1)[:v], self.sounding)
+            logits = net.rules.apply(wide, self.sounding[:, v], codes[-1] if codes else None)
             code = choose(v, logits)
             codes.append(code)
             sounding[:, v] = torch.where(code >= FIRST, code - FIRST + 1, torch.where(code == REST, 0, sounding[:, v]))

@@ -170,7 +170,7 @@ class MusicPanel(Panel):
         given = torch.arange(len(self.shape.classes)).repeat_interleave(each)
         noise = Noise.of(self.terms.seed, len(given), start=self.n)
         drawn = model.compose(len(given), self.bars * self.shape.bar, {"composer": given}, 1.0, noise)
-        return share_figure(torch.as_tensor(self.style(self.pieces(drawn)).argmax(1)) == given, METER)
+        return share_figure(torch.as_tensor(self.style(self.pieces(list(drawn))).argmax(1)) == given, METER)
 
     def judge(self, run: Run) -> Judgement:
         folder = run.checkpoint(self.terms.checkpoint)
