@@ -57,6 +57,7 @@ from genloom.nn.dense import exact_products
 from genloom.scores.midi import midi_of
 from genloom.scores.score import Score, as_notes
 from genloom.shapes.columns import Column
+from genloom.shapes.events import EventShape
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
@@ -82,6 +83,7 @@ SHAPES = (
     TagShape(("red", "blue"), 8, 3, 32, 32),
     SeriesShape(columns=(Column("a", low=0.0, high=16.0), Column("b", low=0.0, high=16.0)), window=8),
     ScoreShape(voices=("upper", "lower"), low=50, high=70, window=8),
+    EventShape(notes=8, low=40, high=90),
 )
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
@@ -174,7 +176,7 @@ def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
         return small_pairs(folder / "pieces", side_px or 40) / "A"
     if kind == "series":
         return "plant"
-    if kind == "score":
+    if kind in ("score", "events"):
         return small_music(folder / "scores")
     if kind == "tags":
         return small_tags(folder / "tags")

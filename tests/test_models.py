@@ -22,6 +22,7 @@ from genloom.nn.conv import SpectralNorm
 from genloom.nn.dcgan import StridedDiscriminator, StridedGenerator
 from genloom.nn.dense import Maxout
 from genloom.shapes.columns import Column
+from genloom.shapes.events import EventShape
 from genloom.shapes.pairs import PairShape
 from genloom.shapes.pictures import ImageShape
 from genloom.shapes.pieces import PieceShape
@@ -66,6 +67,7 @@ SHAPES = (
         conditions=("mode",),
     ),
     ScoreShape(voices=("upper", "lower"), low=50, high=70, window=8),
+    EventShape(notes=8, low=40, high=90),
 )
 
 

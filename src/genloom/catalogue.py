@@ -68,6 +68,10 @@ MODELS = {
         "genloom.models.music.music:Music",
         "music in a few voices, step by step: a recurrent net with the exact likelihood of each step",
     ),
+    "crnngan": (
+        "genloom.models.music.crnngan:CRNNGAN",
+        "C-RNN-GAN: Continuous recurrent neural networks with adversarial training, Mogren 2016",
+    ),
     "counts": (
         "genloom.models.music.counts:Counts",
         "music by a table of what was done in which context: the baseline beside music",

@@ -31,6 +31,9 @@ KINDS = {
     "score": Kind(
         "genloom.shapes.score:ScoreShape", "genloom.data.music.load:ScoreSource", "genloom.use.judging.music:MusicPanel"
     ),
+    "events": Kind(
+        "genloom.shapes.events:EventShape", "genloom.data.music.events:EventSource", "genloom.use.judging.music:MusicPanel"
+    ),
     "series": Kind(
         "genloom.shapes.series:SeriesShape",
         "genloom.data.series.load:SeriesSource",

@@ -209,7 +209,7 @@ class ScoreOptions(Options):
     Attributes:
         grid: steps of a quarter note that notes are moved to; left out, 4, or what the file has
         voices: notes at once, at most; left out, as many as nearly all of the music has
-        steps: steps of an example, of which models learn; left out, four bars
+        steps: steps of an example, of which models learn, or notes for a model of notes; left out, four bars, or 100 notes
         metre: of which pieces are taken alone, such as 4/4 or 3/4
         split: which part, where the source has train and test
         skip_broken: leave out files that cannot be read

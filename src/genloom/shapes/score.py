@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -24,8 +25,52 @@ REST, HELD, FIRST = 0, 1, 2  # codes of a cell: nothing sounds, the note before 
 DOWN, BETWEEN = 6, 12  # rolls of a picture, and pixels between them
 
 
+class MusicShape(Shape):
+    """Pieces of music, however they are told, which `decode` gives as scores: how they are written."""
+
+    named: ClassVar[str] = "pieces of music"
+    suffixes: ClassVar[tuple[str, ...]] = (".mid", ".png", ".npy", "/")
+
+    def write(self, parts: Iterable[Tensor], n: int, path: Path, zoom: int | None = None) -> None:
+        """Write pieces `[n, *dims]`: one after the other (`.mid`), rolls of a few (`.png`), or as numbers (`.npy`)."""
+        suffix = path.suffix.lower()
+        if suffix == ".png":
+            return self.drawing(torch.cat(list(parts)), zoom).save(path, "PNG")
+        if suffix == ".npy":
+            return super().write(parts, n, path)
+        scores = [score for part in parts for score in self.decode(part)]
+        path.write_bytes(midi_of(following(scores, path.stem)))
+        return None
+
+    def preview(self, samples: Tensor) -> Any:
+        return self.drawing(samples)
+
+    @abstractmethod
+    def drawing(self, samples: Tensor, zoom: int | None = None) -> Any:
+        """Return the rolls of a few pieces below each other, so many times larger, as a pillow picture."""
+
+    def write_each(self, parts: Iterable[Tensor], folder: Path, zoom: int | None = None) -> None:
+        """Write one MIDI file a piece into `folder`."""
+        for i, x in enumerate(x for part in parts for x in part):
+            with replaced(folder / f"{i:05d}.mid") as path:
+                path.write_bytes(midi_of(self.decode(x[None])[0]))
+
+
+def rolls(pieces: Sequence[Voices], low: int, high: int, bar: int, zoom: int | None = None) -> Any:
+    """Return the rolls of a few pieces below each other, as a pillow picture."""
+    from PIL import Image
+
+    pictures = [roll_picture(each, low, high, bar, WIDE) for each in pieces[:DOWN]]
+    width = max(each.shape[1] for each in pictures)
+    parts = []
+    for each in pictures:
+        parts.append(np.pad(each, ((0, BETWEEN), (0, width - each.shape[1]), (0, 0)), constant_values=255))
+    picture = Image.fromarray(np.concatenate(parts)[:-BETWEEN])
+    return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST) if zoom else picture
+
+
 @dataclass(frozen=True)
-class ScoreShape(Shape):
+class ScoreShape(MusicShape):
     """Steps of music `[T, V]`: in each voice a rest (0), a note held (1), or the pitch that begins there (from 2 on).
 
     Attributes:
@@ -40,8 +85,6 @@ class ScoreShape(Shape):
     """
 
     kind: ClassVar[str] = "score"
-    named: ClassVar[str] = "pieces of music"
-    suffixes: ClassVar[tuple[str, ...]] = (".mid", ".png", ".npy", "/")
     form: ClassVar[Any] = {
         "classes?": [str],
         "voices": [str],
@@ -122,34 +165,8 @@ class ScoreShape(Shape):
         """Return a piece on the grid as notes."""
         return off_grid(found, self.grid, self.voices, tempo=self.tempo, metre=self.metre, name=name)
 
-    # -- files -------------------------------------------------------------------------------------
-
-    def write(self, parts: Iterable[Tensor], n: int, path: Path, zoom: int | None = None) -> None:
-        """Write pieces `[n, T, V]`: one after the other (`.mid`), rolls of a few (`.png`), or codes (`.npy`)."""
-        suffix = path.suffix.lower()
-        if suffix == ".png":
-            return self.preview(torch.cat(list(parts)), zoom).save(path, "PNG")
-        if suffix == ".npy":
-            return super().write(parts, n, path)
-        scores = [score for part in parts for score in self.decode(part)]
-        path.write_bytes(midi_of(following(scores, path.stem)))
-        return None
-
-    def write_each(self, parts: Iterable[Tensor], folder: Path, zoom: int | None = None) -> None:
-        """Write one MIDI file a piece into `folder`."""
-        for i, codes in enumerate(codes for part in parts for codes in part):
-            with replaced(folder / f"{i:05d}.mid") as path:
-                path.write_bytes(midi_of(self.decode(codes[None])[0]))
-
-    def preview(self, samples: Tensor, zoom: int | None = None) -> Any:
-        """Return the rolls of a few pieces below each other, as a pillow picture."""
-        from PIL import Image
-
-        pictures = [roll_picture(self.on_grid(codes), self.low, self.high, self.bar, WIDE) for codes in samples[:DOWN]]
-        gap = np.full((BETWEEN, pictures[0].shape[1], 3), 255, np.uint8)
-        whole = np.concatenate([part for picture in pictures for part in (picture, gap)][:-1])
-        picture = Image.fromarray(whole)
-        return picture.resize((picture.width * zoom, picture.height * zoom), Image.Resampling.NEAREST) if zoom else picture
+    def drawing(self, samples: Tensor, zoom: int | None = None) -> Any:
+        return rolls([self.on_grid(codes) for codes in samples[:DOWN]], self.low, self.high, self.bar, zoom)
 
 
 def sounding(codes: Tensor) -> Tensor:

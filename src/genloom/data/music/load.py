@@ -76,6 +76,19 @@ class ScoreSource(Source):
             raise InputError(f"no piece of {self.name} can be read{why}")
         return found
 
+    @cached_property
+    def in_order(self) -> tuple[list[Score], list[str], int | None]:
+        """The pieces, the labels of each, and how many of the last are held out."""
+        found = self.found
+        if found.held is None and self.options.split == "train":
+            return some_last(found.scores, found.labels)
+        return found.scores, found.labels, found.held
+
+    @property
+    def scores(self) -> list[Score]:
+        """The pieces as notes, those held out at the end."""
+        return self.in_order[0]
+
     def onto(self, shape: ScoreShape) -> ScoreData:
         """Return the pieces on the grid and in the voices of a shape, those beyond its range octaves away; none held out.
 
@@ -92,9 +105,7 @@ class ScoreSource(Source):
     def data(self) -> ScoreData:
         """The pieces on their grid."""
         found, options = self.found, self.options
-        scores, labels, held = found.scores, found.labels, found.held
-        if held is None and options.split == "train":
-            scores, labels, held = some_last(scores, labels)
+        scores, labels, held = self.in_order
         grid = options.grid or found.grid or GRID
         voices = voices_of(scores, grid, options.voices)
         laid = [on_grid(score, grid, len(voices)) for score in scores]

@@ -51,7 +51,7 @@ def check(name: str, said: Mapping[str, Any], out: Path) -> list[str]:
         lines.append(f"{len(scores):,} pieces are few: what is composed may be what was learnt by heart")
     rows = torch.linspace(0, len(data) - 1, min(ROLLS, len(data))).round().long()
     with replaced(out) as path:
-        shape.preview(data.batch({"x": rows})["x"], 2).save(path, "PNG")
+        shape.drawing(data.batch({"x": rows})["x"], 2).save(path, "PNG")
     lines.append(f"to train: genloom fit music {name} -o runs/music --minutes 30")
     return lines
 
