@@ -56,6 +56,11 @@ class EventData:
         x[:, 0, GAP] = 0
         return {"x": x}
 
+    def quarters(self) -> Tensor:
+        """Return how many quarter notes each example lasts, until its last note begins `[n]`."""
+        until = self.x[:, GAP].cumsum(0)
+        return until[self.starts + self.shape.notes - 1] - until[self.starts]
+
     def to(self, device: torch.device) -> EventData:
         """Return the notes on a GPU that has room for them; elsewhere they stay."""
         if not has_room(device, 2 * self.x.nbytes):

@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from genloom.core.capabilities import Composes
+from genloom.core.capabilities import Composes, Samples
+from genloom.core.model import Model
 from genloom.core.random import Noise
 from genloom.data.music.dataset import ScoreData
+from genloom.data.music.events import EventData
 from genloom.data.music.files import STEPS
 from genloom.data.music.load import ScoreSource
 from genloom.data.source import find_source
@@ -32,7 +34,7 @@ from genloom.scores.audio import wav_of
 from genloom.scores.roll import roll_picture
 from genloom.scores.voices import Voices
 from genloom.train.run import Run
-from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
+from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of, shape_of, source_of
 from genloom.use.report.html import image, sound
 
 HELD, KNOWN, TABLE, BARS_MIXED = "held-out pieces", "training pieces", "counts", "bars shuffled"
@@ -47,23 +49,26 @@ class MusicPanel(Panel):
     """Measures pieces against those of the data that were held out, or those of a test part or set."""
 
     shown: ClassVar = {HELD: "held out", KNOWN: "training", TABLE: "counts", BARS_MIXED: "shuffled"}
-    needs: ClassVar = (Composes, "composes no music")
+    needs: ClassVar = (Samples, "makes no music")
 
     def __init__(self, runs: Sequence[Run], data: Any, test: str | Path | None, terms: Terms) -> None:
         if terms.features or terms.weights:
             raise InputError("--features and --weights are for pictures: leave them away")
         if terms.n is not None and not LEAST <= terms.n <= MOST:
             raise InputError(f"-n takes from {LEAST} to {MOST:,} pieces, got {terms.n:,}")
-        self.terms, self.data = terms, music_of(runs[0], data)
-        self.shape = shape = self.data.shape
+        self.terms, learnt = terms, music_of(runs[0], data)
         for run in runs:
-            if run.record["data"]["fingerprint"] != self.data.fingerprint:
+            if run.record["data"]["fingerprint"] != learnt.fingerprint:
                 raise InputError(
-                    f"{run.folder} was trained on other pieces, or read otherwise, than {self.data.source} now gives: name "
+                    f"{run.folder} was trained on other pieces, or read otherwise, than {learnt.source} now gives: name "
                     "those after the run"
                 )
+        self.data = learnt if isinstance(learnt, ScoreData) else learnt.music
+        self.shape = shape = self.data.shape
         self.unseen, self.where = unseen_of(runs[0], self.data, test)
-        bars = [len(piece["x"][0]) // shape.bar for piece in self.unseen]
+        bars = [len(piece["x"][0]) / shape.bar for piece in self.unseen]
+        if isinstance(learnt, EventData):  # so many as an example has
+            bars = (learnt.quarters() / shape.metre.quarters).tolist()
         self.bars = int(np.clip(np.median(bars), SHORTEST, LONGEST))
         self.n = terms.n or (QUICK if terms.quick else USUAL)
         self.table = Counts.of(self.data)
@@ -141,10 +146,13 @@ class MusicPanel(Panel):
             figures[CROSSINGS] = rate(found[:, 1], bars, "voices that begin to cross", "nearer", seed)
         return figures
 
-    def compose(self, model: Composes) -> list[Tensor]:
+    def compose(self, model: Samples) -> list[Tensor]:
         """Return as many pieces `[T, V]` as are measured, of which nothing is asked."""
         noise = Noise.of(self.terms.seed, self.n)
-        return list(model.compose(self.n, self.bars * self.shape.bar, None, 1.0, noise))
+        if isinstance(model, Composes):
+            return list(model.compose(self.n, self.bars * self.shape.bar, None, 1.0, noise))
+        assert isinstance(model, Model)
+        return [self.shape.encode(score) for score in model.shape.decode(model.sample(self.n, noise=noise))]
 
     def pieces(self, made: Sequence[Tensor]) -> list[Voices]:
         return [self.piece(codes) for codes in made]
@@ -162,9 +170,9 @@ class MusicPanel(Panel):
         pieces = [self.shape.on_grid(self.shape.held(piece["x"][0])) for piece in self.unseen]
         return share_figure(torch.as_tensor(style(pieces).argmax(1)) == labels, METER)
 
-    def told_of(self, model: Composes) -> Figure | None:
+    def told_of(self, model: Samples) -> Figure | None:
         """Return the share of pieces composed in a composer's manner that the style meter tells as his; None for no such."""
-        if self.style is None or not getattr(model, "conditional", False):
+        if self.style is None or not isinstance(model, Composes) or not getattr(model, "conditional", False):
             return None
         each = max(1, self.n // len(self.shape.classes))
         given = torch.arange(len(self.shape.classes)).repeat_interleave(each)
@@ -175,13 +183,15 @@ class MusicPanel(Panel):
     def judge(self, run: Run) -> Judgement:
         folder = run.checkpoint(self.terms.checkpoint)
         model = self.load(run, folder.name)
-        assert isinstance(model, Composes)
+        assert isinstance(model, Samples)
         began = time.process_time()
         self.terms.say(f"composing by {run.folder}")
         made = self.compose(model)
         seconds = time.process_time() - began
         self.terms.say(f"measures of {run.folder}")
-        figures = self.measure(self.pieces(made)) | {NATS: self.nats(model)}
+        figures = self.measure(self.pieces(made))
+        if isinstance(model, Composes):
+            figures[NATS] = self.nats(model)
         if (told := self.told_of(model)) is not None:
             figures[STYLE] = told
         about = {
@@ -235,13 +245,13 @@ def usual(pieces: Sequence[dict[str, Tensor]], bar: int) -> list[dict[str, Tenso
     return kept if len(kept) >= LEAST else list(pieces)
 
 
-def music_of(run: Run, data: Any) -> ScoreData:
+def music_of(run: Run, data: Any) -> ScoreData | EventData:
     """Return the pieces that a run was trained on, read as then."""
-    if isinstance(data, ScoreData):
+    if isinstance(data, ScoreData | EventData):
         return data
     named = source_of(run, data, "pieces")
-    found = find_source(named, run.record["data"]["loaded"], kind="score").load()
-    if not isinstance(found, ScoreData):
+    found = find_source(named, run.record["data"]["loaded"], kind=shape_of(run).kind).load()
+    if not isinstance(found, ScoreData | EventData):
         raise InputError(f"{named} is no music, and {run.folder} learnt from pieces")
     return found
 
@@ -279,7 +289,7 @@ def pieces_like(data: ScoreData, name: str, loaded: dict[str, Any]) -> list[dict
 def verdicts(figures: dict[str, Figure], rows: Rows) -> list[str]:
     """Say in words what the figures mean."""
     said, table, real = [], rows[TABLE], rows[HELD]
-    if table[NATS].value <= figures[NATS].value:
+    if NATS in figures and table[NATS].value <= figures[NATS].value:
         said.append(
             f"the table of counts is likelier: {table[NATS].value:.3f} nats a step against {figures[NATS].value:.3f}"
         )
