@@ -42,6 +42,7 @@ from genloom.core.capabilities import (
     Imputes,
     Latent,
     PixelByPixel,
+    Restyles,
     Samples,
     Scores,
     Tags,
@@ -64,6 +65,7 @@ from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.score import ScoreShape
 from genloom.shapes.series import SeriesShape
+from genloom.shapes.styles import StyleShape
 from genloom.shapes.table import TableShape
 from genloom.shapes.tags import TagShape
 from genloom.train.loop import Loop
@@ -84,6 +86,7 @@ SHAPES = (
     SeriesShape(columns=(Column("a", low=0.0, high=16.0), Column("b", low=0.0, high=16.0)), window=8),
     ScoreShape(voices=("upper", "lower"), low=50, high=70, window=8),
     EventShape(notes=8, low=40, high=90),
+    StyleShape(("a", "b"), voices=("upper", "lower"), low=50, high=70, window=8),
 )
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
@@ -151,6 +154,8 @@ def uses(call: Call, name: str, folder: Path) -> str:
         assert model.votes(model.features(torch.zeros(2, *model.shape.pictures))).isfinite().all()  # type: ignore[attr-defined]
     if isinstance(model, Upscales):
         assert model.upscale(torch.zeros(2, *model.shape.dims)).isfinite().all()
+    if isinstance(model, Restyles):
+        model.restyle(torch.zeros(model.shape.dims, dtype=torch.long), 1)
     if isinstance(model, Translates):
         assert model.translate(torch.zeros(2, *model.shape.dims)).isfinite().all()
     if isinstance(model, Imputes):
@@ -178,6 +183,9 @@ def data_for(name: str, folder: Path, side_px: int = 0) -> Any:
         return "plant"
     if kind in ("score", "events"):
         return small_music(folder / "scores")
+    if kind == "styles":
+        small_music(folder / "styles" / "a"), small_music(folder / "styles" / "b")
+        return folder / "styles"
     if kind == "tags":
         return small_tags(folder / "tags")
     rows = np.random.default_rng(0).normal(size=(400, 3)).round(2)
@@ -279,6 +287,8 @@ def looked_at(model: Model) -> Iterator[tuple[str, torch.Tensor]]:
             model.counts.fill_(1)  # type: ignore[attr-defined]
             model.vectors.copy_(torch.eye(*model.vectors.shape))  # type: ignore[attr-defined]
         yield "votes", model.votes(torch.rand(n, 1280, generator=torch.Generator().manual_seed(1)), Noise.of(7, n))
+    if isinstance(model, Restyles):
+        yield "restyled", model.restyle((x[0] * 17).long(), 1).float()
     if isinstance(model, Upscales):
         yield "larger", model.upscale(x)
     if isinstance(model, Imputes):

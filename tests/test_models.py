@@ -10,7 +10,7 @@ import genloom
 from games import record
 from genloom.catalogue import MODELS, find_model
 from genloom.core import objectives
-from genloom.core.capabilities import Encodes, Imputes, Latent, Samples, Tags, Translates, Upscales
+from genloom.core.capabilities import Encodes, Imputes, Latent, Restyles, Samples, Tags, Translates, Upscales
 from genloom.core.clock import Clock
 from genloom.core.dataset import take
 from genloom.core.hyper import Hyper, hp
@@ -29,6 +29,7 @@ from genloom.shapes.pieces import PieceShape
 from genloom.shapes.points import PointShape
 from genloom.shapes.score import ScoreShape
 from genloom.shapes.series import SeriesShape
+from genloom.shapes.styles import StyleShape
 from genloom.shapes.table import TableShape
 from genloom.shapes.tags import TagShape
 from genloom.tensors import read_tensors
@@ -68,6 +69,7 @@ SHAPES = (
     ),
     ScoreShape(voices=("upper", "lower"), low=50, high=70, window=8),
     EventShape(notes=8, low=40, high=90),
+    StyleShape(("a", "b"), voices=("upper", "lower"), low=50, high=70, window=8),
 )
 
 
@@ -117,6 +119,8 @@ class Random:
             notes, rows = (x * self.shape.codes).long(), torch.zeros(len(index), dtype=torch.long)
             notes[:, 0] = notes[:, 0].clamp_min(2)
             mask = torch.ones(x.shape[:2], dtype=torch.bool)
+            if isinstance(self.shape, StyleShape):
+                return {"x": notes, "b": notes.flip(0)}
             return {"x": notes, "beat": rows[:, None].expand(mask.shape), "bar": rows + 16, "key": rows, "mask": mask}
         if isinstance(self.shape, PairShape):
             return {"x": x, "b": 1 - x}
@@ -200,6 +204,8 @@ def test_saved_weights_give_the_same_samples(name):
         x, y = (m.made(h, Noise.of(0, 3)) for m in (a, b))
     elif isinstance(a, Upscales):
         x, y = (m.upscale(take(Random(a.shape), torch.arange(5))["x"]) for m in (a, b))
+    elif isinstance(a, Restyles):
+        x, y = (m.restyle(take(Random(a.shape), torch.arange(5))["x"][0], 1) for m in (a, b))
     elif isinstance(a, Translates):
         rows = take(Random(a.shape), torch.arange(5))
         x, y = (m.translate(rows["x"], noise=Noise.of(0, 5)) for m in (a, b))

@@ -44,7 +44,7 @@ def test_a_resumed_run_ends_in_the_same_weights(tmp_path, name):
         source = genloom.load_data(tmp_path / "pictures", **write_tagged(tmp_path))
     if name in ("timegan", "rtsgan"):
         source = "plant"
-    if name in ("music", "crnngan"):
+    if name in ("music", "crnngan", "music_cyclegan"):
         source = write_music(tmp_path / "music", 10)
     if hyper == RESUMED["colour"][1]:
         source = tmp_path / "colour.npy"

@@ -68,6 +68,10 @@ MODELS = {
         "genloom.models.music.music:Music",
         "music in a few voices, step by step: a recurrent net with the exact likelihood of each step",
     ),
+    "music_cyclegan": (
+        "genloom.models.music.music_cyclegan:MusicCycleGAN",
+        "Symbolic Music Genre Transfer with CycleGAN, Brunner et al. 2018; with recurrent networks",
+    ),
     "crnngan": (
         "genloom.models.music.crnngan:CRNNGAN",
         "C-RNN-GAN: Continuous recurrent neural networks with adversarial training, Mogren 2016",

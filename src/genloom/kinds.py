@@ -31,6 +31,9 @@ KINDS = {
     "score": Kind(
         "genloom.shapes.score:ScoreShape", "genloom.data.music.load:ScoreSource", "genloom.use.judging.music:MusicPanel"
     ),
+    "styles": Kind(
+        "genloom.shapes.styles:StyleShape", "genloom.data.music.styles:StyleSource", "genloom.use.judging.styles:StylePanel"
+    ),
     "events": Kind(
         "genloom.shapes.events:EventShape", "genloom.data.music.events:EventSource", "genloom.use.judging.music:MusicPanel"
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -20,10 +20,10 @@ Overlap = Annotated[int | None, Parameter(help="pixels that a part looks at beyo
 
 def translate(
     run: RunFolder,
-    pictures: Pictures,
+    pictures: Annotated[str, Parameter(help="a picture, or a folder of them; or a piece of music as MIDI")],
     *,
     out: Out,
-    to: Annotated[Literal["A", "B"], Parameter(help="the side to make")] = "B",
+    to: Annotated[str | None, Parameter(help="what to make: the side A or B; of music, the style")] = None,
     convert: Convert = False,
     strip: Strip = False,
     tile: Tile = None,
@@ -33,16 +33,31 @@ def translate(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Turn pictures into those of the other side, each of its own size."""
+    """Turn pictures into those of the other side, each of its own size; or a piece of music into another style."""
     from genloom.api import load
+    from genloom.core.capabilities import Restyles
     from genloom.use.translation.files import files_of
     from genloom.use.translation.translate import Wishes, forms_of, refuse_others, translate_files
 
     model = load(run, checkpoint, device)
+    if isinstance(model, Restyles):
+        return translate_music(model, pictures, out, to, threads)
+    to = to or "B"
     refuse_others(model, to)
     with threads_of(threads):
         wishes, count = Wishes(convert, strip, tile, overlap), len(list(files_of(pictures, out, forms_of(model, to, strip))))
         write_all(translate_files(model, pictures, out, to, whole("seed", seed), wishes), count, "translating")
+    return None
+
+
+def translate_music(model: Any, piece: str, out: str, to: str | None, threads: int | None) -> None:
+    """Turn a piece of music into another style, and say where it lies."""
+    from genloom.use.music.compose import write
+    from genloom.use.music.restyle import restyle
+
+    with threads_of(threads):
+        for line in write([restyle(model, Path(piece), to)], Path(out), model.shape):
+            console.print(line, soft_wrap=True)
 
 
 def upscale(

@@ -178,6 +178,14 @@ class Composes(Samples):
         """Return -log p of each step `[n, T]` of pieces as a batch has them, in nats, given all steps before it."""
 
 
+class Restyles(ABC):
+    """Turns pieces of music from one style into the other."""
+
+    @abstractmethod
+    def restyle(self, x: Tensor, to: int) -> Tensor:
+        """Return what sounds and what begins `[2, T, P]`, pitches from the shape's lowest on, of codes `[T, V]`."""
+
+
 class Tags(ABC):
     """Says by which words pictures may be called: those of its shape's classes."""
 

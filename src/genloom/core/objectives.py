@@ -53,3 +53,8 @@ def accuracy(real: Tensor, fake: Tensor) -> dict[str, Tensor]:
 
 
 ACCURACY = {"d_real": Note("accuracy", "discriminator"), "d_fake": Note("accuracy", "discriminator")}  # what it declares
+
+
+def least_squares(logits: Tensor, target: float) -> Tensor:
+    """Mao et al. 2017 (arXiv 1611.04076): the mean squared distance of answers to 1 for real and 0 for made."""
+    return (logits.float() - target).square().mean()

@@ -20,6 +20,11 @@ def no_pictures(shape: Shape, name: str) -> Misfit | None:
     return Misfit(f"{name} makes pictures, this data is {shape.describe()}{other}")
 
 
+def no_score(shape: Shape, name: str) -> Misfit | None:
+    """Return why a model of music in voices cannot take this, or None where it can."""
+    return None if shape.kind == "score" else Misfit(f"{name} learns from pieces of music, this data is {shape.describe()}")
+
+
 def no_windows(shape: Shape, name: str) -> Misfit:
     """Return why a model of records cannot take this."""
     return Misfit(f"{name} learns from windows of a record, this data is {shape.describe()}")

@@ -17,6 +17,7 @@ from genloom.shapes.score import FIRST, HELD, REST, sounding
 FLAGS = 3  # a cell rests, is held, or begins
 WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
 REACH = 24  # semitones: intervals beyond count as one
+SCALE = 6.0  # of what is added: what is forbidden must go far down, and a weight moves by a learning rate at most
 NEVER = -1e9  # the logit of what cannot be
 
 
@@ -91,7 +92,7 @@ class Counterpoint(nn.Module):
             place = (came * 12 + (other - chosen) % 12) * 9 + (turned + 1) * 3 + moved + 1
             found = found + F.embedding(span(other - chosen, both), self.near[pair, :, None])
             found = found + F.embedding(place, self.moves[pair, :, None]) * both[..., None]
-        return found[..., 0]
+        return SCALE * found[..., 0]
 
 
 def span(interval: Tensor, known: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Player, Remember
 from genloom.errors import InputError
+from genloom.models.fitting import no_score
 from genloom.models.music.contexts import CHORD, KINDS, ORDERS, Choices, CountHand
 from genloom.models.music.stepwise import Stepwise, thirds
 from genloom.shapes.base import Shape
@@ -73,8 +74,7 @@ class Counts(Model, Stepwise):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        score = isinstance(shape, ScoreShape)
-        return shape if score else Misfit(f"counts learns from pieces of music, this data is {shape.describe()}")
+        return no_score(shape, "counts") or shape
 
     @classmethod
     def settle(cls, hyper: CountsHyper, data: Dataset) -> CountsHyper:  # type: ignore[override]

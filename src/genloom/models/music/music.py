@@ -31,6 +31,7 @@ from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
+from genloom.models.fitting import no_score
 from genloom.models.music.stepwise import DENSITIES, Stepwise, thirds
 from genloom.nn.voices import Rules, StepByStep, VoiceNet
 from genloom.scores.score import Key
@@ -85,8 +86,7 @@ class Music(Model, Stepwise):
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
-        score = isinstance(shape, ScoreShape)
-        return shape if score else Misfit(f"music learns from pieces of music, this data is {shape.describe()}")
+        return no_score(shape, "music") or shape
 
     def __init__(self, hyper: MusicHyper, shape: ScoreShape) -> None:
         super().__init__(hyper, shape)

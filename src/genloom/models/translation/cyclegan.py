@@ -135,7 +135,11 @@ class CycleGAN(LookedAt):
         a, b = self.changed(next(batches))
         fake_b, fake_a = self.to_b(a), self.to_a(b)
         back = F.l1_loss(self.to_a(fake_b), a) + F.l1_loss(self.to_b(fake_a), b)
-        loss = least_squares(self.seen_b(fake_b), 1.0) + least_squares(self.seen_a(fake_a), 1.0) + self.hyper.cycle * back
+        loss = (
+            objectives.least_squares(self.seen_b(fake_b), 1.0)
+            + objectives.least_squares(self.seen_a(fake_a), 1.0)
+            + self.hyper.cycle * back
+        )
         if self.hyper.identity:
             kept = F.l1_loss(self.to_b(b), b) + F.l1_loss(self.to_a(a), a)
             loss = loss + self.hyper.cycle * self.hyper.identity * kept
@@ -145,7 +149,7 @@ class CycleGAN(LookedAt):
         # Half of each, so that the discriminators learn no faster than the generators.
         loss = a.new_zeros(())
         for real, fake in zip(reals, fakes, strict=True):
-            loss = loss + least_squares(real, 1.0) + least_squares(fake, 0.0)
+            loss = loss + objectives.least_squares(real, 1.0) + objectives.least_squares(fake, 0.0)
         yield Move("discriminator", loss / 2, right(reals, fakes))
 
     def seen_a(self, x: Tensor) -> Tensor:
@@ -169,11 +173,6 @@ class CycleGAN(LookedAt):
         if tile:
             return net.in_tiles(x.to(self.device), *tile).cpu().div_(2).add_(0.5)
         return net(x.to(self.device) * 2 - 1).cpu() / 2 + 0.5
-
-
-def least_squares(logits: Tensor, target: float) -> Tensor:
-    """Mao et al. 2017 (arXiv 1611.04076): the mean squared distance of answers to 1 for real and 0 for made."""
-    return (logits.float() - target).square().mean()
 
 
 def right(reals: Sequence[Tensor], fakes: Sequence[Tensor]) -> dict[str, Tensor]:

@@ -17,11 +17,9 @@ from genloom.nn.patches import STRIDED
 
 
 @dataclass(frozen=True)
-class TranslatorHyper(Hyper):
-    """Adam, a rate that may fall to zero, and how pictures are changed while a translator learns."""
+class FallingAdam(Hyper):
+    """Adam, and a rate that may fall to zero."""
 
-    jitter: float = hp(286 / 256, "pictures are enlarged so much before a part of their size is cut out", low=1, high=2)
-    mirror: bool = hp(True, "mirror half of the pictures left to right")
     rate: float = hp(2e-4, "learning rate of Adam", low=0)
     beta1: float = hp(0.5, "Adam's decay of the first moment", low=0, high=0.999)
     hold: int = hp(0, "examples before the rate falls to zero", low=0)
@@ -40,6 +38,14 @@ class TranslatorHyper(Hyper):
         adam = partial(torch.optim.Adam, lr=self.rate, betas=(self.beta1, 0.999), fused=True)
         found = [Player("generator", tuple(generators), adam, self.schedule, ema=self.ema)]
         return [*found, Player("discriminator", tuple(discriminators), adam, self.schedule)] if discriminators else found
+
+
+@dataclass(frozen=True)
+class TranslatorHyper(FallingAdam):
+    """The same, and how pictures are changed while a translator learns."""
+
+    jitter: float = hp(286 / 256, "pictures are enlarged so much before a part of their size is cut out", low=1, high=2)
+    mirror: bool = hp(True, "mirror half of the pictures left to right")
 
 
 def too_small(size: tuple[int, int], patch: int, least: int, name: str) -> Misfit | None:
