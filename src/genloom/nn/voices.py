@@ -17,7 +17,7 @@ from genloom.shapes.score import FIRST, HELD, REST, sounding
 FLAGS = 3  # a cell rests, is held, or begins
 WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
 REACH = 24  # semitones: intervals beyond count as one
-SCALE = 6.0  # of what is added: what is forbidden must go far down, and a weight moves by a learning rate at most
+SCALE = 30.0  # of what is added: what is forbidden must go far down, and a weight moves by a learning rate at most
 NEVER = -1e9  # the logit of what cannot be
 
 

@@ -114,6 +114,30 @@ class ScoreData:
         found |= {"mask": torch.ones(rows.stop - rows.start, dtype=torch.bool)}
         return {name: each[None] for name, each in (found | ({"y": self.labels[i]} if self.shape.classes else {})).items()}
 
+    def only(self, label: int) -> ScoreData:
+        """Return the pieces of one class, in the same order."""
+        chosen = torch.nonzero(self.labels == label)[:, 0]
+        rows = torch.cat([torch.arange(int(self.begins[i]), int(self.begins[i + 1])) for i in chosen])
+        lengths = self.begins.diff()[chosen]
+        begins = torch.cat([torch.zeros(1, dtype=torch.long), lengths.cumsum(0)])
+        place = torch.full((len(self.labels),), -1).scatter(0, chosen, torch.arange(len(chosen)))
+        mine = place[self.owner] >= 0
+        owner = place[self.owner[mine]]
+        return replace(
+            self,
+            x=self.x[rows],
+            sounding=self.sounding[rows],
+            beat=self.beat[rows],
+            bar=self.bar[chosen],
+            key=self.key[chosen],
+            labels=self.labels[chosen],
+            begins=begins,
+            trained=int((chosen < self.trained).sum()),
+            starts=self.starts[mine] - self.begins[self.owner[mine]] + begins[owner],
+            owner=owner,
+            names=[self.names[i] for i in chosen],
+        )
+
     def to(self, device: torch.device) -> ScoreData:
         """Return the pieces on a GPU that has room for them; elsewhere they stay."""
         if not has_room(device, 2 * self.x.nbytes):
