@@ -88,6 +88,7 @@ SHAPES = (
     EventShape(notes=8, low=40, high=90),
     StyleShape(("a", "b"), voices=("upper", "lower"), low=50, high=70, window=8),
 )
+LATER = ("rtsgan", "timegan", "music", "crnngan", "music_cyclegan")  # recurrent ones
 ADAM = {"waves": 6, "optimizer": "adam", "clip": 1.0, "warmup": 4000, "beta2": 0.99, "batch": 128, "ema": 20_000.0}
 LIKELIHOODS: dict[str, tuple[float, str, dict[str, Any], float]] = {  # bar in nats, model, hyper-parameters, share of time
     "plain": (81.3, "pixelcnn", {**ADAM, "rate": 1e-3}, 0.27),
@@ -312,7 +313,7 @@ def apart(a: torch.Tensor, b: torch.Tensor) -> float:
 def resume(call: Call) -> dict[str, Any]:
     """Compare weights of a whole training with a second one of the same seed, and with one that was stopped and resumed."""
     found = {}
-    for name in ("gain", "dcgan", "vae", "pixelcnn", "pix2pix", "cyclegan", "srgan")[: call.scaled(7, 2)]:
+    for name in ("gain", "dcgan", "vae", "pixelcnn", "pix2pix", "cyclegan", "srgan", *LATER)[: call.scaled(99, 2)]:
         found[name] = attempt(lambda: resumed(call, name))  # noqa: B023
     return found
 

@@ -25,6 +25,7 @@ from genloom.data.music.files import read_pieces
 from genloom.scores.midi import midi_of, read_midi
 from genloom.scores.score import Metre
 from genloom.use.judging.judge import judge
+from genloom.use.judging.page import write_page
 
 TUNES = 300  # of the Nottingham set, at most
 SECONDS = 60
@@ -56,20 +57,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="modern")
     parser.add_argument("--cpu-minutes", type=float, default=20.0)
-    parser.add_argument("--examples", type=int, help="in place of minutes")
+    parser.add_argument("--minutes", type=float, help="on the clock on the wall, in place of those")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--name", default="music-style")
+    parser.add_argument("--page", help="an .html to write, with rolls and sound")
     parser.add_argument("--hyper", nargs="*", default=[], help="name=value")
     options = parser.parse_args()
     torch.set_num_threads(1)
     hyper: dict[str, Any] = dict(each.split("=", 1) for each in options.hyper)
-    budget: dict[str, Any] = {"examples": options.examples} if options.examples else {"cpu_minutes": options.cpu_minutes}
+    budget = {"minutes": options.minutes} if options.minutes else {"cpu_minutes": options.cpu_minutes}
     with tempfile.TemporaryDirectory() as place:
         source = folders(Path(place) / "both")
         said = {"preset": options.preset, "hyper": hyper, "voices": 4, "device": options.device, **budget}
         run = genloom.fit("music_cyclegan", source, Path(place) / "run", threads=1, **said)
         found = judge(run)
         state = run.state(run.checkpoint("last"))
+        if options.page:
+            write_page([found], Path(options.page))
     values = {name: [round(each, 3) for each in (f.value, f.low, f.high)] for name, f in found.measures.items()}
     rows = {row: {name: round(f.value, 3) for name, f in figures.items()} for row, figures in found.baselines.items()}
     kept = [float(np.mean([values[name][i] for name in ("onsets kept", "pitch classes kept")])) for i in range(3)]
