@@ -16,8 +16,10 @@ from genloom.shapes.score import FIRST, HELD, REST, sounding
 
 FLAGS = 3  # a cell rests, is held, or begins
 WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
+FIFTH = 7  # semitones
 REACH = 24  # semitones: intervals beyond count as one
-SCALE = 30.0  # of what is added: what is forbidden must go far down, and a weight moves by a learning rate at most
+SCALE = 2.0  # of what tables add: a weight moves by a learning rate at most
+STRICT = 30.0  # of what is added for what may be forbidden, which has to go far down; so few weights learn nothing by heart
 NEVER = -1e9  # the logit of what cannot be
 
 
@@ -69,6 +71,7 @@ class Counterpoint(nn.Module):
         self.near = nn.Parameter(torch.zeros(pairs, spans))  # by the interval to a voice above
         self.moves = nn.Parameter(torch.zeros(pairs, 13 * 12 * 9))  # and by where both come from
         self.leap = nn.Parameter(torch.zeros(voices, spans))
+        self.strict = nn.Parameter(torch.zeros(pairs, 4))  # parallel octaves and fifths, hidden ones, crossing
 
     def forward(self, pitches: int, now: Sequence[Tensor], before: Tensor) -> Tensor:
         """Return what is added for holding and for each pitch `[..., 1 + P]`.
@@ -84,6 +87,7 @@ class Counterpoint(nn.Module):
         both = (own > 0) & (chosen > 0)
         moved = torch.where(both, torch.sign(chosen - own), 0)
         found = F.embedding(span(chosen - own, both), self.leap[v, :, None])
+        strict = found.new_zeros(chosen.shape)
         for u, other in enumerate(now):
             pair, other, was = v * (v - 1) // 2 + u, other[..., None], before[..., u, None]
             both = (other > 0) & (chosen > 0)
@@ -92,7 +96,17 @@ class Counterpoint(nn.Module):
             place = (came * 12 + (other - chosen) % 12) * 9 + (turned + 1) * 3 + moved + 1
             found = found + F.embedding(span(other - chosen, both), self.near[pair, :, None])
             found = found + F.embedding(place, self.moves[pair, :, None]) * both[..., None]
-        return SCALE * found[..., 0]
+            kind, together = (other - chosen) % 12, both & (turned * moved > 0)
+            perfect = (kind == 0) | (kind == FIFTH)
+            parallel = together & (came == kind + 1) & perfect
+            said = (
+                parallel & (kind == 0),
+                parallel & (kind == FIFTH),
+                together & perfect & ~parallel,
+                both & (chosen > other),
+            )
+            strict = strict + torch.stack(said, -1).to(strict) @ self.strict[pair]
+        return SCALE * found[..., 0] + STRICT * strict
 
 
 def span(interval: Tensor, known: Tensor) -> Tensor:
