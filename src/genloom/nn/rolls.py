@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from genloom.nn.conv import instance_norm
 from genloom.shapes.score import FIRST, sounding
 
+RARE = -3.0  # the logit of a note at the start
+
 
 def roll_of(codes: Tensor, pitches: int, up: int = 0) -> Tensor:
     """Return codes `[B, T, V]` as what sounds and what begins `[B, 2, T, P]`, zeros and ones.
@@ -31,23 +33,44 @@ def binary(p: Tensor) -> Tensor:
     return (p > 0.5).to(p) - p.detach() + p
 
 
-class RecurrentTranslator(nn.Module):
-    """Rolls `[B, C, T, P]` to probabilities of the same size: a GRU that reads both ways says what is to change.
+def content_of(x: Tensor, grid: int, bar: int) -> Tensor:
+    """Return what a piece is, whatever its style `[B, T, P + 13 + bar]`, of rolls `[B, 2, T, P]`.
 
-    Made so that at the start it leaves rolls as they are: its answer is added to the roll, as logits.
+    The highest note of each step, the pitch classes of its quarter note, whether anything begins, the place in the bar.
+    Probabilities, too, have a content, with a gradient.
     """
+    sounds, steps = x[:, 0], x.shape[2]
+    silent = (1 - sounds).flip(2).cumprod(2).flip(2)  # from this pitch upwards
+    top = sounds * F.pad(silent[..., 1:], (0, 1), value=1.0)
+    classes = pitch_classes(sounds, grid).repeat_interleave(grid, 1)[:, :steps]
+    place = F.one_hot(torch.arange(steps, device=x.device) % bar, bar).to(x).expand(len(x), -1, -1)
+    return torch.cat([top, classes, begun(x)[..., None], place], 2)
 
-    def __init__(self, channels: int, pitches: int, width: int, layers: int, keeps: float) -> None:
+
+def pitch_classes(sounds: Tensor, grid: int) -> Tensor:
+    """Return how much each pitch class is there in each quarter note `[B, Q, 12]`, 1 at most, of what sounds `[B, T, P]`."""
+    padded = F.pad(sounds, (0, -sounds.shape[2] % 12, 0, -sounds.shape[1] % grid))
+    return padded.unflatten(2, (-1, 12)).sum(2).unflatten(1, (-1, grid)).mean(2).clamp_max(1)
+
+
+def begun(x: Tensor) -> Tensor:
+    """Return whether anything begins at each step `[B, T]` of rolls `[B, C, T, P]`: the largest of what does."""
+    fresh = x[:, 1] if x.shape[1] > 1 else (x[:, 0] - F.pad(x[:, 0, :-1], (0, 0, 1, 0))).clamp_min(0)
+    return fresh.amax(2)
+
+
+class RecurrentTranslator(nn.Module):
+    """The content of pieces `[B, T, N]` to rolls, as probabilities `[B, 2, T, P]`: a GRU that reads both ways."""
+
+    def __init__(self, inputs: int, pitches: int, width: int, layers: int) -> None:
         super().__init__()
-        self.keeps = keeps
-        self.gru = nn.GRU(channels * pitches, width, layers, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(2 * width, channels * pitches)
-        nn.init.zeros_(self.out.bias)
+        self.gru = nn.GRU(inputs, width, layers, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(2 * width, 2 * pitches)
+        nn.init.constant_(self.out.bias, RARE)
 
-    def forward(self, x: Tensor) -> Tensor:
-        flat = x.transpose(1, 2).flatten(2)
-        change = self.out(self.gru(flat)[0]).float().view(len(x), x.shape[2], x.shape[1], -1).transpose(1, 2)
-        return (change + self.keeps * (2 * x - 1)).sigmoid()
+    def forward(self, content: Tensor) -> Tensor:
+        logits = self.out(self.gru(content)[0]).float()
+        return logits.unflatten(2, (2, -1)).transpose(1, 2).sigmoid()
 
 
 class RecurrentCritic(nn.Module):

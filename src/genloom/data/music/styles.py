@@ -84,8 +84,8 @@ class StyleSource(ScoreSource):
     def load(self, shape: Shape | None = None) -> StyleData:  # type: ignore[override]
         """Return the examples of both styles."""
         shape, music = self.shape(), self.data
-        label = music.labels[music.owner]
-        places = tuple(torch.nonzero(label == k)[:, 0] for k in range(2))
+        label, whole = music.labels[music.owner], music.beat[music.starts] == 0  # from the beginning of bars on
+        places = tuple(torch.nonzero((label == k) & whole)[:, 0] for k in range(2))
         if not all(map(len, places)):
             raise InputError(f"{self.name}: no piece of {shape.classes[int(len(places[0]) > 0)]} is left to learn from")
         return StyleData(music, (places[0], places[1]), shape)

@@ -8,10 +8,11 @@ discriminator of kernels of 7, and for either style one more that sees made phra
 partial model), least squares, noise added to all that discriminators see, Adam for 100 epochs, the rate falling from the
 tenth on.
 
-`modern` puts recurrent networks in their place: a GRU that reads both ways says, of each step, what is to change; it knows
-what begins, too, so that notes may be struck again. What is made are zeros and ones, with the gradient of the probabilities
-(straight-through), so that discriminators do not tell it by its half tones. Two terms keep what a piece is: the pitch
-classes of each quarter note, and at which steps anything begins.
+`modern` puts recurrent networks in their place. A generator is a GRU that reads both ways and sees of a piece what it is in
+any style alone: the highest note of each step, the pitch classes of each quarter note, and where anything begins. So it
+learns its style first, without a game, by telling each piece of that style from its content (`identity`), and goes on to;
+then both play, also over what comes back (`cycle`) and over pitch classes and onsets, which are to stay. What discriminators
+see are zeros and ones, with the gradient of the probabilities (straight-through), so that half tones tell nothing.
 
 What differs in `paper` from the published code: its generators never saw what the further discriminators say, and here they
 do, as the text has it; the sets that these see are the two styles alone, not a third; the generator's last layer is a
@@ -37,12 +38,21 @@ from genloom.core.clock import Clock
 from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
-from genloom.core.model import Misfit, Model, Move, Note, Player
+from genloom.core.model import Misfit, Model, Move, Note, Phase, Player
 from genloom.models.translation.pool import ImagePool
 from genloom.models.translation.training import FallingAdam
 from genloom.nn.conv import normal_weights
 from genloom.nn.resnet import ResidualGenerator
-from genloom.nn.rolls import RecurrentCritic, RecurrentTranslator, RollCritic, binary, roll_of
+from genloom.nn.rolls import (
+    RecurrentCritic,
+    RecurrentTranslator,
+    RollCritic,
+    begun,
+    binary,
+    content_of,
+    pitch_classes,
+    roll_of,
+)
 from genloom.shapes.base import Shape
 from genloom.shapes.styles import StyleShape
 
@@ -58,9 +68,9 @@ class MusicCycleGANHyper(FallingAdam):
     width: int = hp(64, "channels of the largest map, or units of a recurrent layer", low=2)
     blocks: int = hp(10, "residual blocks of a generator, of convolutions", low=1)
     layers: int = hp(2, "recurrent layers", low=1)
-    keeps: float = hp(0.0, "how strongly recurrent generators leave rolls as they are, as a logit", low=0)
-    begins: bool = hp(False, "whether rolls tell what begins, beside what sounds")
     hard: bool = hp(False, "whether discriminators see zeros and ones, with the gradient of the probabilities")
+    identity: float = hp(0.0, "weight of how unlikely generators find pieces of their own style, given their content", low=0)
+    pretrain: int = hp(0, "examples that recurrent generators see of their own style before the game", low=0)
     cycle: float = hp(10.0, "weight of what comes back different from what it was", low=0)
     mixed: float = hp(1.0, "weight of the discriminators that see real phrases of both styles, 0 for none", low=0)
     classes: float = hp(0.0, "weight of the pitch classes of each quarter note, which are to stay", low=0)
@@ -73,14 +83,14 @@ class MusicCycleGANHyper(FallingAdam):
 
     @classmethod
     def modern(cls) -> Self:
-        """Recurrent networks, zeros and ones, pitch classes and onsets kept, averaged weights."""
-        net = cls(net="recurrent", width=256, keeps=4.0, begins=True, hard=True, mixed=0.0, noise=0.1)
-        return replace(net, classes=1.0, onsets=1.0, transpose=5, epochs=0, rate=5e-4, ema=2000.0)
+        """Recurrent networks that see a piece's content alone, and learn their style before the game; averaged weights."""
+        net = cls(net="recurrent", width=192, hard=True, mixed=0.0, noise=0.1, identity=0.5, pretrain=8000, cycle=0.5)
+        return replace(net, classes=1.0, onsets=0.5, transpose=5, epochs=0, rate=1e-3, ema=1000.0)
 
     @classmethod
     def tiny(cls) -> Self:
         """The modern one in small."""
-        return replace(cls.modern(), width=32, layers=1, pool=8, batch=8, rate=2e-3)
+        return replace(cls.modern(), width=32, layers=1, pool=8, batch=8, pretrain=256, rate=2e-3)
 
 
 class MusicCycleGAN(Model, Restyles):
@@ -92,6 +102,7 @@ class MusicCycleGAN(Model, Restyles):
     reads: ClassVar = "styles"
     compilable: ClassVar = False  # the recurrence would be unrolled
     notes: ClassVar = objectives.ACCURACY | {
+        "own": Note("nats", "generator"),
         "cycle": Note("error", "generator"),
         "changed": Note("change", "generator"),
         "classes": Note("error", "generator", shown=False),
@@ -100,27 +111,26 @@ class MusicCycleGAN(Model, Restyles):
 
     def __init__(self, hyper: MusicCycleGANHyper, shape: StyleShape) -> None:
         super().__init__(hyper, shape)
-        self.up = 0 if hyper.net == "recurrent" else shape.low - LOWEST
-        self.pitches = shape.high - shape.low + 1 if hyper.net == "recurrent" else PITCHES
-        channels = 2 if hyper.begins else 1
-        self.to_b, self.to_a = self.translator(channels), self.translator(channels)
-        self.judges = nn.ModuleList(self.critic(channels) for _ in range(4 if hyper.mixed else 2))
-        dims = (channels, shape.window, self.pitches)
+        self.recurrent = hyper.net == "recurrent"
+        self.channels = 2 if self.recurrent else 1
+        self.up = 0 if self.recurrent else shape.low - LOWEST
+        self.pitches = shape.high - shape.low + 1 if self.recurrent else PITCHES
+        self.to_b, self.to_a = self.translator(), self.translator()
+        self.judges = nn.ModuleList(self.critic() for _ in range(4 if hyper.mixed else 2))
+        dims = (self.channels, shape.window, self.pitches)
         self.pools = nn.ModuleList(ImagePool(hyper.pool, dims) for _ in range(2))
-        if hyper.net == "convolution":
+        if not self.recurrent:
             normal_weights(self, hyper.deviation)
 
-    def translator(self, channels: int) -> nn.Module:
+    def translator(self) -> nn.Module:
         hyper = self.hyper
-        if hyper.net == "recurrent":
-            return RecurrentTranslator(channels, self.pitches, hyper.width, hyper.layers, hyper.keeps)
-        return ResidualGenerator(channels, channels, hyper.width, hyper.blocks)
+        if self.recurrent:
+            return RecurrentTranslator(self.pitches + 13 + self.shape.bar, self.pitches, hyper.width, hyper.layers)
+        return ResidualGenerator(1, 1, hyper.width, hyper.blocks)
 
-    def critic(self, channels: int) -> nn.Module:
+    def critic(self) -> nn.Module:
         hyper = self.hyper
-        if hyper.net == "recurrent":
-            return RecurrentCritic(channels, self.pitches, hyper.width, 1)
-        return RollCritic(channels, hyper.width)
+        return RecurrentCritic(2, self.pitches, hyper.width, 1) if self.recurrent else RollCritic(1, hyper.width)
 
     @classmethod
     def fits(cls, shape: Shape, hyper: AnyHyper) -> Shape | Misfit:
@@ -144,6 +154,20 @@ class MusicCycleGAN(Model, Restyles):
 
     # -- training ----------------------------------------------------------------------------------
 
+    def phases(self) -> Sequence[Phase]:
+        first = [Phase("own style", self.own_style, self.hyper.pretrain)] if self.hyper.pretrain and self.recurrent else []
+        return [*first, Phase("game", self.round)]
+
+    def own_style(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
+        """Let each generator tell pieces of its own style from their content."""
+        batch = next(batches)
+        own = self.own(self.rolls(batch["x"]), self.rolls(batch["b"]))
+        yield Move("generator", own, {"own": own.detach() / 2})
+
+    def own(self, a: Tensor, b: Tensor) -> Tensor:
+        """Return how unlikely generators find rolls of their own style."""
+        return self.back(self.to_a, a, a) + self.back(self.to_b, b, b)
+
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         hyper, batch = self.hyper, next(batches)
         reals = a, b = self.rolls(batch["x"]), self.rolls(batch["b"])
@@ -157,6 +181,9 @@ class MusicCycleGAN(Model, Restyles):
         kept = {"classes": self.classes_apart(a, fake_b) + self.classes_apart(b, fake_a)}
         kept["onsets"] = onsets_apart(a, fake_b) + onsets_apart(b, fake_a)
         loss = loss + hyper.classes * kept["classes"] + hyper.onsets * kept["onsets"]
+        if hyper.identity:
+            kept["own"] = self.own(a, b)
+            loss = loss + hyper.identity * kept["own"]
         changed = (fake_b - a).abs().sum() / a.sum().clamp_min(1)
         notes = {name: value.detach() / 2 for name, value in kept.items()}
         yield Move("generator", loss, {"cycle": back.detach() / 2, "changed": changed.detach()} | notes)
@@ -176,7 +203,7 @@ class MusicCycleGAN(Model, Restyles):
 
     def rolls(self, codes: Tensor) -> Tensor:
         """Return codes `[B, T, V]` as rolls `[B, C, T, P]`, each moved up or down by chance."""
-        x = roll_of(codes.long(), self.pitches, self.up)[:, : 2 if self.hyper.begins else 1]
+        x = roll_of(codes.long(), self.pitches, self.up)[:, : self.channels]
         most = self.hyper.transpose
         if not (most and self.training):
             return x
@@ -188,8 +215,11 @@ class MusicCycleGAN(Model, Restyles):
 
     def chances(self, net: nn.Module, x: Tensor) -> Tensor:
         """Return what a generator makes of rolls, as probabilities; what does not sound cannot begin."""
-        p: Tensor = net(x) if self.hyper.net == "recurrent" else net(2 * x - 1).float() / 2 + 0.5
-        return torch.cat([p[:, :1], p[:, 1:] * p[:, :1]], 1) if self.hyper.begins else p
+        if not self.recurrent:
+            p: Tensor = net(2 * x - 1)
+            return p.float() / 2 + 0.5
+        p = net(content_of(x, self.shape.grid, self.shape.bar))
+        return torch.cat([p[:, :1], p[:, 1:] * p[:, :1]], 1)
 
     def made(self, net: nn.Module, x: Tensor) -> Tensor:
         """Return what discriminators and the other generator see of what a generator makes of rolls."""
@@ -212,13 +242,8 @@ class MusicCycleGAN(Model, Restyles):
 
     def classes_apart(self, x: Tensor, fake: Tensor) -> Tensor:
         """Return how far the pitch classes of each quarter note are apart, relative to those there were."""
-        a, b = (self.pitch_classes(each) for each in (x, fake))
+        a, b = (pitch_classes(each[:, 0], self.shape.grid) for each in (x, fake))
         return (a - b).abs().sum() / a.sum().clamp_min(1)
-
-    def pitch_classes(self, x: Tensor) -> Tensor:
-        """Return how much each pitch class is there in each quarter note of rolls `[B, Q, 12]`, 1 at most."""
-        padded = F.pad(x[:, 0], (0, -self.pitches % 12, 0, -x.shape[2] % self.shape.grid))
-        return padded.unflatten(2, (-1, 12)).sum(2).unflatten(1, (-1, self.shape.grid)).mean(2).clamp_max(1)
 
     # -- translating -------------------------------------------------------------------------------
 
@@ -226,14 +251,14 @@ class MusicCycleGAN(Model, Restyles):
     def restyle(self, x: Tensor, to: int) -> Tensor:
         net, steps = (self.to_b if to else self.to_a), len(x)
         roll = self.rolls(x[None].to(self.device))
-        if self.hyper.net == "convolution":  # phrase by phrase, as it learnt
+        if not self.recurrent:  # phrase by phrase, as it learnt
             roll = F.pad(roll, (0, 0, 0, -steps % self.shape.window))
             phrases = roll[0].unflatten(1, (-1, self.shape.window)).transpose(0, 1)
             roll = self.chances(net, phrases).transpose(0, 1).flatten(1, 2)[None]
         else:
             roll = self.chances(net, roll)
         sounds, begins = roll[0, 0, :steps] > 0.5, roll[0, -1, :steps] > 0.5
-        if not self.hyper.begins:
+        if not self.recurrent:
             begins = sounds & ~F.pad(sounds[:-1], (0, 0, 1, 0))
         first = max(self.up, 0)
         both = F.pad(torch.stack([sounds, begins & sounds]), (max(-self.up, 0), 0))
@@ -244,9 +269,3 @@ def onsets_apart(x: Tensor, fake: Tensor) -> Tensor:
     """Return how far the steps are apart at which anything begins, relative to those there were."""
     a, b = (begun(each) for each in (x, fake))
     return (a - b).abs().sum() / a.sum().clamp_min(1)
-
-
-def begun(x: Tensor) -> Tensor:
-    """Return whether anything begins at each step of rolls `[B, T]`: the largest of what does."""
-    fresh = x[:, 1] if x.shape[1] > 1 else (x[:, 0] - F.pad(x[:, 0, :-1], (0, 0, 1, 0))).clamp_min(0)
-    return fresh.amax(2)
