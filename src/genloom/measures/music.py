@@ -108,7 +108,7 @@ def overlap(made: Numbers, real: Numbers) -> float:
 
 def overlaps(made: Sequence[Mapping[str, Numbers]], real: Sequence[Mapping[str, Numbers]], seed: int) -> dict[str, Figure]:
     """Return the overlap of each of the distributions of pieces, and their mean, with intervals by resampling pieces."""
-    names = list(real[0])
+    names = [name for name in real[0] if sum(each[name].sum() for each in real)]  # one voice has no intervals at once
     a, b = ({name: np.stack([each[name] for each in pieces]) for name in names} for pieces in (made, real))
 
     def take(i: Numbers, j: Numbers) -> Numbers:

@@ -1,4 +1,4 @@
-"""The files of pieces that a person named: MIDI, and JSON with the steps of pieces, as the JSB chorales are published."""
+"""The files of pieces that a person named: MIDI, notation, and JSON with the steps of pieces, as the JSB chorales are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from genloom.data.music.notation import CORPUS, NOTATION, read_corpus, read_notation
 from genloom.errors import InputError
 from genloom.reading import content_of, kind_of, named, parse_json, parsing, refuse_large
 from genloom.scores.midi import read_midi
@@ -47,9 +48,13 @@ class Found:
 def holds_music(name: str) -> bool:
     """Whether what a person named is a file of music, or a folder with one, as far as names tell."""
     path, low = named(name), name.lower()
+    if low.startswith(CORPUS):
+        return True
     if kind_of(path) != "folder":
-        return low.endswith((*MIDI, *STEPS))
-    return any(child.suffix.lower() in MIDI for child, _ in zip(path.rglob("*"), range(LOOKED_AT), strict=False))
+        return low.endswith((*MIDI, *STEPS, *NOTATION))
+    return any(
+        child.suffix.lower() in (*MIDI, *NOTATION) for child, _ in zip(path.rglob("*"), range(LOOKED_AT), strict=False)
+    )
 
 
 def read_pieces(name: str, split: str) -> Found:
@@ -58,19 +63,25 @@ def read_pieces(name: str, split: str) -> Found:
     Raises:
         InputError: there is nothing of the kind.
     """
+    if name.lower().startswith(CORPUS):
+        found = Found()
+        for composer, scores in read_corpus(name):
+            found.scores, found.labels = found.scores + scores, found.labels + [composer] * len(scores)
+        return found
     path = named(name)
     kind = kind_of(path)
     if not kind:
         raise InputError(f"no music at {name}: no such file or folder")
     if kind == "file" and name.lower().endswith(STEPS):
         return read_steps(path, split)
-    files = [path] if kind == "file" else sorted(child for child in path.rglob("*") if child.suffix.lower() in MIDI)
+    read = (*MIDI, *NOTATION)
+    files = [path] if kind == "file" else sorted(child for child in path.rglob("*") if child.suffix.lower() in read)
     if not files:
-        raise InputError(f"{name} holds no music: {', '.join(MIDI[:2])} files are read")
+        raise InputError(f"{name} holds no music: {', '.join((*MIDI[:2], *NOTATION))} files are read")
     found = Found()
     for file in files:
         try:
-            scores = read_midi(file)
+            scores = (read_notation if file.suffix.lower() in NOTATION else read_midi)(file)
         except InputError as error:
             found.broken.append(str(error))
             continue

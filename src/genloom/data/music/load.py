@@ -30,9 +30,9 @@ OWN = ("grid", "voices", "steps", "metre")
 
 
 class ScoreSource(Source):
-    """Music in MIDI files, one or a folder of them, or steps in JSON."""
+    """Music in files of MIDI, MusicXML or ABC, one or a folder of them, of music21's composers, or steps in JSON."""
 
-    wanted: ClassVar = "MIDI files, one or a folder of them"
+    wanted: ClassVar = "MIDI, MusicXML or ABC files, one or a folder of them"
     Options: ClassVar[type[AnyOptions]] = ScoreOptions
     options: ScoreOptions
 

@@ -289,7 +289,7 @@ def pieces_like(data: ScoreData, name: str, loaded: dict[str, Any]) -> list[dict
 def verdicts(figures: dict[str, Figure], rows: Rows) -> list[str]:
     """Say in words what the figures mean."""
     said, table, real = [], rows[TABLE], rows[HELD]
-    if NATS in figures and table[NATS].value <= figures[NATS].value:
+    if NATS in figures and table[NATS].value < figures[NATS].value:
         said.append(
             f"the table of counts is likelier: {table[NATS].value:.3f} nats a step against {figures[NATS].value:.3f}"
         )
