@@ -84,8 +84,8 @@ class MusicCycleGANHyper(FallingAdam):
     @classmethod
     def modern(cls) -> Self:
         """Recurrent networks that see a piece's content alone, and learn their style before the game; averaged weights."""
-        net = cls(net="recurrent", width=192, hard=True, mixed=0.0, noise=0.1, identity=0.5, pretrain=8000, cycle=0.5)
-        return replace(net, classes=1.0, onsets=0.5, transpose=5, epochs=0, rate=1e-3, ema=1000.0)
+        net = cls(net="recurrent", width=192, hard=True, mixed=0.0, noise=0.1, identity=0.3, pretrain=8000, cycle=0.2)
+        return replace(net, classes=0.3, onsets=0.1, transpose=5, epochs=0, rate=1e-3, ema=1000.0)
 
     @classmethod
     def tiny(cls) -> Self:
