@@ -12,6 +12,7 @@ from games import write_music
 from genloom.data.music.dataset import ScoreData
 from genloom.errors import InputError
 from genloom.models.music.counts import Counts, CountsHyper, chosen_doubts, without_own
+from genloom.nn.voices import STRICT, Counterpoint
 from genloom.scores.score import Score, as_notes
 from genloom.scores.voices import on_grid
 from genloom.shapes.score import FIRST, HELD, REST, ScoreShape
@@ -127,3 +128,36 @@ def test_a_run_of_counts_is_one_like_any_other(data, tmp_path):
         compose(model, 1, Wish(composer="ada"))
     genloom.fit("counts", data.source, tmp_path / "run", threads=1)  # going on changes nothing
     assert len(run.history()) >= 1 and torch.equal(genloom.load(run).count, model.count)
+
+
+# -- counterpoint, which music has beside its net --------------------------------------------------
+
+
+def flags(before, now):
+    """Return what is said of each pitch that a lower voice may begin: parallel octave, fifth, hidden one, crossing."""
+    net = Counterpoint(2)
+    with torch.no_grad():
+        net.strict.copy_(torch.tensor([[1.0, 10.0, 100.0, 1000.0]]) / STRICT)
+        added = net(40, [torch.tensor([now])], torch.tensor([before]))[0, 1:]
+    return {pitch + 1: round(float(value)) for pitch, value in enumerate(added) if round(float(value))}
+
+
+def test_what_may_be_forbidden_by_hand():
+    """Pitches count from 1. The upper voice goes from 20 to 22: an octave or unison lies at 10 and 22, a fifth at 15."""
+    said = {before: flags((20, before), 22) for before in (8, 13, 20, 0)}
+    below = {before: {pitch: flag for pitch, flag in found.items() if pitch <= 22} for before, found in said.items()}
+    assert below == {8: {10: 1, 15: 100, 22: 1}, 13: {15: 10, 22: 100}, 20: {22: 1}, 0: {}}  # from above 15 it falls to it
+    assert all(found[pitch] >= 1000 for found in said.values() for pitch in range(23, 41))
+    assert all(flag == 1000 for flag in flags((20, 8), 20).values())  # who stays makes no parallel
+    assert all(flag == 1000 for flag in flags((0, 8), 22).values())  # nor does who comes from a rest
+
+
+def test_counterpoint_is_the_same_in_every_key():
+    torch.manual_seed(0)
+    net = Counterpoint(3)
+    for weight in net.parameters():
+        torch.nn.init.normal_(weight)
+    before, now = torch.tensor([[20, 15, 10]]), [torch.tensor([22]), torch.tensor([14])]
+    here = net(40, now, before)
+    there = net(40, [each + 5 for each in now], before + 5)
+    assert torch.allclose(here[:, 0], there[:, 0]) and torch.allclose(here[:, 1:36], there[:, 6:41], atol=1e-5)
