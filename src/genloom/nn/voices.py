@@ -18,7 +18,8 @@ FLAGS = 3  # a cell rests, is held, or begins
 WAY, PLACES, BARS = 8, 96, 97  # width of a flag's embedding; steps of a bar, and lengths of bars, that are told apart
 FIFTH = 7  # semitones
 REACH = 24  # semitones: intervals beyond count as one
-STRICT = 30.0  # times what is added for what may be forbidden, which has to go far down: a weight moves by a rate at most
+SCALE = 2.0  # of what tables add: a weight moves by a learning rate at most
+STRICT = 30.0  # of what is added for what may be forbidden, which has to go far down; so few weights learn nothing by heart
 NEVER = -1e9  # the logit of what cannot be
 
 
@@ -105,7 +106,7 @@ class Counterpoint(nn.Module):
                 both & (chosen > other),
             )
             strict = strict + torch.stack(said, -1).to(strict) @ self.strict[pair]
-        return found[..., 0] + STRICT * strict
+        return SCALE * found[..., 0] + STRICT * strict
 
 
 def span(interval: Tensor, known: Tensor) -> Tensor:
