@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from genloom.bounds import whole
 from genloom.cli.console import Checkpoint, Data, Device, Out, RunFolder, Threads, console, progress_on, threads_of
+from genloom.errors import InputError
 
 Pictures = Annotated[str, Parameter(help="a picture, or a folder of them")]
 Convert = Annotated[bool, Parameter(help="convert pictures of other colours, or transparent ones")]
@@ -41,6 +42,8 @@ def translate(
 
     model = load(run, checkpoint, device)
     if isinstance(model, Restyles):
+        if convert or strip or tile is not None or overlap is not None or seed:
+            raise InputError("--convert, --strip, --tile, --overlap and --seed are for pictures: leave them away for music")
         return translate_music(model, pictures, out, to, threads)
     to = to or "B"
     refuse_others(model, to)

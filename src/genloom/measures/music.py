@@ -8,6 +8,7 @@ same, 0 where nothing is shared (overlapped area: Yang & Lerch 2018, Neural Comp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -115,7 +116,9 @@ def overlaps(made: Sequence[Mapping[str, Numbers]], real: Sequence[Mapping[str, 
         each = [overlap(a[name][i].sum(0), b[name][j].sum(0)) for name in names]
         return np.array([np.mean(each), *each])
 
-    return dict(zip(["overlap", *names], resampled(take, (len(made), len(real)), "overlap", "higher", seed), strict=True))
+    return dict(
+        zip(["overlap", *names], resampled(take, (len(made), len(real)), "overlap", "higher", seed, 1.0), strict=True)
+    )
 
 
 def rate(amount: Numbers, per: Numbers, protocol: str, better: Better, seed: int) -> Figure:
@@ -124,9 +127,14 @@ def rate(amount: Numbers, per: Numbers, protocol: str, better: Better, seed: int
 
 
 def resampled(
-    measure: Callable[[Numbers, Numbers], Numbers], sizes: tuple[int, int], protocol: str, better: Better, seed: int
+    measure: Callable[[Numbers, Numbers], Numbers],
+    sizes: tuple[int, int],
+    protocol: str,
+    better: Better,
+    seed: int,
+    most: float = math.inf,
 ) -> list[Figure]:
-    """Return the figures of a measure of two sets of pieces, by their places, with intervals by drawing these anew."""
+    """Return the figures of a measure of two sets of pieces, from 0 to `most`, with intervals by drawing pieces anew."""
     random = np.random.default_rng(seed)
     whole = measure(*(np.arange(size) for size in sizes))
     drawn = np.stack([measure(*(random.integers(0, size, size) for size in sizes)) for _ in range(DRAWS)])
@@ -134,7 +142,7 @@ def resampled(
     # Drawn anew, some pieces come twice and overlap less: the interval is moved to where the whole is.
     shift = whole - np.median(drawn, 0)
     return [
-        Figure(float(value), float(a), float(b), sizes[0], protocol, better)
+        Figure(float(value), max(float(a), 0.0), min(float(b), most), sizes[0], protocol, better)
         for value, a, b in zip(whole, low + shift, high + shift, strict=True)
     ]
 
@@ -143,5 +151,5 @@ def shuffled(codes: torch.Tensor, bar: int, seed: int) -> torch.Tensor:
     """Return a piece `[T, V]` with its bars in another order: each bar is real, and nothing goes on."""
     random = torch.Generator().manual_seed(seed)
     whole = len(codes) // bar
-    bars = codes[: whole * bar].view(whole, bar, -1)
+    bars = codes[: whole * bar].view(whole, bar, codes.shape[1])
     return torch.cat([bars[torch.randperm(whole, generator=random)].flatten(0, 1), codes[whole * bar :]])

@@ -62,7 +62,7 @@ def tones(score: Score, rate: int = RATE) -> np.ndarray[tuple[int], np.dtype[np.
         for k in range(1, HARMONICS + 1):
             if k * hertz < rate / 2:
                 tone += np.sin(2 * np.pi * k * hertz * t) * np.exp(-t * k / DECAY_S) / k**1.5
-        shape = np.minimum(t / RISE_S, 1.0) * np.clip(1 - (t - held / RATE) / RELEASE_S, 0.0, 1.0)
+        shape = np.minimum(t / RISE_S, 1.0) * np.clip(1 - (t - held / rate) / RELEASE_S, 0.0, 1.0)
         sound[begin : begin + len(t)] += tone * shape * int(note["velocity"]) / 127
     return sound
 

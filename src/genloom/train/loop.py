@@ -102,7 +102,7 @@ class Loop:
         start: Start = None,
     ) -> None:
         self.model, self.run, self.plan, self.ranks, self.score = model, run, plan, ranks, score
-        self.slices = check_batch(plan.batch, plan.micro, model.phases(), data, ranks.world)
+        self.slices = 1 if model.at_once else check_batch(plan.batch, plan.micro, model.phases(), data, ranks.world)
         keep_freed_memory()
         seed_device(stream("start", seed=plan.seed), plan.device)
         checkpoint = Checkpoint.shared(run.last_checkpoint() if ranks.first else None, ranks)

@@ -76,16 +76,18 @@ class StyleSource(ScoreSource):
     def shape(self) -> StyleShape:
         """Return what an example is; InputError where there are not two styles."""
         own = self.data.shape
-        if len(own.classes) != 2:
-            there = ", ".join(own.classes) or "none"
+        if len(own.classes) != 2 or "" in self.found.labels:
+            there = ", ".join(sorted(set(self.found.labels) - {""})) or "none"
             raise InputError(f"{self.name} is to have two sub-folders, one for each style; there are: {there}")
         return StyleShape(**{f.name: getattr(own, f.name) for f in fields(own)})
 
     def load(self, shape: Shape | None = None) -> StyleData:  # type: ignore[override]
         """Return the examples of both styles."""
         shape, music = self.shape(), self.data
-        label, whole = music.labels[music.owner], music.beat[music.starts] == 0  # from the beginning of bars on
+        label = music.labels[music.owner]
+        whole = (music.beat[music.starts] == 0) & (music.bar[music.owner] == shape.bar)  # bars of the usual metre
         places = tuple(torch.nonzero((label == k) & whole)[:, 0] for k in range(2))
         if not all(map(len, places)):
-            raise InputError(f"{self.name}: no piece of {shape.classes[int(len(places[0]) > 0)]} is left to learn from")
+            name = shape.classes[int(len(places[0]) > 0)]
+            raise InputError(f"{self.name}: no piece of {name} in {shape.metre}, the usual metre, is left to learn from")
         return StyleData(music, (places[0], places[1]), shape)

@@ -13,6 +13,7 @@ Nothing is trained: all is learnt when the pieces are first looked at. Nobody pu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
@@ -85,8 +86,9 @@ class Counts(Model, Stepwise):
     def of(cls, data: Dataset) -> Counts:
         """Return the table of a data set."""
         assert isinstance(data.shape, ScoreShape)
-        table = cls(cls.settle(CountsHyper(), data), data.shape)
-        table.study(data, lambda name, make: make())
+        found = cls(CountsHyper(), data.shape).learnt(data)
+        table = cls(CountsHyper(len(found["context"]), len(found["count"])), data.shape)
+        table.study(data, lambda name, make: found | {"dense": thirds(data)})
         return table.eval()
 
     def __init__(self, hyper: CountsHyper, shape: ScoreShape) -> None:
@@ -260,5 +262,6 @@ def chosen_doubts(told: Tensor, ways: Tensor) -> Tensor:
         for order in range(len(doubts)):
             tried = doubts.repeat(len(DOUBTS), 1)
             tried[:, order] = torch.tensor(DOUBTS, dtype=torch.float64)
-            doubts = min(tried, key=nats)
+            # Where none is better than another, as with a single piece, it stays the usual one.
+            doubts = min(tried, key=lambda each: (round(nats(each), 9), abs(math.log(float(each[order]) / USUAL))))
     return doubts

@@ -10,11 +10,12 @@ each waiting while its loss is less than .7 of the other's. Feature matching: wh
 made pieces is to be what it holds of real ones. `--hyper.tones 3` makes three notes a cell, C-RNN-GAN-3.
 
 What the paper leaves open is as in its author's code: 100 notes a piece, batches of 20, gradients cut at a norm of 5, half
-of the units dropped, how beginnings grow (4 notes an epoch), the weight decay of .1, the generator's loss -log D(G(z)).
+of the units dropped, how beginnings grow (4 notes an epoch), the generator's loss -log D(G(z)).
 
 What differs: the numbers are brought to mean 0 and deviation 1, for frequencies in hertz are thousands of times as large as
 lengths; the discriminator's loss is the mean of its halves, or the rule of waiting would stop the generator where both are
-even; feature matching is a mean, where the code has a sum; epochs are of examples that begin ten notes apart. The code's
+even; the weights decay by 1e-4, for by the code's .1 both networks shrink until all notes are the same; epochs are of
+examples that begin ten notes apart. The code's
 faults are left out: optimizers that are swapped, so that neither network is trained by its own; a generator that never
 learns while a loss is below 2; log 0; notes that close others.
 """
@@ -60,7 +61,7 @@ class CRNNGANHyper(AnyHyper):
     epochs: int = hp(6, "times that the examples are seen before the game", low=0)
     grows: int = hp(4, "notes by which beginnings grow an epoch, before the game", low=1)
     waits: float = hp(0.7, "a player waits while its loss is less than so much of the other's, 0 for never", low=0, high=1)
-    l2: float = hp(0.1, "weight of half the sum of squares of the weights", low=0)
+    l2: float = hp(1e-4, "weight of half the sum of squares of the weights", low=0)
     optimizer: Literal["sgd", "adam"] = hp("sgd", "descends the losses")
     rate: float = hp(0.1, "learning rate", low=0)
     clip: float | None = hp(5.0, "largest norm of the gradient", low=1e-9)
@@ -153,7 +154,8 @@ class CRNNGAN(Model, Samples):
 
     @classmethod
     def settle(cls, hyper: CRNNGANHyper, data: Dataset) -> CRNNGANHyper:  # type: ignore[override]
-        found = hyper.with_values({"pretrained": hyper.epochs * size(data)})
+        notes = data.shape.notes if isinstance(data.shape, EventShape) else hyper.tones
+        found = hyper.with_values({"pretrained": hyper.epochs * size(data), "tones": min(hyper.tones, notes)})
         return found.with_values({"batch": min(hyper.batch, size(data))}) if size(data) > 1 else found
 
     def __init__(self, hyper: CRNNGANHyper, shape: EventShape) -> None:
@@ -195,8 +197,9 @@ class CRNNGAN(Model, Samples):
         x = self.entered(next(batches)["x"])
         epoch = clock.within * self.hyper.epochs // max(self.hyper.pretrained, 1)
         x = x[:, : max(1, self.hyper.grows * (epoch + 1) // self.hyper.tones)]
-        error = F.mse_loss(self.generator.following(torch.rand_like(x), x), x)
-        yield Move("generator", error + self.decayed(self.generator), {"next": error})
+        error = (self.generator.following(torch.rand_like(x), x) - x).square()
+        loss = error.sum((1, 2)).mean()  # a mean of notes, too, would be nothing beside the weight decay
+        yield Move("generator", loss + self.decayed(self.generator), {"next": error.mean()})
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         hyper, d, x = self.hyper, self.discriminator, self.entered(next(batches)["x"])
@@ -214,7 +217,7 @@ class CRNNGAN(Model, Samples):
         with torch.no_grad():
             wanted = d.features(x)
             other = -(d.probability(wanted).log() + (1 - made).log()).mean() / 2
-        gap = F.mse_loss(held, wanted)
+        gap = (held - wanted).square().sum((1, 2)).mean()
         moves = (fool >= hyper.waits * other).to(fool).detach()
         aim = gap if hyper.matching else fool
         yield Move("generator", moves * (aim + self.decayed(self.generator)), {"fool": fool, "matching": gap})

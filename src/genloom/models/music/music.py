@@ -96,6 +96,10 @@ class Music(Model, Stepwise):
         self.network = VoiceNet(len(shape.voices), rules, told, dropout=hyper.dropout, **sizes)
         self.register_buffer("dense", torch.zeros(2))
 
+    @property
+    def conditional(self) -> bool:
+        return bool(self.shape.classes)
+
     # -- training ----------------------------------------------------------------------------------
 
     def study(self, data: Dataset, remember: Remember) -> Dataset:

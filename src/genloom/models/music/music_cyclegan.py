@@ -17,7 +17,9 @@ see are zeros and ones, with the gradient of the probabilities (straight-through
 What differs in `paper` from the published code: its generators never saw what the further discriminators say, and here they
 do, as the text has it; the sets that these see are the two styles alone, not a third; the generator's last layer is a
 hyperbolic tangent brought to 0 and 1, which is its sigmoid at twice the slope; pieces in other metres are left in, unless
-`--metre 4/4` is said; a note that goes on is not told from one struck again.
+`--metre 4/4` is said, but only the usual metre is learnt from; examples begin with every bar and so overlap, the styles are
+not cut to equal size, and an epoch is one of the first; a note that goes on is not told from one struck again; what lies
+beyond the 84 pitches is left out.
 """
 
 # B batch, C channels: what sounds, and, where it is told, what begins; T steps, V voices, P pitches

@@ -74,7 +74,7 @@ def with_effort(judgement: Judgement) -> Judgement:
 def training_verdict(run: Run, state: dict[str, Any], enough: bool = False) -> str:
     """Say how much training a checkpoint with this state has had and, unless it was enough, whether and how to go on."""
     if find_model(run.record["model"]).at_once:
-        return f"learnt all at once in {number(state['cpu_seconds'] / 60)} CPU minutes: there is no more to train"
+        return "learnt all at once: there is no more to train"
     before = run.record.get("start") or {"examples": 0, "cpu_seconds": 0.0}
     examples, cpu = state["examples"] + before["examples"], state["cpu_seconds"] + before["cpu_seconds"]
     epochs = examples / run.record["data"]["examples"]

@@ -270,6 +270,9 @@ def unseen_of(run: Run, data: ScoreData, test: str | Path | None) -> tuple[list[
             found, where = pieces_like(data, data.source, loaded), f"the test part of {data.source}"
     if found is None:
         found, where = [data.piece(i) for i in range(data.trained, len(data.names))], f"held-out pieces of {data.source}"
+    train = {data.piece(i)["x"].numpy().tobytes() for i in range(data.trained)}
+    if all(piece["x"].numpy().tobytes() in train for piece in found):
+        raise InputError(f"{where}: every piece is one that the run learnt from; name others with --test")
     if len(found) < LEAST:
         raise InputError(
             f"{where}: {len(found)}, which is too few to judge by; name pieces that the run never learnt from with --test"
@@ -289,7 +292,7 @@ def pieces_like(data: ScoreData, name: str, loaded: dict[str, Any]) -> list[dict
 def verdicts(figures: dict[str, Figure], rows: Rows) -> list[str]:
     """Say in words what the figures mean."""
     said, table, real = [], rows[TABLE], rows[HELD]
-    if NATS in figures and table[NATS].value < figures[NATS].value:
+    if NATS in figures and table[NATS].value < figures[NATS].value - 1e-6:
         said.append(
             f"the table of counts is likelier: {table[NATS].value:.3f} nats a step against {figures[NATS].value:.3f}"
         )

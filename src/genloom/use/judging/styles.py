@@ -58,7 +58,7 @@ class StylePanel(Panel):
         places = range(music.trained, len(music.names))
         most = QUICK if terms.quick else MOST
         held = [music.piece(i) for i in places]
-        self.held = [[piece["x"][0] for piece in held if int(piece["y"]) == k][:most] for k in range(2)]
+        self.held = [some([piece["x"][0] for piece in held if int(piece["y"]) == k], most) for k in range(2)]
         for name, pieces in zip(self.shape.classes, self.held, strict=True):
             if len(pieces) < LEAST:
                 raise InputError(f"{len(pieces)} pieces of {name} were held out, which is too few to judge by")
@@ -105,8 +105,8 @@ class StylePanel(Panel):
         """Return the figures of what is made of the held-out pieces, of each style into the other."""
         figures, parts = {}, []
         for to in (1, 0):
-            before = [self.shape.on_grid(codes) for codes in self.held[1 - to][:most]]
-            after = [turn(codes, to) for codes in self.held[1 - to][:most]]
+            chosen = some(self.held[1 - to], most)
+            before, after = [self.shape.on_grid(codes) for codes in chosen], [turn(codes, to) for codes in chosen]
             raised = self.meter(after)[:, to] - self.meter(before)[:, to]
             stay = np.array([kept(a, b, self.shape.grid) for a, b in zip(before, after, strict=True)])
             parts.append(np.column_stack([raised, stay]))
@@ -173,6 +173,11 @@ UNITS = {
     ONSETS: "F1 of the steps at which notes begin",
     CLASSES: "F1 of each quarter note's pitch classes",
 }
+
+
+def some(pieces: list[Tensor], most: int) -> list[Tensor]:
+    """Return so many pieces from all over."""
+    return [pieces[i] for i in np.linspace(0, len(pieces) - 1, min(most, len(pieces))).round().astype(int)]
 
 
 def padded(found: Voices, steps: int) -> Voices:

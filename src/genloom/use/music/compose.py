@@ -52,7 +52,9 @@ class Wish:
 def composer_of(model: Model) -> tuple[Composes, ScoreShape]:
     """Return a model that composes, and its shape; InputError for another."""
     if not isinstance(model, Composes) or not isinstance(model.shape, ScoreShape):
-        raise InputError(f"{type(model).__name__} writes no music: `music` does, trained on MIDI files")
+        other = {"events": "`genloom sample` draws from it", "styles": "`genloom translate` turns a piece of yours"}
+        does = other.get(model.shape.kind, "`music` does, trained on MIDI files")
+        raise InputError(f"{type(model).__name__} composes no pieces of so many bars: {does}")
     return model, model.shape
 
 

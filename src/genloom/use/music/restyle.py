@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from genloom.core.capabilities import Restyles
@@ -10,6 +11,7 @@ from genloom.errors import InputError, nearest
 from genloom.scores.keys import key_of
 from genloom.scores.midi import read_midi
 from genloom.scores.score import Score
+from genloom.scores.voices import at_once
 from genloom.shapes.styles import StyleShape
 from genloom.use.music.compose import within
 
@@ -34,7 +36,10 @@ def restyle(model: Model, path: Path, to: str | None) -> Score:
         raise InputError(f"{type(model).__name__} turns no piece of music into another: music_cyclegan does")
     shape, place = model.shape, style_of(model.shape, to)
     score = within(read_midi(path)[0], shape, path)
-    made = shape.of_roll(model.restyle(shape.encode(score), place), tempo=score.tempo, metre=score.metre)
+    wide = replace(
+        shape, voices=tuple(map(str, range(int(at_once(score, shape.grid).max()))))
+    )  # so that no note is left out
+    made = shape.of_roll(model.restyle(wide.encode(score), place), tempo=score.tempo, metre=score.metre)
     if not len(made.notes):
         raise InputError(f"nothing is left of {path} as {shape.classes[place]}: train for longer")
     made.key, made.lasts = key_of(made.notes), score.length
