@@ -106,6 +106,12 @@ def test_doubts_are_small_where_contexts_are_to_be_trusted():
     assert chosen_doubts(sure, ways)[0] < 0.1 and chosen_doubts(never, ways)[0] == 20.0
 
 
+def test_a_single_piece_teaches_no_doubt(tmp_path):
+    data = genloom.load_data(write_music(tmp_path, 1))
+    table = Counts.of(data)
+    assert set(table.doubt.flatten().tolist()) == {3.0} and table.step_nats(data.piece(0)).isfinite().all()
+
+
 def test_the_table_learns_and_says_the_same_in_every_key(data):
     table, fresh = Counts.of(data), Counts(CountsHyper(), data.shape)
     held = data.piece(9)

@@ -14,6 +14,7 @@ from genloom.errors import InputError
 from genloom.measures.music import distributions, faults, overlap, overlaps, rate, shuffled
 from genloom.measures.shared_runs import longest_shared, melodies, passages
 from genloom.measures.style import StyleMeter
+from genloom.scores.midi import midi_of
 from genloom.scores.score import Score, as_notes
 from genloom.scores.voices import Voices, on_grid
 from genloom.use.judging.judge import judge
@@ -109,6 +110,7 @@ def test_shuffled_bars_are_the_same_bars():
     mixed = shuffled(codes, 16, 0)
     assert not torch.equal(mixed, codes) and torch.equal(mixed[64:], codes[64:])
     assert sorted(mixed[::16, 0].tolist()[:4]) == [0, 16, 32, 48]
+    assert torch.equal(shuffled(codes[:10], 16, 0), codes[:10])  # shorter than a bar
 
 
 def test_the_style_meter_tells_apart_what_differs():
@@ -134,6 +136,7 @@ def test_a_run_is_judged_beside_counts_and_real_pieces(trained, tmp_path):
     assert found.baselines["counts"].keys() >= {"nats a step", "overlap"}
     whole = found.baselines["training pieces"]["longest melody shared"]
     assert whole.value == 23 and found.measures["longest melody shared"].value < 23  # notes from one to the next
+    assert found.measures["told as its composer's"].n == 8 and 0 <= found.measures["told as its composer's"].value <= 1
     assert found.baselines["held-out pieces"].keys() >= {"longest passage shared", "crossings a bar"}
     assert 0 <= found.baselines["held-out pieces"]["told as its composer's"].value <= 1
     assert found.about["compared"]["pieces"] == 3 and found.about["bars"] == 6
@@ -146,10 +149,16 @@ def test_a_run_is_judged_beside_counts_and_real_pieces(trained, tmp_path):
 
 def test_pieces_of_another_folder_may_be_what_is_compared_with(trained, tmp_path):
     run, _ = trained
-    found = judge(run, n=4, test=write_music(tmp_path / "other", 4))
+    (tmp_path / "other").mkdir()
+    for i in range(4):
+        (tmp_path / "other" / f"{i}.mid").write_bytes(midi_of(piece(50 + i)))
+    found = judge(run, n=4, test=tmp_path / "other")
     assert found.about["compared"]["pieces"] == 4
-    with pytest.raises(InputError, match="holds no music|is no music|no music at"):
+    with pytest.raises(InputError, match="no music at"):
         judge(run, n=4, test=tmp_path / "nothing")
+    again = write_music(tmp_path / "again", 5)  # pieces that every fifth of is held out, and these are not among them
+    with pytest.raises(InputError, match="every piece is one that the run learnt from"):
+        judge(run, n=4, test=again)
 
 
 @pytest.mark.parametrize(

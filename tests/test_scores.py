@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from genloom.errors import InputError
-from genloom.scores.audio import RATE, wav_of
+from genloom.scores.audio import RATE, tones, wav_of
 from genloom.scores.keys import key_of, with_tonic
 from genloom.scores.midi import TICKS, meta, midi_of, read_midi, track_bytes, variable
 from genloom.scores.roll import COLOURS, HIGH, WIDE, roll_picture
@@ -258,3 +258,10 @@ def test_sound_has_the_pitch_the_length_and_the_same_bytes(monkeypatch):
     assert abs(int(spectrum.argmax()) - 440) <= 1 and np.abs(sound[int(2.4 * RATE) :]).max() == 0
     with pytest.raises(InputError, match="an hour is the most"):
         wav_of(Score(as_notes([(0.0, 1e5, 69, 100, 0)])))
+
+
+def test_a_note_sounds_as_long_at_any_rate():
+    tone = Score(as_notes([(0.0, 4.0, 69, 80, 0)]), tempo=60.0)
+    loud = [tones(tone, rate) for rate in (22_050, 11_025)]
+    ends = [np.flatnonzero(np.abs(sound) > 1e-3)[-1] / rate for sound, rate in zip(loud, (22_050, 11_025), strict=True)]
+    assert ends[0] == pytest.approx(ends[1], abs=0.02) and ends[0] > 3.9

@@ -14,12 +14,14 @@ from genloom.measures.music import kept
 from genloom.models.music.music_cyclegan import MusicCycleGAN, MusicCycleGANHyper
 from genloom.nn.rolls import RecurrentTranslator, RollCritic, begun, binary, content_of, pitch_classes, roll_of
 from genloom.scores.midi import midi_of, read_midi
+from genloom.scores.score import Score, as_notes
 from genloom.scores.voices import Voices, on_grid
 from genloom.shapes.base import Shape
 from genloom.shapes.score import FIRST, HELD, REST
 from genloom.shapes.styles import StyleShape
 from genloom.use.judging.judge import judge
 from genloom.use.judging.page import write_page
+from genloom.use.music.restyle import restyle
 
 SHAPE = StyleShape(("ada", "bo"), voices=("upper", "lower"), low=60, high=71, grid=2, window=8)
 CODES = torch.tensor([[FIRST, REST], [HELD, FIRST + 4], [FIRST, HELD], [REST, HELD]])  # C, C again; E held below
@@ -202,9 +204,20 @@ def test_a_piece_is_translated_and_the_same_again(trained, tmp_path, capsys):
     said = ["translate", str(trained.folder), str(tmp_path / "own.mid"), "-o", str(tmp_path / "c.mid"), "--to"]
     assert command([*said, "shrt"]) == 2 and "no style 'shrt'" in (err := capsys.readouterr().err) and "short" in err
     assert command([*said[:3], "-o", str(tmp_path / "c.png")]) == 2 and "written as MIDI" in capsys.readouterr().err
+    assert command([*said[:5], "--strip"]) == 2 and "are for pictures" in capsys.readouterr().err
+    assert command(["compose", str(trained.folder)]) == 2 and "`genloom translate`" in capsys.readouterr().err
     (tmp_path / "high.mid").write_bytes(midi_of(piece(3, up=40)))
     assert command(["translate", str(trained.folder), str(tmp_path / "high.mid"), "-o", str(tmp_path / "c.mid")]) == 2
     assert "transpose it" in capsys.readouterr().err and not (tmp_path / "c.mid").exists()
+
+
+def test_no_note_of_a_piece_is_left_out(trained, tmp_path, monkeypatch):
+    model = genloom.load(trained)
+    monkeypatch.setattr(model, "chances", lambda net, x: x)  # which leaves all as it is
+    chord = Score(as_notes([(0.0, 2.0, 50 + i, 80, 0) for i in range(0, 20, 2)]))
+    (tmp_path / "chord.mid").write_bytes(midi_of(chord))
+    made = restyle(model, tmp_path / "chord.mid", None)
+    assert sorted(made.notes["pitch"].tolist()) == list(range(50, 70, 2)) and made.lasts == 2
 
 
 def test_a_run_of_two_styles_is_judged(trained, tmp_path, monkeypatch):

@@ -270,13 +270,13 @@ def unseen_of(run: Run, data: ScoreData, test: str | Path | None) -> tuple[list[
             found, where = pieces_like(data, data.source, loaded), f"the test part of {data.source}"
     if found is None:
         found, where = [data.piece(i) for i in range(data.trained, len(data.names))], f"held-out pieces of {data.source}"
-    train = {data.piece(i)["x"].numpy().tobytes() for i in range(data.trained)}
-    if all(piece["x"].numpy().tobytes() in train for piece in found):
-        raise InputError(f"{where}: every piece is one that the run learnt from; name others with --test")
     if len(found) < LEAST:
         raise InputError(
             f"{where}: {len(found)}, which is too few to judge by; name pieces that the run never learnt from with --test"
         )
+    train = {data.piece(i)["x"].numpy().tobytes() for i in range(data.trained)}
+    if all(piece["x"].numpy().tobytes() in train for piece in found):
+        raise InputError(f"{where}: every piece is one that the run learnt from; name others with --test")
     return found, where
 
 
