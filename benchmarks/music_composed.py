@@ -74,8 +74,8 @@ def from_muspy(path: Path, found: Any, shape: Any) -> float:
 
     piece = muspy.read_midi(str(path))
     counts = distributions(found, shape.grid, shape.bar)
-    at_once = counts["notes at once"]
-    mean = (at_once * np.arange(len(at_once)))[1:].sum() / at_once[1:].sum()
+    at_once = [len(set(row[row >= 0].tolist())) for row in found.pitch]  # a unison counts once there
+    mean = np.mean([each for each in at_once if each])
     pitch = found.pitch[found.sounds]
     pairs = (
         (int((counts["pitch classes"] > 0).sum()), muspy.n_pitch_classes_used(piece)),
