@@ -147,7 +147,7 @@ class Told:
     folder = "runs/x"
 
     def __init__(self, scores, record=None):
-        self.record = {"data": {"examples": 1000}, **(record or {})}
+        self.record = {"model": "gan", "data": {"examples": 1000}, **(record or {})}
         self.scores = scores
 
     def history(self):
@@ -219,3 +219,8 @@ def test_verdicts_on_record_stay_as_they_were(name, says):
     said = picture_verdicts.beaten(own, rows[SIMPLE]) + picture_verdicts.never_drawn(own, rows[REAL])
     assert says in " ".join(said) if says else said == []
     assert all(text in found["notes"] for text in said)
+
+
+def test_what_learns_all_at_once_is_told_so():
+    state = {"examples": 0, "cpu_seconds": 0.1, "seconds": 0.1}
+    assert training_verdict(Told([], {"model": "counts"}), state) == "learnt all at once: there is no more to train"
