@@ -33,6 +33,7 @@ from genloom.models.music.counts import Counts
 from genloom.scores.audio import wav_of
 from genloom.scores.roll import roll_picture
 from genloom.scores.voices import Voices
+from genloom.shapes.score import ScoreShape
 from genloom.train.run import Run
 from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of, shape_of, source_of
 from genloom.use.report.html import image, sound
@@ -219,24 +220,23 @@ class MusicPanel(Panel):
 
     def pages(self, judgements: Sequence[Judgement]) -> list[str]:
         parts = ["<h2>Pieces</h2>", f"<p>Of {self.where}, never learnt from:</p>"]
-        parts += [self.heard(self.shape.encode(piece)) for piece in self.real[:SHOWN]]
+        parts += [heard(self.shape, piece) for piece in self.real[:SHOWN]]
         for judgement in judgements:
             parts.append(f"<p>{judgement.name}:</p>")
-            parts += [self.heard(codes) for codes in judgement.seen[:SHOWN]]
+            parts += [heard(self.shape, self.shape.on_grid(codes)) for codes in judgement.seen[:SHOWN]]
         return parts
-
-    def heard(self, codes: Tensor) -> str:
-        """Return a piece `[T, V]` as its roll and what plays it."""
-        from PIL import Image
-
-        shape = self.shape
-        found = shape.on_grid(codes)
-        roll = image(Image.fromarray(roll_picture(found, shape.low, shape.high, shape.bar)))
-        return f"<p>{roll}<br>{sound(wav_of(shape.score(found, 'piece'), PAGE_RATE)[0])}</p>"
 
 
 METER = "logistic regression on four bars at a time, learnt from training pieces"
 PAGE_RATE = 11_025  # samples a second of a page's sound
+
+
+def heard(shape: ScoreShape, found: Voices) -> str:
+    """Return a piece as its roll and what plays it."""
+    from PIL import Image
+
+    roll = image(Image.fromarray(roll_picture(found, shape.low, shape.high, shape.bar)))
+    return f"<p>{roll}<br>{sound(wav_of(shape.score(found, 'piece'), PAGE_RATE)[0])}</p>"
 
 
 def usual(pieces: Sequence[dict[str, Tensor]], bar: int) -> list[dict[str, Tensor]]:

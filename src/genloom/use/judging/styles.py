@@ -22,18 +22,15 @@ from genloom.measures.figure import Figure, mean_figure, share_figure
 from genloom.measures.music import kept
 from genloom.measures.style import StyleMeter
 from genloom.models.music.counts import Counts
-from genloom.scores.audio import wav_of
-from genloom.scores.roll import roll_picture
 from genloom.scores.voices import SILENT, Voices, on_grid
 from genloom.shapes.score import REST
 from genloom.train.run import Run
+from genloom.use.judging.music import heard
 from genloom.use.judging.panel import Judgement, Panel, Rows, Terms, cached_rows, cost_of, source_of
-from genloom.use.report.html import image, sound
 
 SAME, VOICED = "left as they are", "re-voiced by counts"
 MOST, QUICK, FEW, LEAST = 40, 8, 12, 2  # unseen pieces of a style; of these re-voiced; and at least
 SHOWN, BARS = 2, 16  # pieces of the page from either style, and bars of each
-PAGE_RATE = 11_025  # samples a second of a page's sound
 RAISED, ONSETS, CLASSES, TOLD = "raised", "onsets kept", "pitch classes kept", "told by the meter"
 Turn = Callable[[Tensor, int], Voices]
 
@@ -156,16 +153,8 @@ class StylePanel(Panel):
                 for codes in self.held[1 - to][:SHOWN]:
                     codes = codes[: BARS * shape.bar]
                     parts.append(f"<p>{shape.classes[1 - to]}, and as {shape.classes[to]} by {judgement.name}:</p>")
-                    parts += [self.heard(shape.on_grid(codes)), self.heard(turn(codes, to))]
+                    parts += [heard(shape, shape.on_grid(codes)), heard(shape, turn(codes, to))]
         return parts
-
-    def heard(self, found: Voices) -> str:
-        """Return a piece as its roll and what plays it."""
-        from PIL import Image
-
-        shape = self.shape
-        roll = image(Image.fromarray(roll_picture(found, shape.low, shape.high, shape.bar)))
-        return f"<p>{roll}<br>{sound(wav_of(shape.score(found, 'piece'), PAGE_RATE)[0])}</p>"
 
 
 UNITS = {
