@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -70,8 +69,6 @@ class EventData:
 
 class EventSource(ScoreSource):
     """The same files, as notes one after the other."""
-
-    wanted: ClassVar = "MIDI files, one or a folder of them"
 
     def shape(self) -> EventShape:  # type: ignore[override]
         """Return what an example is."""

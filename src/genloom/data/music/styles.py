@@ -71,7 +71,7 @@ class StyleData:
 class StyleSource(ScoreSource):
     """Music in two sub-folders, a style each."""
 
-    wanted: ClassVar = "a folder with two sub-folders of MIDI files, a style each"
+    wanted: ClassVar = "a folder with two sub-folders of MIDI, MusicXML or ABC files, a style each"
 
     def shape(self) -> StyleShape:
         """Return what an example is; InputError where there are not two styles."""

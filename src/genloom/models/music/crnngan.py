@@ -14,8 +14,8 @@ of the units dropped, how beginnings grow (4 notes an epoch), the generator's lo
 
 What differs: the numbers are brought to mean 0 and deviation 1, for frequencies in hertz are thousands of times as large as
 lengths; the discriminator's loss is the mean of its halves, or the rule of waiting would stop the generator where both are
-even; the weights decay by 1e-4, for by the code's .1 both networks shrink until all notes are the same; epochs are of
-examples that begin ten notes apart. The code's
+even; errors and features apart are summed over a piece and averaged over a batch; the weights decay by 1e-4, for by the
+code's .1 both networks shrink until all notes are the same; epochs are of examples that begin ten notes apart. The code's
 faults are left out: optimizers that are swapped, so that neither network is trained by its own; a generator that never
 learns while a loss is below 2; log 0; notes that close others.
 """
