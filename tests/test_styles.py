@@ -12,7 +12,16 @@ from genloom.data.source import find_source
 from genloom.errors import InputError
 from genloom.measures.music import kept
 from genloom.models.music.music_cyclegan import MusicCycleGAN, MusicCycleGANHyper
-from genloom.nn.rolls import RecurrentTranslator, RollCritic, begun, binary, content_of, pitch_classes, roll_of
+from genloom.nn.rolls import (
+    RecurrentTranslator,
+    RollCritic,
+    begun,
+    binary,
+    content_of,
+    pitch_classes,
+    roll_of,
+    voices_in_roll,
+)
 from genloom.scores.midi import midi_of, read_midi
 from genloom.scores.score import Score, as_notes
 from genloom.scores.voices import Voices, on_grid
@@ -125,7 +134,7 @@ def test_the_paper_has_its_networks():
 def test_the_papers_rolls_begin_at_c1_and_come_back_to_the_range():
     shape = StyleShape(("a", "b"), voices=("u", "l"), low=60, high=71, grid=4, window=8)
     model = MusicCycleGAN(MusicCycleGANHyper.paper().with_values({"width": 2, "blocks": 1}), shape).eval()
-    model.chances = lambda net, x: x  # a generator that leaves all as it is
+    model.made = lambda net, x: x  # a generator that leaves all as it is
     made = model.restyle(CODES, 1)
     assert made.shape == (2, 4, 12) and torch.equal(made[0], roll_of(CODES[None], 12)[0, 0].bool())
     assert torch.equal(made[1, :, 4], torch.tensor([False, True, False, False]))
@@ -133,20 +142,35 @@ def test_the_papers_rolls_begin_at_c1_and_come_back_to_the_range():
 
 
 def test_recurrent_generators_read_both_ways():
-    net = RecurrentTranslator(5, 3, 8, 1)
+    net = RecurrentTranslator(5, 3, 2, 8, 1)
     x = torch.rand(1, 6, 5, requires_grad=True)
+    sounds, begins = net(x)
+    assert sounds.shape == (1, 6, 2, 4) and begins.shape == (1, 6, 2)
     for t in (0, 5):
-        (gradient,) = torch.autograd.grad(net(x)[0, :, t].sum(), x, retain_graph=True)
+        (gradient,) = torch.autograd.grad(sounds[0, t].sum(), x, retain_graph=True)
         assert (gradient[0].abs().sum(-1) > 0).all()
+
+
+def test_each_voice_sounds_one_pitch_and_its_gradient_is_that_of_its_probability():
+    sounds = torch.tensor(
+        [[[[0.0, 2.0, 0.0], [0.0, 1.0, 3.0], [5.0, 0.0, 0.0]]]], requires_grad=True
+    )  # one step, three voices
+    begins = torch.tensor([[[1.0, -1.0, 1.0]]])
+    roll = voices_in_roll(sounds, begins)
+    assert roll.shape == (1, 2, 1, 2) and roll[0, :, 0].tolist() == [[1, 1], [1, 0]]  # the third rests, and begins nothing
+    (gradient,) = torch.autograd.grad(roll[0, 0, 0, 1], sounds)
+    p = sounds.detach().softmax(3)[0, 0, 1]
+    assert not gradient[0, 0, [0, 2]].any()  # where one voice sounds, another adds nothing
+    torch.testing.assert_close(gradient[0, 0, 1], p[2] * (torch.eye(3)[2] - p))
 
 
 def test_examples_are_moved_whole():
     model = MusicCycleGAN(MusicCycleGANHyper.tiny().with_values({"transpose": 4}), SHAPE).train()
     torch.manual_seed(0)
-    x = model.rolls(CODES.expand(40, -1, -1))
+    x = model.rolls(model.moved(CODES.expand(40, -1, -1)))
     lowest = {int(row.any(0).nonzero()[0, 0]) for row in x[:, 0].bool()}
     assert len(lowest) > 3 and (x[:, 1] <= x[:, 0]).all()
-    assert torch.equal(model.eval().rolls(CODES[None]), roll_of(CODES[None], 12))
+    assert torch.equal(model.rolls(CODES[None]), roll_of(CODES[None], 12))
 
 
 def test_their_own_style_comes_first():
@@ -213,7 +237,7 @@ def test_a_piece_is_translated_and_the_same_again(trained, tmp_path, capsys):
 
 def test_no_note_of_a_piece_is_left_out(trained, tmp_path, monkeypatch):
     model = genloom.load(trained)
-    monkeypatch.setattr(model, "chances", lambda net, x: x)  # which leaves all as it is
+    monkeypatch.setattr(model, "made", lambda net, x: x)  # which leaves all as it is
     chord = Score(as_notes([(0.0, 2.0, 50 + i, 80, 0) for i in range(0, 20, 2)]))
     (tmp_path / "chord.mid").write_bytes(midi_of(chord))
     made = restyle(model, tmp_path / "chord.mid", None)

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from genloom.nn.conv import instance_norm
 from genloom.shapes.score import FIRST, sounding
 
-RARE = -3.0  # the logit of a note at the start
-
 
 def roll_of(codes: Tensor, pitches: int, up: int = 0) -> Tensor:
     """Return codes `[B, T, V]` as what sounds and what begins `[B, 2, T, P]`, zeros and ones.
@@ -60,17 +58,34 @@ def begun(x: Tensor) -> Tensor:
 
 
 class RecurrentTranslator(nn.Module):
-    """The content of pieces `[B, T, N]` to rolls, as probabilities `[B, 2, T, P]`: a GRU that reads both ways."""
+    """The content of pieces `[B, T, N]` to voices: a GRU that reads both ways.
 
-    def __init__(self, inputs: int, pitches: int, width: int, layers: int) -> None:
+    Of each cell of a voice it gives logits of what sounds, nothing or a pitch `[B, T, V, 1 + P]`, and of whether that begins
+    `[B, T, V]`. Voices rather than rolls: a voice sounds one pitch, and of two that are likely it takes the likelier, where
+    of a roll's cells, each less likely than not, none would sound.
+    """
+
+    def __init__(self, inputs: int, pitches: int, voices: int, width: int, layers: int) -> None:
         super().__init__()
+        self.voices = voices
         self.gru = nn.GRU(inputs, width, layers, batch_first=True, bidirectional=True)
-        self.out = nn.Linear(2 * width, 2 * pitches)
-        nn.init.constant_(self.out.bias, RARE)
+        self.out = nn.Linear(2 * width, voices * (2 + pitches))
 
-    def forward(self, content: Tensor) -> Tensor:
-        logits = self.out(self.gru(content)[0]).float()
-        return logits.unflatten(2, (2, -1)).transpose(1, 2).sigmoid()
+    def forward(self, content: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self.out(self.gru(content)[0]).float().unflatten(2, (self.voices, -1))
+        return logits[..., 1:], logits[..., 0]
+
+
+def voices_in_roll(sounds: Tensor, begins: Tensor) -> Tensor:
+    """Return voices, as `RecurrentTranslator` gives them, as a roll `[B, 2, T, P]` of zeros and ones.
+
+    Each voice takes what is likeliest; the gradient is that of the probabilities (straight-through).
+    """
+    p = sounds.softmax(3)
+    chosen = F.one_hot(sounds.argmax(3), sounds.shape[3]).to(p) - p.detach() + p
+    chosen = chosen[..., 1:]
+    struck = chosen * binary(begins.sigmoid())[..., None]
+    return torch.stack([1 - (1 - each).prod(2) for each in (chosen, struck)], 1)  # where any voice does
 
 
 class RecurrentCritic(nn.Module):

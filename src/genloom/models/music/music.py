@@ -32,7 +32,7 @@ from genloom.core.model import Misfit, Model, Move, Note, Player, Remember
 from genloom.core.schedules import Descent
 from genloom.errors import InputError
 from genloom.models.fitting import no_score
-from genloom.models.music.stepwise import DENSITIES, Stepwise, thirds
+from genloom.models.music.stepwise import DENSITIES, Stepwise, drawn_shifts, thirds
 from genloom.nn.voices import Rules, StepByStep, VoiceNet
 from genloom.scores.score import Key
 from genloom.shapes.base import Shape
@@ -113,7 +113,7 @@ class Music(Model, Stepwise):
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         batch = next(batches)
         x, mask = batch["x"].long(), batch["mask"]
-        shift = self.shifts(x)
+        shift = drawn_shifts(x, self.hyper.transpose, self.shape.codes)
         x = torch.where(x >= FIRST, x + shift[:, None, None], x)
         key = (batch["key"] + shift) % 12 + batch["key"] // 12 * 12
         told = [key, self.density_of(x, mask), *([batch["y"]] if self.shape.classes else [])]
@@ -122,15 +122,6 @@ class Music(Model, Stepwise):
         nats = self.nats(x, batch["beat"], batch["bar"], told)
         loss = (nats.sum(2) * mask).sum() / mask.sum().clamp_min(1)
         yield Move("network", loss, {"nats": loss})
-
-    def shifts(self, x: Tensor) -> Tensor:
-        """Draw by how many semitones examples `[B, T, V]` are moved `[B]`, so that all pitches stay within the range."""
-        most = self.hyper.transpose
-        pitched = x >= FIRST
-        lowest = torch.where(pitched, x, self.shape.codes).amin((1, 2))
-        highest = torch.where(pitched, x, FIRST).amax((1, 2))
-        drawn = torch.randint(-most, most + 1, (len(x),), device=x.device)
-        return drawn.clamp(FIRST - lowest.clamp_max(FIRST + most), self.shape.codes - 1 - highest)
 
     @property
     def unknown(self) -> list[int]:

@@ -41,6 +41,7 @@ from genloom.core.dataset import Batch, Dataset, size
 from genloom.core.hyper import Hyper as AnyHyper
 from genloom.core.hyper import hp
 from genloom.core.model import Misfit, Model, Move, Note, Phase, Player
+from genloom.models.music.stepwise import drawn_shifts
 from genloom.models.translation.pool import ImagePool
 from genloom.models.translation.training import FallingAdam
 from genloom.nn.conv import normal_weights
@@ -50,12 +51,13 @@ from genloom.nn.rolls import (
     RecurrentTranslator,
     RollCritic,
     begun,
-    binary,
     content_of,
     pitch_classes,
     roll_of,
+    voices_in_roll,
 )
 from genloom.shapes.base import Shape
+from genloom.shapes.score import FIRST, sounding
 from genloom.shapes.styles import StyleShape
 
 LOWEST, PITCHES, PHRASE = 24, 84, 64  # of the paper's rolls: from C1 to B7, four bars of 16 steps
@@ -70,7 +72,6 @@ class MusicCycleGANHyper(FallingAdam):
     width: int = hp(64, "channels of the largest map, or units of a recurrent layer", low=2)
     blocks: int = hp(10, "residual blocks of a generator, of convolutions", low=1)
     layers: int = hp(2, "recurrent layers", low=1)
-    hard: bool = hp(False, "whether discriminators see zeros and ones, with the gradient of the probabilities")
     identity: float = hp(0.0, "weight of how unlikely generators find pieces of their own style, given their content", low=0)
     pretrain: int = hp(0, "examples that recurrent generators see of their own style before the game", low=0)
     cycle: float = hp(10.0, "weight of what comes back different from what it was", low=0)
@@ -86,7 +87,7 @@ class MusicCycleGANHyper(FallingAdam):
     @classmethod
     def modern(cls) -> Self:
         """Recurrent networks that see a piece's content alone, and learn their style before the game; averaged weights."""
-        net = cls(net="recurrent", width=192, hard=True, mixed=0.0, noise=0.1, identity=0.3, pretrain=8000, cycle=0.2)
+        net = cls(net="recurrent", width=192, mixed=0.0, noise=0.1, identity=0.3, pretrain=8000, cycle=0.2)
         return replace(net, classes=0.3, onsets=0.1, transpose=5, epochs=0, rate=1e-3, ema=1000.0)
 
     @classmethod
@@ -127,7 +128,8 @@ class MusicCycleGAN(Model, Restyles):
     def translator(self) -> nn.Module:
         hyper = self.hyper
         if self.recurrent:
-            return RecurrentTranslator(self.pitches + 13 + self.shape.bar, self.pitches, hyper.width, hyper.layers)
+            inputs, voices = self.pitches + 13 + self.shape.bar, len(self.shape.voices)
+            return RecurrentTranslator(inputs, self.pitches, voices, hyper.width, hyper.layers)
         return ResidualGenerator(1, 1, hyper.width, hyper.blocks)
 
     def critic(self) -> nn.Module:
@@ -163,18 +165,19 @@ class MusicCycleGAN(Model, Restyles):
     def own_style(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         """Let each generator tell pieces of its own style from their content."""
         batch = next(batches)
-        own = self.own(self.rolls(batch["x"]), self.rolls(batch["b"]))
+        own = self.own(self.moved(batch["x"]), self.moved(batch["b"]))
         yield Move("generator", own, {"own": own.detach() / 2})
 
     def own(self, a: Tensor, b: Tensor) -> Tensor:
-        """Return how unlikely generators find rolls of their own style."""
-        return self.back(self.to_a, a, a) + self.back(self.to_b, b, b)
+        """Return how unlikely recurrent generators find pieces of their own style, as codes, given their content."""
+        return self.back(self.to_a, self.rolls(a), a) + self.back(self.to_b, self.rolls(b), b)
 
     def round(self, batches: Iterator[Batch], clock: Clock) -> Iterator[Move]:
         hyper, batch = self.hyper, next(batches)
-        reals = a, b = self.rolls(batch["x"]), self.rolls(batch["b"])
+        codes = self.moved(batch["x"]), self.moved(batch["b"])
+        reals = a, b = self.rolls(codes[0]), self.rolls(codes[1])
         fake_b, fake_a = self.made(self.to_b, a), self.made(self.to_a, b)
-        back = self.back(self.to_a, fake_b, a) + self.back(self.to_b, fake_a, b)
+        back = self.back(self.to_a, fake_b, codes[0]) + self.back(self.to_b, fake_a, codes[1])
         loss = hyper.cycle * back
         for k, fake in enumerate((fake_a, fake_b)):
             loss = loss + objectives.least_squares(self.seen(k, fake), 1.0)
@@ -184,7 +187,7 @@ class MusicCycleGAN(Model, Restyles):
         kept["onsets"] = onsets_apart(a, fake_b) + onsets_apart(b, fake_a)
         loss = loss + hyper.classes * kept["classes"] + hyper.onsets * kept["onsets"]
         if hyper.identity:
-            kept["own"] = self.own(a, b)
+            kept["own"] = self.own(*codes)
             loss = loss + hyper.identity * kept["own"]
         changed = (fake_b - a).abs().sum() / a.sum().clamp_min(1)
         notes = {name: value.detach() / 2 for name, value in kept.items()}
@@ -203,38 +206,32 @@ class MusicCycleGAN(Model, Restyles):
         real, made = (torch.cat([each.flatten() for each in side]) for side in zip(*said, strict=True))
         yield Move("discriminator", loss / 2, objectives.accuracy(real - 0.5, made - 0.5))
 
-    def rolls(self, codes: Tensor) -> Tensor:
-        """Return codes `[B, T, V]` as rolls `[B, C, T, P]`, each moved up or down by chance."""
-        x = roll_of(codes.long(), self.pitches, self.up)[:, : self.channels]
-        most = self.hyper.transpose
-        if not (most and self.training):
-            return x
-        shift = torch.randint(-most, most + 1, (len(x),), device=x.device)
-        place = torch.arange(self.pitches, device=x.device) - shift[:, None]
-        kept = ((place >= 0) & (place < self.pitches))[:, None, None]
-        place = place.clamp(0, self.pitches - 1)[:, None, None].expand_as(x)
-        return x.gather(3, place) * kept
+    def moved(self, codes: Tensor) -> Tensor:
+        """Return examples `[B, T, V]`, each moved up or down by chance."""
+        codes = codes.long()
+        shift = drawn_shifts(codes, self.hyper.transpose, self.shape.codes)
+        return torch.where(codes >= FIRST, codes + shift[:, None, None], codes)
 
-    def chances(self, net: nn.Module, x: Tensor) -> Tensor:
-        """Return what a generator makes of rolls, as probabilities; what does not sound cannot begin."""
-        if not self.recurrent:
-            p: Tensor = net(2 * x - 1)
-            return p.float() / 2 + 0.5
-        p = net(content_of(x, self.shape.grid, self.shape.bar))
-        return torch.cat([p[:, :1], p[:, 1:] * p[:, :1]], 1)
+    def rolls(self, codes: Tensor) -> Tensor:
+        """Return codes `[B, T, V]` as rolls `[B, C, T, P]`."""
+        return roll_of(codes.long(), self.pitches, self.up)[:, : self.channels]
 
     def made(self, net: nn.Module, x: Tensor) -> Tensor:
-        """Return what discriminators and the other generator see of what a generator makes of rolls."""
-        p = self.chances(net, x)
-        return binary(p) if self.hyper.hard else p
+        """Return what a generator makes of rolls: zeros and ones of voices, else shares."""
+        if self.recurrent:
+            return voices_in_roll(*net(content_of(x, self.shape.grid, self.shape.bar)))
+        p: Tensor = net(2 * x - 1)
+        return p.float() / 2 + 0.5
 
-    def back(self, net: nn.Module, fake: Tensor, x: Tensor) -> Tensor:
-        """Return how far rolls come back from what they were; of zeros and ones by how unlikely these were, a note."""
-        p = self.chances(net, fake)
-        if not self.hyper.hard:
-            return F.l1_loss(p, x)
-        p = p.clamp(1e-4, 1 - 1e-4)
-        return -(x * p.log() + (1 - x) * (1 - p).log()).sum() / x.sum().clamp_min(1)
+    def back(self, net: nn.Module, fake: Tensor, codes: Tensor) -> Tensor:
+        """Return how far pieces come back from what they were; of voices by how unlikely a step of them was, in nats."""
+        if not self.recurrent:
+            return F.l1_loss(self.made(net, fake), self.rolls(codes))
+        sounds, begins = net(content_of(fake, self.shape.grid, self.shape.bar))
+        was = (sounding(codes) - FIRST + 1).clamp_min(0)
+        nats = F.cross_entropy(sounds.flatten(0, 2), was.flatten())
+        struck = F.binary_cross_entropy_with_logits(begins, (codes >= FIRST).float(), (was > 0).float())
+        return (nats + struck) * codes.shape[2]
 
     def seen(self, judge: int, x: Tensor) -> Tensor:
         """Return a discriminator's answers of rolls with noise upon them."""
@@ -253,12 +250,12 @@ class MusicCycleGAN(Model, Restyles):
     def restyle(self, x: Tensor, to: int) -> Tensor:
         net, steps = (self.to_b if to else self.to_a), len(x)
         roll = self.rolls(x[None].to(self.device))
-        if not self.recurrent:  # phrase by phrase, as it learnt
+        if self.recurrent:
+            roll = self.made(net, roll)
+        else:  # phrase by phrase, as it learnt
             roll = F.pad(roll, (0, 0, 0, -steps % self.shape.window))
             phrases = roll[0].unflatten(1, (-1, self.shape.window)).transpose(0, 1)
-            roll = self.chances(net, phrases).transpose(0, 1).flatten(1, 2)[None]
-        else:
-            roll = self.chances(net, roll)
+            roll = self.made(net, phrases).transpose(0, 1).flatten(1, 2)[None]
         sounds, begins = roll[0, 0, :steps] > 0.5, roll[0, -1, :steps] > 0.5
         if not self.recurrent:
             begins = sounds & ~F.pad(sounds[:-1], (0, 0, 1, 0))

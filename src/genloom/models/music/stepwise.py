@@ -134,6 +134,15 @@ class Stepwise(Composes):
         return torch.stack(parts, 1)[chosen[0]]
 
 
+def drawn_shifts(x: Tensor, most: int, codes: int) -> Tensor:
+    """Draw by how many semitones examples `[B, T, V]` are moved `[B]`, at most so many, so that none leaves the range."""
+    pitched = x >= FIRST
+    lowest = torch.where(pitched, x, codes).amin((1, 2))
+    highest = torch.where(pitched, x, FIRST).amax((1, 2))
+    drawn = torch.randint(-most, most + 1, (len(x),), device=x.device)
+    return drawn.clamp(FIRST - lowest.clamp_max(FIRST + most), codes - 1 - highest)
+
+
 def density(x: Tensor, mask: Tensor) -> Tensor:
     """Return how many notes begin at a step and voice of examples `[B]`, on average; all that sounds at the first begins."""
     begun = ((x >= FIRST) & mask[..., None])[:, 1:].sum((1, 2))
