@@ -136,7 +136,7 @@ def play(model: Music, data: Any, options: argparse.Namespace) -> tuple[Music, l
         with torch.no_grad():
             spread, mean = of_fake.std((0, 1)) + 1e-3, of_fake.mean((0, 1))
             towards = ((of_real * mask[..., None]).sum((0, 1)) / mask.sum() - mean) / spread
-            reward = (of_fake - mean) / spread @ towards if options.reward == "features" else fake
+            reward = (of_fake - mean) / spread @ towards if options.reward == "features" else fake.detach()
         chance = -model.nats(made, beat, bar, told).sum(2)
         loss = likelihood - options.weight * (worth(reward, options.fading) * chance).mean()
         steps.zero_grad()
