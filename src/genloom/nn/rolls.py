@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import mul
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -85,7 +88,7 @@ def voices_in_roll(sounds: Tensor, begins: Tensor) -> Tensor:
     chosen = F.one_hot(sounds.argmax(3), sounds.shape[3]).to(p) - p.detach() + p
     chosen = chosen[..., 1:]
     struck = chosen * binary(begins.sigmoid())[..., None]
-    return torch.stack([1 - (1 - each).prod(2) for each in (chosen, struck)], 1)  # where any voice does
+    return torch.stack([1 - reduce(mul, (1 - each).unbind(2)) for each in (chosen, struck)], 1)  # where any voice does
 
 
 class RecurrentCritic(nn.Module):
