@@ -70,6 +70,10 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
         "genloom.cli.series:deviation",
         "Say where a record leaves usual operation, and which of its tags are to blame.",
     ),
+    "export": (
+        "genloom.cli.exporting:export",
+        "Write a run's model as ONNX or torch.export programs that run without genloom.",
+    ),
     "models": ("genloom.cli.looking:models", "List the models, or the hyper-parameters of one."),
     "lesson": ("genloom.cli.looking:lesson", "Draw a small game while it is learnt."),
     "demo": (

@@ -320,10 +320,12 @@ class Translates(ABC):
     Attributes:
         sides: what it can make.
         margin: pixels beyond a tile that are looked at, at least.
+        multiple: pictures whose sides are no multiple of this are padded.
     """
 
     sides: ClassVar[tuple[str, ...]]
     margin: ClassVar[int]
+    multiple: int
 
     @abstractmethod
     def strip(self) -> Any:

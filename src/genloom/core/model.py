@@ -179,6 +179,9 @@ class Model(nn.Module, ABC):
     def after(self, clock: Clock) -> None:
         """Update state that statistics drive, once after every round."""
 
+    def settled(self) -> None:
+        """Note what of its weights' values decides the way through the networks, before a graph of them is made."""
+
     @property
     def conditional(self) -> bool:
         """Whether the model takes labels."""

@@ -46,6 +46,7 @@ STREAMS = {
     "labelled": 39,  # pictures whose labels are used
     "weight norm": 40,  # pictures that gains and biases start from
     "words": 41,
+    "export": 42,  # inputs that graphs are held against the model by
 }
 
 

@@ -43,13 +43,13 @@ class Cells(nn.Module):
         w = x
         if self.levels:
             place = x[:, self.choices].long() + self.start - len(self.numbers)
-            chosen = x.new_zeros(len(x), self.width - len(self.numbers)).scatter(1, place, 1.0)
+            chosen = x.new_zeros(x.shape[0], self.width - len(self.numbers)).scatter(1, place, 1.0)
             w = torch.cat([x[:, self.numbers], chosen], 1)
         return w if mask is None else w * mask[:, self.owner]
 
     def read(self, w: Tensor) -> Tensor:
         """Return the cells `[B, D]` of numbers `[B, W]`: of a category, the one with the largest."""
-        x = w.new_empty(len(w), len(self.numbers) + len(self.choices))
+        x = w.new_empty(w.shape[0], len(self.numbers) + len(self.choices))
         x[:, self.numbers] = w[:, : len(self.numbers)]
         for d, part in zip(self.chosen, self.parts(w), strict=True):
             x[:, d] = part.argmax(1).to(w.dtype)
@@ -133,7 +133,7 @@ class Calendar(nn.Module):
         self.width = 4 * len(self.dates)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        parts = [x.new_zeros(len(x), 0)]
+        parts = [x.new_zeros(x.shape[0], 0)]
         for d, mean, scale in self.dates:
             wide = torch.float32 if x.device.type == "mps" else torch.float64  # single precision would lose the day
             seconds = x[:, d].to(wide) * scale + mean

@@ -55,19 +55,21 @@ class MinibatchDiscrimination(nn.Module):
         self.scale = nn.Parameter(torch.zeros(kernels, numbers))
         self.bias = nn.Parameter(torch.full((kernels,), -1.0))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, batches: int = 1) -> Tensor:
+        """Args: batches: how many equal ones lie one after the other in x, each looked at for itself."""
         with full_precision(x):
-            near = torch.exp(-self.distances(x.float())).sum(1) - 1  # without oneself, whose distance is 0
+            far = self.distances(x.float().unflatten(0, (batches, -1)))
+            near = torch.exp(-far).sum(2).flatten(0, 1) - 1  # without oneself, whose distance is 0
             return torch.cat([x, (near + self.bias).to(x.dtype)], 1)
 
     def distances(self, x: Tensor) -> Tensor:
-        """Return how far examples lie from each other by each kernel, `[B, B, kernels]`."""
+        """Return how far examples `[..., B, F]` lie from each other by each kernel, `[..., B, B, kernels]`."""
         weight = self.weight * (self.scale.exp() / self.weight.square().sum(0).sqrt())
-        m = torch.einsum("bf,fkn->bkn", x, weight)
-        return (m[:, None] - m[None]).abs().sum(3)
+        m = torch.einsum("...bf,fkn->...bkn", x, weight)
+        return (m[..., :, None, :, :] - m[..., None, :, :, :]).abs().sum(-1)
 
     @torch.no_grad()
-    def start(self, x: Tensor) -> None:
+    def start(self, x: Tensor, batches: int = 1) -> None:
         """Bring the nearest of others to a distance of 2 on average, and the sums to a mean of zero, as the code does."""
         far = self.distances(x.float())
         apart = far + torch.eye(len(x), device=x.device)[:, :, None] * 1e6
@@ -139,7 +141,8 @@ class ConvClassifier(nn.Module):
 
 def each_batch(layer: nn.Module, h: Tensor, batches: int) -> Tensor:
     """Apply a layer that may look across a batch to each of `batches` equal ones that lie one after the other in `h`."""
-    return torch.cat([layer(part) for part in h.chunk(batches)]) if batches > 1 else layer(h)
+    found: Tensor = layer(h, batches) if isinstance(layer, MinibatchDiscrimination) else layer(h)
+    return found
 
 
 def normal(layer: nn.Module, spread: float, learns: bool = False, dim: int = 0, deviation: float = 1.0) -> nn.Module:

@@ -34,7 +34,8 @@ def grown(x: Tensor, factor: int) -> Tensor:
 
 def resized(x: Tensor, size: tuple[int, int], scale: float) -> Tensor:
     """Return pictures `[n, C, H, W]` at another size, in fp32, `scale` times their own."""
-    down, across = (there(taps(old, new, scale), x) for old, new in zip(x.shape[2:], size, strict=True))
+    made = matrix if torch.compiler.is_exporting() else taps  # which keeps matrices by size: in a graph, sizes have names
+    down, across = (there(made(old, new, scale), x) for old, new in zip(x.shape[2:], size, strict=True))
     with torch.autocast(x.device.type, enabled=False):
         return down @ (x.float() @ across.T)
 
@@ -49,6 +50,11 @@ def cubic(x: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def taps(old: int, new: int, scale: float) -> Tensor:
+    """Return the same as `matrix`, which is kept."""
+    return matrix(old, new, scale)
+
+
+def matrix(old: int, new: int, scale: float) -> Tensor:
     """Return the matrix `[new, old]` that resizes lines of `old` numbers to `new`."""
     stretch = min(scale, 1.0)
     centre = (torch.arange(new, dtype=torch.float64) + 0.5) / scale - 0.5
@@ -56,7 +62,10 @@ def taps(old: int, new: int, scale: float) -> Tensor:
     places = centre.floor().long()[:, None] + torch.arange(-reach, reach + 1)
     weights = cubic((centre[:, None] - places) * stretch)
     weights = weights / weights.sum(1, keepdim=True)
-    mirrored = places % (2 * old)
-    mirrored = torch.where(mirrored < old, mirrored, 2 * old - 1 - mirrored)
-    matrix = torch.zeros(new, old, dtype=torch.float64)
-    return matrix.scatter_add_(1, mirrored, weights).float()
+    if torch.compiler.is_exporting():  # a picture is enlarged, and has as many pixels as are looked at beyond its edge
+        mirrored = torch.where(places < 0, -1 - places, torch.where(places < old, places, 2 * old - 1 - places))
+    else:
+        mirrored = places % (2 * old)
+        mirrored = torch.where(mirrored < old, mirrored, 2 * old - 1 - mirrored)
+    found = torch.zeros(new, old, dtype=torch.float64)
+    return found.scatter_add_(1, mirrored, weights).float()

@@ -202,6 +202,14 @@ class StepByStep:
         self.state, self.sounding = self.state[:, rows], self.sounding[rows]
         self.before = [each[rows] for each in self.before]
 
+    def carried(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is remembered: state `[n, layers, H]`, what sounds `[n, V]`, the cells before `[n, V, width]`."""
+        return self.state.transpose(0, 1), self.sounding, torch.stack(self.before, 1)
+
+    def carry(self, state: Tensor, sounding: Tensor, before: Tensor) -> None:
+        """Go on from what was remembered."""
+        self.state, self.sounding, self.before = state.transpose(0, 1).contiguous(), sounding, list(before.unbind(1))
+
     def step(self, beat: Tensor, choose: Any) -> Tensor:
         """Play one step `[n, V]`; `choose(v, logits [n, 2 + P])` picks the codes of a voice."""
         net = self.net

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from genloom.files import replaced
@@ -172,9 +173,20 @@ class ScoreShape(MusicShape):
 def sounding(codes: Tensor) -> Tensor:
     """Return codes `[..., T, V]` with each held note as one that begins: what sounds at each step."""
     rows = torch.arange(codes.shape[-2], device=codes.device)[:, None]
-    last = torch.where(codes != HELD, rows, 0).cummax(-2).values  # the last step that is not held says it
-    now = codes.gather(-2, last)
+    last = torch.where(codes != HELD, rows, 0)
+    now = codes.gather(-2, largest_yet(last))  # the last step that is not held says it
     return torch.where(now >= FIRST, now, REST)
+
+
+def largest_yet(x: Tensor) -> Tensor:
+    """Return the running maximum `[..., T, V]` of numbers from 0 on, over steps."""
+    if not torch.compiler.is_exporting():
+        return x.cummax(-2).values
+    reach = 1
+    while reach < x.shape[-2]:  # for graphs, which know no running maximum
+        x = torch.maximum(x, F.pad(x[..., :-reach, :], (0, 0, reach, 0)))
+        reach *= 2
+    return x
 
 
 def steps_of(metre: Metre, grid: int) -> int:

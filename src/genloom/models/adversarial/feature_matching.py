@@ -234,7 +234,7 @@ class FeatureMatching(Model, Latent, Classifies):
         if not self.classes:
             raise InputError("this run learnt without labels, so it knows no classes: train with --hyper.labels 100")
         with torch.no_grad():
-            logits = self.classifier(self.scaled_in(x.to(self.device)), len(x))[1]  # each alone, whatever lies beside it
+            logits = self.classifier(self.scaled_in(x.to(self.device)), x.shape[0])[1]  # each alone, whatever lies beside it
         return logits.float().softmax(1)
 
     def labelled(self, data: Dataset) -> Tensor:

@@ -128,7 +128,7 @@ class Condition(nn.Module):
     def forward(self, h: Tensor, y: Tensor) -> Tensor:
         parts = [] if self.classes is None else [self.classes(y)]
         parts += [] if self.features is None else [self.features(h * self.loudness)]
-        return torch.cat([part.float() for part in parts], 1) if parts else h.new_zeros(len(h), 0)
+        return torch.cat([part.float() for part in parts], 1) if parts else h.new_zeros(h.shape[0], 0)
 
 
 class ICGAN(Model, Likens):
@@ -315,7 +315,7 @@ class ICGAN(Model, Likens):
         """Return the label `[n]` of the instance in the store that is most like each, or labels round the classes."""
         if self.by_instances and self.conditional:
             return self.store_labels[(h @ self.store.T).argmax(1)]
-        return even_labels(len(h), self.classes or 1, h.device)
+        return even_labels(h.shape[0], self.classes or 1, h.device)
 
     def instances(self, x: Tensor) -> Tensor:
         if not self.by_instances:

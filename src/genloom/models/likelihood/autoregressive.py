@@ -124,6 +124,10 @@ class Autoregressive(Levelled, PixelByPixel, Certifies, Completes, Compresses):
     def incremental(self, n: int, given: Tensor | None) -> Incremental:
         """Return the network in the form that computes one pixel after the other, each once."""
 
+    def indexed(self, n: int, given: Tensor | None) -> Any:
+        """Return the same for columns that are tensors, so that a graph can hold it; None where no graph can."""
+        return None
+
     def sample(self, n: int, given: Tensor | None = None, temperature: float = 1.0, noise: Noise | None = None) -> Tensor:
         blank = torch.zeros(n, *self.shape.dims, dtype=torch.long)
         unknown = torch.ones(self.height, self.width, dtype=torch.bool)

@@ -43,6 +43,39 @@ class Window:
         """Return the row as a map `[B, F, 1, W]`."""
         return self.row[:, self.reach * self.features :].unflatten(1, (-1, self.features)).permute(0, 2, 1)[:, :, None]
 
+    @staticmethod
+    def cut(base: Tensor) -> Any:
+        """Return what `[W, B, C]` holds of each column."""
+        return base.unbind()
+
+
+class IndexedWindow(Window):
+    """The same for columns that are tensors, so that one graph serves all; its row is replaced, never written into."""
+
+    def put(self, column: Any, x: Tensor) -> None:
+        cells = self.row.unflatten(1, (-1, self.features))
+        here = torch.arange(cells.shape[1], device=x.device) == column + self.reach
+        self.row = torch.where(here[:, None], x[:, None], cells).flatten(1)
+
+    def look(self, column: Any, base: Tensor) -> Tensor:
+        places = torch.arange(self.taps, device=base.device) + column
+        seen = self.row.unflatten(1, (-1, self.features)).index_select(1, places)
+        return torch.addmm(base, seen.flatten(1), self.weight)
+
+    @staticmethod
+    def cut(base: Tensor) -> Any:
+        return Columns(base)
+
+
+class Columns:
+    """What `[W, B, C]` holds of a column that is a tensor."""
+
+    def __init__(self, base: Tensor) -> None:
+        self.base = base
+
+    def __getitem__(self, column: Tensor) -> Tensor:
+        return self.base.index_select(0, column.view(1))[0]
+
 
 class Rows:
     """The last rows of a map `[B, F, rows, W]`."""
@@ -80,27 +113,32 @@ class CachedEnd:
         return h
 
 
-def placed(row: Tensor, place: Any, number: int) -> Tensor:
+def placed(row: Tensor, place: Any, number: Any) -> Tensor:
     """Return a row of a map `[W, B, C]` with the bias of its places added, where there are any."""
-    return row if place is None else row + place()[:, number].t()[:, None]
+    return row if place is None else row + at(place(), 1, number)[:, 0].t()[:, None]
+
+
+def at(x: Tensor, dim: int, place: Any) -> Tensor:
+    """Return one place of a dimension, which stays; by a number, or by a tensor that holds one."""
+    return x.index_select(dim, place.view(1)) if isinstance(place, Tensor) else x.narrow(dim, place, 1)
 
 
 class CachedPlain(Incremental):
     """The plain PixelCNN."""
 
-    def __init__(self, network: Any, n: int, dims: tuple[int, int]) -> None:
+    def __init__(self, network: Any, n: int, dims: tuple[int, int], window: type[Window] = Window) -> None:
         channels, width = dims
         first = network.first
         like = first.own.weight
-        self.first, self.above = Window(first.own, n, width, like), first.above
-        self.pixels = Rows(n, channels, first.above.rows, width, like)
+        self.cut = window.cut
+        self.above = first.above
         self.place = network.place
         self.row = 0
         self.blocks = list(network.blocks)
-        self.windows = [Window(block.causal.own, n, width, like) for block in self.blocks]
-        self.rows = [
-            Rows(n, block.causal.own.weight.shape[1], block.causal.above.rows, width, like) for block in self.blocks
-        ]
+        self.windows = [window(own, n, width, like) for own in (first.own, *(block.causal.own for block in self.blocks))]
+        self.rows = [Rows(n, channels, first.above.rows, width, like)]
+        for block in self.blocks:
+            self.rows.append(Rows(n, block.causal.own.weight.shape[1], block.causal.above.rows, width, like))
         self.down, self.up = [
             [Linear(part) for part in parts]
             for parts in zip(*((block.down, block.up) for block in self.blocks), strict=True)
@@ -108,21 +146,22 @@ class CachedPlain(Incremental):
         self.end = CachedEnd(network)
 
     def begin_row(self) -> None:
-        base = self.above.row(self.pixels.push(self.first.whole())) + self.first.bias
-        self.base = placed(base, self.place, self.row).unbind()
-        self.row += 1
-        self.bases = [
-            (block.causal.above.row(rows.push(window.whole())) + window.bias).unbind()
-            for block, rows, window in zip(self.blocks, self.rows, self.windows, strict=True)
+        layers = [self.above, *(block.causal.above for block in self.blocks)]
+        bases = [
+            layer.row(rows.push(window.whole())) + window.bias
+            for layer, rows, window in zip(layers, self.rows, self.windows, strict=True)
         ]
+        bases[0] = placed(bases[0], self.place, self.row)
+        self.bases = [self.cut(base) for base in bases]
+        self.row = self.row + 1  # not in place: it may be a tensor of the caller
 
     def see(self, column: int, x: Tensor) -> None:
-        self.first.put(column, x)
+        self.windows[0].put(column, x)
 
     def pixel(self, column: int) -> Tensor:
-        h = self.first.look(column, self.base[column])
+        h = self.windows[0].look(column, self.bases[0][column])
         maps = []
-        for window, base, down, up in zip(self.windows, self.bases, self.down, self.up, strict=True):
+        for window, base, down, up in zip(self.windows[1:], self.bases[1:], self.down, self.up, strict=True):
             window.put(column, F.relu(down(F.relu(h))))
             h = h + up(F.relu(window.look(column, base[column])))
             maps.append(h)
@@ -132,11 +171,12 @@ class CachedPlain(Incremental):
 class CachedGated(Incremental):
     """The gated PixelCNN."""
 
-    def __init__(self, network: Any, n: int, dims: tuple[int, int], y: Tensor | None) -> None:
+    def __init__(self, network: Any, n: int, dims: tuple[int, int], y: Tensor | None, window: type[Window] = Window) -> None:
         _, width = dims
+        self.cut = window.cut
         self.layers = list(network.layers)
         like = network.head.weight
-        self.windows = [Window(layer.own, n, width, like) for layer in self.layers]
+        self.windows = [window(layer.own, n, width, like) for layer in self.layers]
         # The first layer sees rows above alone; the others see their own row of v as well.
         self.rows = [
             Rows(n, layer.vertical.in_channels, layer.far + (not layer.first), width, like) for layer in self.layers
@@ -153,12 +193,12 @@ class CachedGated(Incremental):
             v = layer.vertical(F.pad(rows.push(v), (layer.far, layer.far)))  # [B, 2F, 1, W]
             base = layer.link(v) + window.bias[:, None, None]
             for of_v, of_h in biases:
-                row = self.row % of_v.shape[2]  # of a label there is one for all rows
-                v, base = v + of_v[:, :, row, None], base + of_h[:, :, row, None]
-            self.bases.append(base[:, :, 0].permute(2, 0, 1).contiguous().unbind())
+                row = self.row if of_v.shape[2] > 1 else 0  # of a label there is one for all rows
+                v, base = v + at(of_v, 2, row), base + at(of_h, 2, row)
+            self.bases.append(self.cut(base[:, :, 0].permute(2, 0, 1).contiguous()))
             a, b = v.chunk(2, 1)
             v = torch.tanh(a) * torch.sigmoid(b)
-        self.row += 1
+        self.row = self.row + 1  # not in place: it may be a tensor of the caller
 
     def see(self, column: int, x: Tensor) -> None:
         self.windows[0].put(column, x)

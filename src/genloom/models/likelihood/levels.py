@@ -136,7 +136,7 @@ class Levelled(Model):
         Raises:
             InputError: pixels lie between the levels, and training rounded none.
         """
-        if self.hyper.binarise == "none" and not self.hyper.rounded:
+        if self.hyper.binarise == "none" and not self.hyper.rounded and not torch.compiler.is_exporting():
             refuse_between(x, self.levels)
         return self.code(x)
 
@@ -159,7 +159,12 @@ def seed_of(picture: Tensor) -> int:
 
 
 def checked(x: Tensor, shape: Shape) -> Tensor:
-    """Return pictures `[B, C, H, W]` in [0, 1] on the CPU in fp32, or raise InputError where they are none of this shape."""
+    """Return pictures `[B, C, H, W]` in [0, 1] on the CPU in fp32, or raise InputError where they are none of this shape.
+
+    A graph that is exported holds no look at values, and no errors.
+    """
+    if torch.compiler.is_exporting():
+        return x
     if not isinstance(x, Tensor) or x.ndim != 1 + len(shape.dims) or tuple(x.shape[1:]) != shape.dims or len(x) == 0:
         found = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
         raise InputError(f"this model takes pictures as a tensor [n, {', '.join(map(str, shape.dims))}], got {found}")

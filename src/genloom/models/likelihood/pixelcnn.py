@@ -36,7 +36,7 @@ from genloom.core.model import Misfit
 from genloom.errors import InputError
 from genloom.models.fitting import no_labels
 from genloom.models.likelihood.autoregressive import Autoregressive, AutoregressiveHyper, Incremental, Layered
-from genloom.models.likelihood.cached_pixelcnn import CachedGated, CachedPlain
+from genloom.models.likelihood.cached_pixelcnn import CachedGated, CachedPlain, IndexedWindow, Window
 from genloom.nn.causal import Causal, Own, Places, pointwise
 from genloom.nn.dense import one_hot
 from genloom.shapes.base import Shape
@@ -253,14 +253,14 @@ class PixelCNN(Autoregressive):
         return fit if isinstance(fit, Misfit) else unlabelled or fit
 
     def logits(self, x: Tensor, given: Tensor | None = None) -> Tensor:
-        labels = self.labels(given, len(x))
+        labels = self.labels(given)
         return self.network(x, *(() if labels is None else (labels,))).unflatten(1, (self.channels, -1))
 
     @property
     def conditional(self) -> bool:
         return self.hyper.conditional
 
-    def labels(self, given: Tensor | None, n: int) -> Tensor | None:
+    def labels(self, given: Tensor | None) -> Tensor | None:
         """Return class indices `[B]` as one-hot rows `[B, K]`, or None for a model without labels."""
         if not self.conditional:
             return None
@@ -268,7 +268,10 @@ class PixelCNN(Autoregressive):
             raise InputError("this model was trained with labels: its likelihood needs the label of each picture")
         return one_hot(given.to(self.device), len(self.shape.classes)).to(self.network.head.weight.dtype)
 
-    def incremental(self, n: int, given: Tensor | None) -> Incremental:
+    def incremental(self, n: int, given: Tensor | None, window: type[Window] = Window) -> Incremental:
         if isinstance(self.network, GatedNet):
-            return CachedGated(self.network, n, (self.channels, self.width), self.labels(given, n))
-        return CachedPlain(self.network, n, (self.channels, self.width))
+            return CachedGated(self.network, n, (self.channels, self.width), self.labels(given), window)
+        return CachedPlain(self.network, n, (self.channels, self.width), window)
+
+    def indexed(self, n: int, given: Tensor | None) -> Incremental:
+        return self.incremental(n, given, IndexedWindow)

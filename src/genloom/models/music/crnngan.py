@@ -240,11 +240,11 @@ class CRNNGAN(Model, Samples):
         """Return the cells `[B, C, F]` of notes `[B, T, 4]`, the last filled up with notes from the beginning."""
         x = (self.as_heard(x) - self.mean) / self.spread
         x = torch.cat([x, x[:, : self.cells * self.hyper.tones - x.shape[1]]], 1)
-        return x.reshape(len(x), self.cells, -1)
+        return x.reshape(x.shape[0], self.cells, -1)
 
     def left(self, cells: Tensor) -> Tensor:
         """Return the notes `[B, T, 4]` of cells; the inverse of `entered`."""
-        x = cells.reshape(len(cells), -1, NUMBERS)[:, : self.shape.notes] * self.spread + self.mean
+        x = cells.reshape(cells.shape[0], -1, NUMBERS)[:, : self.shape.notes] * self.spread + self.mean
         if not self.hyper.hertz:
             return x
         octaves = (x[..., HEIGHT : HEIGHT + 1] / HERTZ).clamp_min(1e-3).log2()

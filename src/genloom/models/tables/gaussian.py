@@ -33,6 +33,9 @@ class Gaussian(nn.Module):
         """Return the numbers `[B, W]`, filled, and the inverse covariance of known ones `[B, W, W]`, zero elsewhere."""
         both = m[:, :, None] * m[:, None, :]
         known = both * self.covariance + torch.diag_embed(1 - m)  # unknown ones stand apart, with nothing to say
+        if torch.compiler.is_exporting():  # to where there is no Cholesky
+            expected = self.mean + (m * eliminated(known, m * (w - self.mean))) @ self.covariance
+            return torch.where(m > 0, w, expected), known
         factor = torch.linalg.cholesky_ex(known).L  # without a look at whether it failed, which a GPU would wait for
         solved = torch.cholesky_solve((m * (w - self.mean))[:, :, None], factor)[:, :, 0]
         expected = self.mean + (m * solved) @ self.covariance
@@ -66,3 +69,13 @@ class Gaussian(nn.Module):
             if (self.covariance - before).abs().max() < STILL:
                 break
         self.to(keep)
+
+
+def eliminated(a: Tensor, b: Tensor) -> Tensor:
+    """Return x `[B, W]` of a x = b for positive definite matrices `[B, W, W]`, by elimination, unrolled."""
+    rows, width = torch.cat([a, b[:, :, None]], 2), b.shape[1]
+    for k in range(width):
+        row = rows[:, k : k + 1] / rows[:, k : k + 1, k : k + 1]
+        others = rows - rows[:, :, k : k + 1] * row
+        rows = torch.cat([others[:, :k], row, others[:, k + 1 :]], 1)
+    return rows[:, :, width]

@@ -86,7 +86,7 @@ class CycleGAN(LookedAt):
 
     Hyper = CycleGANHyper
     hyper: CycleGANHyper
-    sides, margin = ("A", "B"), MARGIN
+    sides, margin, multiple = ("A", "B"), MARGIN, LEAST
     reads = "pairs"
     notes = objectives.ACCURACY | {"cycle": Note("error", "generator"), "changed": Note("change", "generator")}
 

@@ -91,6 +91,7 @@ class Pix2Pix(LookedAt):
         depth = min(hyper.depth, int(math.log2(max(shape.size))))
         a, b = shape.channels, shape.channels_b
         self.generator = UNet(a, b, hyper.width, depth, hyper.generator == "unet", hyper.norm, hyper.dropout)
+        self.multiple = self.generator.multiple
         normal_weights(self.generator, hyper.deviation)
         if hyper.adversarial != "none":
             seen = a + b if hyper.adversarial == "conditional" else b

@@ -1,0 +1,385 @@
+"""What of a model can leave genloom: functions of tensors, named by what the model can do, never by the model's name."""
+
+# n examples, C channels, H height, W width, D columns, K classes
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from genloom.core import capabilities as can
+from genloom.core.model import Model
+from genloom.core.random import Noise
+
+Size = int | str  # of a dimension; one that may vary has a name, with how many it is a multiple of: "n", "4 height"
+Values = Callable[..., Any]
+UNROLLED = "its recurrence would be a graph of a thousand steps"
+
+
+@dataclass(frozen=True)
+class Port:
+    """A tensor that goes into a function, or comes out of it.
+
+    Attributes:
+        dims: its sizes; those that may vary by name, after what they are a multiple of: `("n", 3, "4 height", "4 width")`.
+        means: what it holds, with range and unit.
+        kind: of its numbers.
+    """
+
+    name: str
+    dims: tuple[Size, ...]
+    means: str
+    kind: torch.dtype = torch.float32
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A function of tensors.
+
+    Attributes:
+        name: what it does: generate, encode, translate, ...
+        call: the function; it returns a tensor, or several.
+        examples: makes inputs whose dimensions that vary have these sizes, by name.
+        means: what it does, in a sentence.
+    """
+
+    name: str
+    call: Values
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    examples: Callable[[dict[str, int], torch.Generator], tuple[Tensor, ...]]
+    means: str
+
+    def sizes(self) -> dict[str, int]:
+        """Return the dimensions that vary by name, with what each is a multiple of."""
+        found = {}
+        for port in self.inputs:
+            for dim in port.dims:
+                if isinstance(dim, str):
+                    name, multiple = varying(dim)
+                    found[name] = multiple
+        return found
+
+    def module(self, model: Model) -> nn.Module:
+        """Return the function as a module that holds the model's weights."""
+        return Function(model, self)
+
+
+class Function(nn.Module):
+    """A function of tensors as a module, for what exports modules."""
+
+    def __init__(self, model: Model, entry: Entry) -> None:
+        super().__init__()
+        model.settled()
+        self.model, self.entry = model, entry
+
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            found = self.entry.call(*inputs)
+        return tuple(found) if isinstance(found, tuple | list) else (found,)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """What a model can do and no graph can hold, and why."""
+
+    name: str
+    why: str
+
+
+def varying(dim: str) -> tuple[str, int]:
+    """Return the name of a dimension that varies, and what it is a multiple of."""
+    multiple, _, name = dim.rpartition(" ")
+    return name, int(multiple or 1)
+
+
+class Told(Noise):
+    """Random numbers that are told, `[n, k]` uniform in [0, 1), taken one after the other: a graph has them as an input.
+
+    Args:
+        counting: note alone how many are taken.
+    """
+
+    def __init__(self, numbers: Tensor, counting: bool = False) -> None:
+        self.numbers, self.used, self.counting = numbers, 0, counting
+
+    def of_rows(self, rows: Any) -> Noise:
+        return Told(self.numbers[rows], self.counting)
+
+    def __len__(self) -> int:
+        return int(self.numbers.shape[0])
+
+    def uniform(self, *dims: int, device: torch.device | None = None) -> Tensor:
+        count, n = torch.Size(dims).numel(), self.numbers.shape[0]
+        begun, self.used = self.used, self.used + count
+        if self.counting:
+            return torch.full((n, *dims), 0.5, device=device)
+        return self.numbers[:, begun : self.used].reshape(n, *dims)
+
+    def chance(self, count: int, share: float, device: torch.device | None = None) -> Tensor:
+        return self.uniform(count, device=device) < share
+
+    def normal(self, *dims: int, device: torch.device | None = None) -> Tensor:
+        count = torch.Size(dims).numel()
+        radius = (-2 * torch.log1p(-self.uniform(count, device=device))).sqrt()
+        return (radius * torch.cos(2 * torch.pi * self.uniform(count, device=device))).reshape(-1, *dims)
+
+
+def numbers_used(call: Callable[[Noise], Any]) -> int:
+    """Return how many random numbers an example takes, by a trial."""
+    noise = Told(torch.zeros(2, 0), counting=True)
+    with torch.no_grad():
+        call(noise)
+    return noise.used
+
+
+def uniform_port(count: int) -> Port:
+    """Return the port of random numbers."""
+    return Port("u", ("n", count), "random numbers, uniform in [0, 1)")
+
+
+# -- by capability ---------------------------------------------------------------------------------
+
+
+def pictures(model: Any, name: str = "x", channels: int | None = None, size: tuple[Size, Size] | None = None) -> Port:
+    """Return the port of a model's examples, or of pictures of another size."""
+    dims = model.shape.dims
+    if len(dims) == 3:
+        c, h, w = dims
+        return Port(name, ("n", channels or c, *(size or (h, w))), "pictures in [0, 1]")
+    return Port(name, ("n", *dims), f"examples: {model.shape.describe()}")
+
+
+def labels_port(model: Any) -> tuple[Port, ...]:
+    """Return the port of labels, for a model that takes them."""
+    if not model.conditional:
+        return ()
+    return (Port("y", ("n",), f"class numbers from 0 to {len(model.shape.classes) - 1}", torch.int64),)
+
+
+def some_labels(model: Any, n: int) -> tuple[Tensor, ...]:
+    """Return labels, for a model that takes them."""
+    return (torch.arange(n) * 7 % len(model.shape.classes),) if model.conditional else ()
+
+
+def of_latent(model: Any) -> Iterator[Entry]:
+    """Codes from random numbers, and examples from codes."""
+    used = numbers_used(lambda noise: model.prior(2, noise))
+    width = model.code_width
+    code = Port("z", ("n", width), "codes, as `prior` makes them")
+
+    def prior(u: Tensor) -> Tensor:
+        return model.prior(u.shape[0], Told(u))
+
+    yield Entry(
+        "prior",
+        prior,
+        (uniform_port(used),),
+        (code,),
+        lambda size, g: (torch.rand(size["n"], used, generator=g),),
+        "Make random codes of uniform random numbers.",
+    )
+    yield Entry(
+        "generate",
+        model.generate,
+        (code, *labels_port(model)),
+        (pictures(model),),
+        lambda size, g: (model.prior(size["n"], Noise.of(1, size["n"])), *some_labels(model, size["n"])),
+        "Make examples of codes.",
+    )
+
+
+def some_examples(model: Any, n: int, g: torch.Generator | None = None) -> Tensor:
+    """Return examples that a model might see: on the levels of its pixels, where it has them."""
+    x = torch.rand(n, *model.shape.dims, generator=g)
+    levels = getattr(model, "levels", 256)
+    return (x * levels).floor().clamp_max(levels - 1) / (levels - 1)
+
+
+def of_encodes(model: Any) -> Iterator[Entry]:
+    """Codes from examples, and back."""
+    x = pictures(model)
+    with torch.no_grad():
+        width = model.encode(some_examples(model, 2)).shape[1]
+    code = Port("z", ("n", width), "codes")
+    yield Entry(
+        "encode",
+        model.encode,
+        (x,),
+        (code,),
+        lambda size, g: (some_examples(model, size["n"], g),),
+        "Give the codes of examples.",
+    )
+    yield Entry(
+        "decode",
+        model.decode,
+        (code,),
+        (x,),
+        lambda size, g: (model.encode(some_examples(model, size["n"], g)),),
+        "Make examples of codes.",
+    )
+
+
+def of_infers(model: Any) -> Iterator[Entry]:
+    """The posterior of codes."""
+    x = pictures(model)
+    width = model.code_width
+    outputs = Port("mean", ("n", width), "means of q(z|x)"), Port("logvar", ("n", width), "logarithms of its variances")
+    yield Entry(
+        "infer",
+        model.infer,
+        (x,),
+        outputs,
+        lambda size, g: (some_examples(model, size["n"], g),),
+        "Give the posterior of codes.",
+    )
+
+
+def of_classifies(model: Any) -> Iterator[Entry]:
+    """The probability of classes."""
+    if not getattr(model, "classes", 0):
+        return
+    yield Entry(
+        "classify",
+        model.classify,
+        (pictures(model),),
+        (Port("p", ("n", model.classes), "probability of each class"),),
+        lambda size, g: (some_examples(model, size["n"], g),),
+        "Give the probability of each class.",
+    )
+
+
+def of_scores(model: Any) -> Iterator[Entry | LeftOut]:
+    """The likelihood of examples."""
+    if not model.compilable:
+        yield LeftOut("log_prob", UNROLLED)
+        return
+    if model.bound != "exact":
+        yield LeftOut("log_prob", "it is a bound, whose draws are made from each picture's own bytes")
+        return
+    yield Entry(
+        "log_prob",
+        model.log_prob,
+        (pictures(model), *labels_port(model)),
+        (Port("nats", ("n",), "log p(x) in nats"),),
+        lambda size, g: (some_examples(model, size["n"], g), *some_labels(model, size["n"])),
+        f"Give the log-likelihood of examples: {model.coding}.",
+    )
+
+
+def of_translates(model: Any) -> Iterator[Entry]:
+    """Pictures of one side from those of the other."""
+    sides = {"A": (model.shape.dims[0], "x"), "B": (model.shape.channels_b, "b")}
+    for to in model.sides:
+        before, after = sides["A" if to == "B" else "B"][0], sides[to][0]
+        size: tuple[Size, Size] = tuple(f"{model.multiple} {each}" for each in ("height", "width"))  # type: ignore[assignment]
+
+        def examples(size: dict[str, int], g: torch.Generator, channels: int = before) -> tuple[Tensor, ...]:
+            return (torch.rand(size["n"], channels, size["height"], size["width"], generator=g),)
+
+        def call(x: Tensor, to: str = to) -> Tensor:
+            return model.translate(x, to)
+
+        yield Entry(
+            f"translate_to_{to}",
+            call,
+            (pictures(model, "x", before, size),),
+            (pictures(model, "made", after, size),),
+            examples,
+            f"Turn pictures into those of side {to}.",
+        )
+
+
+def of_upscales(model: Any) -> Iterator[Entry]:
+    """Larger pictures."""
+    c = model.shape.dims[0]
+    larger: tuple[Size, Size] = (f"{model.scale} height", f"{model.scale} width")
+    yield Entry(
+        "upscale",
+        model.upscale,
+        (pictures(model, size=("height", "width")),),
+        (pictures(model, "large", size=larger),),
+        lambda size, g: (torch.rand(size["n"], c, size["height"], size["width"], generator=g),),
+        f"Make pictures {model.scale} times as large.",
+    )
+
+
+def of_imputes(model: Any) -> Iterator[Entry]:
+    """Rows with their unknown cells filled in."""
+    d = model.shape.width
+    row = "rows: numbers standardised by their column's mean and scale, categories by their place"
+    x, mask = Port("x", ("n", d), row), Port("mask", ("n", d), "which cells are known", torch.bool)
+
+    def examples(size: dict[str, int], g: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        n = size["n"]
+        cells = [
+            torch.randint(c.levels, (n,), generator=g).float() if c.levels else torch.randn(n, generator=g)
+            for c in model.shape.columns
+        ]
+        return torch.stack(cells, 1), torch.rand(n, d, generator=g) < 0.7
+
+    filled = Port("filled", ("n", d), "the same rows, their unknown cells filled in")
+    yield Entry("impute", model.impute, (x, mask), (filled,), examples, "Fill in unknown cells by the best guess.")
+    used = numbers_used(lambda noise: model.draw(*examples({"n": 2}), 1, noise))
+
+    def draw(x: Tensor, mask: Tensor, u: Tensor) -> Tensor:
+        return model.draw(x, mask, 1, Told(u))[0]
+
+    yield Entry(
+        "draw",
+        draw,
+        (x, mask, uniform_port(used)),
+        (filled,),
+        lambda size, g: (*examples(size, g), torch.rand(size["n"], used, generator=g)),
+        "Fill in unknown cells by chance, as different as the known ones leave open.",
+    )
+
+
+def of_tags(model: Any) -> Iterator[Entry]:
+    """Words for features."""
+    width = model.mean.shape[-1]
+    used = numbers_used(lambda noise: model.votes(torch.zeros(2, width), noise))
+    yield Entry(
+        "tag",
+        lambda h, u: model.votes(h, Told(u)),
+        (Port("h", ("n", width), f"features of pictures by {model.taught_by}"), uniform_port(used)),
+        (Port("votes", ("n", len(model.shape.classes)), "how much speaks for each word"),),
+        lambda size, g: (torch.randn(size["n"], width, generator=g), torch.rand(size["n"], used, generator=g)),
+        "Say by which words pictures may be called.",
+    )
+
+
+def of_samples(model: Any) -> Iterator[Entry | LeftOut]:
+    """What draws examples and has no finer function."""
+    if isinstance(model, can.Latent | can.PixelByPixel | can.Composes):
+        return
+    if isinstance(model, can.Follows):
+        yield LeftOut("sample", "its records are drawn row by row, for as long as is asked, from more than a network")
+        return
+    used = numbers_used(lambda noise: model.sample(2, noise=noise))
+    yield Entry(
+        "sample",
+        lambda u: model.sample(u.shape[0], noise=Told(u)),
+        (uniform_port(used),),
+        (Port("x", ("n", *model.shape.dims), f"examples: {model.shape.describe()}"),),
+        lambda size, g: (torch.rand(size["n"], used, generator=g),),
+        "Draw examples.",
+    )
+
+
+BY_CAPABILITY: Sequence[tuple[type, Callable[[Any], Iterator[Entry | LeftOut]]]] = (
+    (can.Samples, of_samples),
+    (can.Latent, of_latent),
+    (can.Encodes, of_encodes),
+    (can.Infers, of_infers),
+    (can.Classifies, of_classifies),
+    (can.Scores, of_scores),
+    (can.Translates, of_translates),
+    (can.Upscales, of_upscales),
+    (can.Imputes, of_imputes),
+    (can.Tags, of_tags),
+)

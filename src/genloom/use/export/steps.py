@@ -1,0 +1,216 @@
+"""One step of what draws step by step, as functions of tensors: what it remembers goes in and comes out.
+
+An output named `x_next` goes in as `x` the next time; at the start it is zeros.
+"""
+
+# n examples, T steps, V voices, C channels, H height, W width, F features
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from genloom.core import capabilities as can
+from genloom.models.likelihood.autoregressive import invert
+from genloom.models.likelihood.cached_pixelcnn import Columns
+from genloom.models.music.stepwise import picked
+from genloom.use.export.entries import BY_CAPABILITY, UNROLLED, Entry, LeftOut, Port, labels_port, some_labels
+
+WARM = Port("temperature", (), "above 0: 1 is the model's own, less is more usual")
+NEXT = "_next"
+CODES = "0 nothing, 1 the note before goes on, from 2 on a pitch that begins: code - 2 + the shape's `low`"
+
+
+def carried(ports: Sequence[Port]) -> tuple[Port, ...]:
+    """Return the ports from which what is remembered comes out."""
+    return tuple(Port(port.name + NEXT, port.dims, port.means, port.kind) for port in ports)
+
+
+# -- pictures --------------------------------------------------------------------------------------
+
+
+def of_pixels(model: Any) -> Iterator[Entry | LeftOut]:
+    """A row, and a pixel of it."""
+    network = model.indexed(2, *(some_labels(model, 2) or [None]))
+    if network is None:
+        yield LeftOut("next_pixel", UNROLLED)
+        return
+    with torch.no_grad():
+        network.begin_row()
+    windows = [named(f"window_{i}", each.row, "what is known of the row") for i, each in enumerate(network.windows)]
+    rows = [named(f"rows_{i}", each.rows, "what is known of the rows above") for i, each in enumerate(network.rows)]
+    bases = [
+        named(f"base_{i}", each.base.transpose(0, 1), "what the rows above say of this one")
+        for i, each in enumerate(network.bases)
+    ]
+    c = model.channels
+    seen = Port("seen", ("n", c), "the pixel before, in [-1, 1]; zeros before the first")
+    place = Port("place", (), "its number, from 0", torch.int64)
+    k, m = len(windows), len(rows)
+
+    def carrying(held: Sequence[Tensor], labels: Sequence[Tensor], n: Any) -> Any:
+        network = model.indexed(n, labels[0] if labels else None)
+        for each, row in zip(network.windows, held, strict=True):
+            each.row = row
+        return network
+
+    def next_row(seen: Tensor, place: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
+        network = carrying(held[:k], held[k + m :], seen.shape[0])
+        network.see(model.width - 1, seen)
+        network.row = place
+        for each, row in zip(network.rows, held[k : k + m], strict=True):
+            each.rows = row
+        network.begin_row()
+        found = [each.row for each in network.windows], [each.rows for each in network.rows]
+        first = torch.zeros_like(seen)  # left of a row's first pixel there is nothing
+        return (first, *found[0], *found[1], *(each.base.transpose(0, 1) for each in network.bases))
+
+    def next_pixel(u: Tensor, fixed: Tensor, warm: Tensor, seen: Tensor, place: Tensor, *held: Tensor) -> Any:
+        network = carrying(held[:k], held[2 * k :], seen.shape[0])
+        network.bases = [Columns(each.transpose(0, 1)) for each in held[k : 2 * k]]
+        network.see(place - 1, seen)
+        levels = []
+        for channel in range(c):
+            logits = network.pixel(place).unflatten(1, (c, -1))[:, channel]
+            drawn = invert(logits.float() / warm, u[:, channel])
+            levels.append(torch.where(fixed[:, channel] < 0, drawn, fixed[:, channel]))
+            parts = [model.inputs(each) for each in levels] + [torch.zeros_like(u[:, 0])] * (c - 1 - channel)
+            seen = torch.stack(parts, 1)
+            if channel < c - 1:
+                network.see(place, seen)
+        return (torch.stack(levels, 1), seen, *(each.row for each in network.windows))
+
+    def held_by(ports: Sequence[Port], n: int, g: torch.Generator) -> tuple[Tensor, ...]:
+        return tuple(torch.randn([n, *map(int, port.dims[1:])], generator=g) for port in ports)
+
+    yield Entry(
+        "next_row",
+        next_row,
+        (seen, place, *windows, *rows, *labels_port(model)),
+        carried([seen, *windows, *rows, *bases]),
+        lambda size, g: (
+            torch.rand(size["n"], c, generator=g),
+            torch.tensor(min(1, model.height - 1)),
+            *held_by([*windows, *rows], size["n"], g),
+            *some_labels(model, size["n"]),
+        ),
+        "Begin a row of a picture: before its first pixel.",
+    )
+    yield Entry(
+        "next_pixel",
+        next_pixel,
+        (
+            Port("u", ("n", c), "random numbers, uniform in [0, 1)"),
+            Port("fixed", ("n", c), f"levels from 0 to {model.levels - 1} that are known, or -1", torch.int64),
+            WARM,
+            seen,
+            place,
+            *windows,
+            *bases,
+            *labels_port(model),
+        ),
+        (Port("levels", ("n", c), "what was drawn", torch.int64), *carried([seen, *windows])),
+        lambda size, g: (
+            torch.rand(size["n"], c, generator=g),
+            torch.full((size["n"], c), -1),
+            torch.tensor(1.0),
+            torch.rand(size["n"], c, generator=g),
+            torch.tensor(min(1, model.width - 1)),
+            *held_by([*windows, *bases], size["n"], g),
+            *some_labels(model, size["n"]),
+        ),
+        "Draw the next pixel of a row.",
+    )
+
+
+def named(name: str, like: Tensor, means: str) -> Port:
+    """Return the port of a tensor `[n, ...]` that is remembered."""
+    return Port(name, ("n", *like.shape[1:]), means)
+
+
+# -- music -----------------------------------------------------------------------------------------
+
+
+def of_composes(model: Any) -> Iterator[Entry | LeftOut]:
+    """A step of music."""
+    with torch.no_grad():
+        hand = model.begin(2, {})
+    if not hasattr(hand, "carried"):
+        yield LeftOut("next_step", "it is a table of counts")
+        return
+    names, remembered = ("state", "sounding", "before"), hand.carried()
+    ports = [
+        Port(name, ("n", *each.shape[1:]), "what is remembered", each.dtype)
+        for name, each in zip(names, remembered, strict=True)
+    ]
+    v, told = len(model.shape.voices), len(hand.told)
+    unknown = [int(each[0]) for each in hand.told]
+
+    def next_step(u: Tensor, fixed: Tensor, warm: Tensor, beat: Tensor, told: Tensor, *held: Tensor) -> Any:
+        hand = model.begin(u.shape[0], {})
+        hand.told = list(told.unbind(1))
+        hand.carry(*held)
+
+        def choose(voice: int, logits: Tensor) -> Tensor:
+            own = picked(logits, u[:, voice], warm)  # type: ignore[arg-type]
+            return torch.where(fixed[:, voice] < 0, own, fixed[:, voice])
+
+        return (hand.step(beat, choose), *hand.carried())
+
+    yield Entry(
+        "next_step",
+        next_step,
+        (
+            Port("u", ("n", v), "random numbers, uniform in [0, 1)"),
+            Port("fixed", ("n", v), "codes of voices that are given, or -1", torch.int64),
+            WARM,
+            Port("beat", ("n",), "the step's place in its bar, from 0", torch.int64),
+            Port("told", ("n", told), f"key (tonic, 12 more in minor), density, composer; {unknown} for none", torch.int64),
+            *ports,
+        ),
+        (Port("codes", ("n", v), CODES, torch.int64), *carried(ports)),
+        lambda size, g: (
+            torch.rand(size["n"], v, generator=g),
+            torch.full((size["n"], v), -1),
+            torch.tensor(1.0),
+            torch.arange(size["n"]) % model.shape.bar,
+            torch.tensor(unknown).expand(size["n"], -1).clone(),
+            *(torch.zeros(size["n"], *each.shape[1:], dtype=each.dtype) for each in remembered),
+        ),
+        "Write the next step of music in all voices.",
+    )
+
+
+def of_restyles(model: Any) -> Iterator[Entry]:
+    """Music in the other style."""
+    shape = model.shape
+    steps, voices = shape.window, len(shape.voices)
+
+    def examples(size: dict[str, int], g: torch.Generator) -> tuple[Tensor, ...]:
+        return (torch.randint(2, shape.codes, (steps, voices), generator=g),)
+
+    for to, name in enumerate(shape.classes):
+        yield Entry(
+            f"restyle_to_{''.join(c if c.isalnum() else '_' for c in name)}",
+            lambda x, to=to: model.restyle(x, to),
+            (Port("x", (steps, voices), CODES, torch.int64),),
+            (Port("roll", (2, steps, shape.high - shape.low + 1), "what sounds, and what begins", torch.bool),),
+            examples,
+            f"Turn {steps} steps of music into {name}.",
+        )
+
+
+STEPS: Sequence[tuple[type, Callable[[Any], Iterator[Entry | LeftOut]]]] = (
+    (can.PixelByPixel, of_pixels),
+    (can.Composes, of_composes),
+    (can.Restyles, of_restyles),
+)
+
+
+def functions_of(model: Any) -> list[Entry | LeftOut]:
+    """Return the functions of a model, and what it can do that no graph can hold."""
+    kinds = (*BY_CAPABILITY, *STEPS)
+    return [entry for kind, of in kinds if isinstance(model, kind) for entry in of(model)]
