@@ -29,7 +29,7 @@ def export(
     from genloom.train.run import Run
     from genloom.use.export.folder import export as write
 
-    names = [name.strip() for name in only.split(",")] if only else []
+    names = [name.strip() for name in (only or "").split(",") if name.strip()]
     with threads_of(threads):
         record = write(Run.open(run), out, to, names, weights, checkpoint, say)
     table = Table("function", "does", "kB", "difference", box=None, pad_edge=False, header_style="bold")

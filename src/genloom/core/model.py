@@ -179,8 +179,8 @@ class Model(nn.Module, ABC):
     def after(self, clock: Clock) -> None:
         """Update state that statistics drive, once after every round."""
 
-    def settled(self) -> None:
-        """Note what of its weights' values decides the way through the networks, before a graph of them is made."""
+    def before_export(self) -> None:
+        """Note as Python's numbers what of its tensors decides the way through the networks: a graph cannot look."""
 
     @property
     def conditional(self) -> bool:

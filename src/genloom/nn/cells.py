@@ -57,7 +57,7 @@ class Cells(nn.Module):
 
     def parts(self, w: Tensor) -> Sequence[Tensor]:
         """Return the numbers `[B, levels]` of each column of categories."""
-        return w[:, len(self.numbers) :].split(self.levels, 1)
+        return w[:, len(self.numbers) :].split(self.levels, 1) if self.levels else ()
 
     def loss(self, w: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """Return the loss of outputs `[B, W]` for cells `[B, D]`, a mean over cells by their weights `[B, D]`.

@@ -56,7 +56,7 @@ class MinibatchDiscrimination(nn.Module):
         self.bias = nn.Parameter(torch.full((kernels,), -1.0))
 
     def forward(self, x: Tensor, batches: int = 1) -> Tensor:
-        """Args: batches: how many equal ones lie one after the other in x, each looked at for itself."""
+        """Look at each of so many equal batches, which lie one after the other in x, for itself."""
         with full_precision(x):
             far = self.distances(x.float().unflatten(0, (batches, -1)))
             near = torch.exp(-far).sum(2).flatten(0, 1) - 1  # without oneself, whose distance is 0
@@ -71,6 +71,7 @@ class MinibatchDiscrimination(nn.Module):
     @torch.no_grad()
     def start(self, x: Tensor, batches: int = 1) -> None:
         """Bring the nearest of others to a distance of 2 on average, and the sums to a mean of zero, as the code does."""
+        assert batches == 1
         far = self.distances(x.float())
         apart = far + torch.eye(len(x), device=x.device)[:, :, None] * 1e6
         nearest = apart.amin(1).mean(0) / 2
@@ -93,14 +94,14 @@ class DenseClassifier(nn.Module):
         super().__init__()
         self.noise = nn.ModuleList(Noise(noise[min(i, 1)]) for i in range(len(hidden) + 1))
         self.layers = nn.ModuleList(normal(nn.Linear(a, b), 0.1) for a, b in itertools.pairwise([inputs, *hidden]))
-        self.beside = MinibatchDiscrimination(hidden[-1], kernels) if kernels else nn.Identity()
+        self.beside = MinibatchDiscrimination(hidden[-1], kernels) if kernels else None
         self.out = normal(nn.Linear(hidden[-1] + kernels, classes), 0.1, learns=True)
 
     def forward(self, x: Tensor, batches: int = 1) -> tuple[Tensor, Tensor]:
         h = x.flatten(1)
         for noise, layer in zip(self.noise, self.layers, strict=False):
             h = F.relu(layer(noise(h)))
-        return h, self.logits(each_batch(self.beside, self.noise[-1](h), batches))
+        return h, self.logits(beside(self.beside, self.noise[-1](h), batches))
 
     def logits(self, h: Tensor) -> Tensor:
         """Apply the last layer in fp32."""
@@ -126,7 +127,7 @@ class ConvClassifier(nn.Module):
         plan += [(wide, wide, 3, 1, 0), (wide, wide, 1, 1, 0), (wide, wide, 1, 1, 0)]
         self.layers = nn.ModuleList(normal(nn.Conv2d(a, b, k, s, p), START) for a, b, k, s, p in plan)
         self.drop = nn.ModuleDict({"0": nn.Dropout(drop[0]), "3": nn.Dropout(drop[1]), "6": nn.Dropout(drop[1])})
-        self.beside = MinibatchDiscrimination(wide, kernels) if kernels else nn.Identity()
+        self.beside = MinibatchDiscrimination(wide, kernels) if kernels else None
         self.out = normal(nn.Linear(wide + kernels, classes), START, learns=True, deviation=0.1)
 
     def forward(self, x: Tensor, batches: int = 1) -> tuple[Tensor, Tensor]:
@@ -135,14 +136,13 @@ class ConvClassifier(nn.Module):
             x = F.leaky_relu(layer(x), SLOPE)
         h = x.float().mean((2, 3))
         with full_precision(h):
-            logits: Tensor = self.out(each_batch(self.beside, h, batches))
+            logits: Tensor = self.out(beside(self.beside, h, batches))
         return h, logits
 
 
-def each_batch(layer: nn.Module, h: Tensor, batches: int) -> Tensor:
-    """Apply a layer that may look across a batch to each of `batches` equal ones that lie one after the other in `h`."""
-    found: Tensor = layer(h, batches) if isinstance(layer, MinibatchDiscrimination) else layer(h)
-    return found
+def beside(layer: MinibatchDiscrimination | None, h: Tensor, batches: int) -> Tensor:
+    """Return features `[B, F]` with what minibatch discrimination puts beside them, where there is any."""
+    return h if layer is None else layer(h, batches)
 
 
 def normal(layer: nn.Module, spread: float, learns: bool = False, dim: int = 0, deviation: float = 1.0) -> nn.Module:

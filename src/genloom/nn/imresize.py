@@ -50,7 +50,7 @@ def cubic(x: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)
 def taps(old: int, new: int, scale: float) -> Tensor:
-    """Return the same as `matrix`, which is kept."""
+    """Return `matrix`, kept by size."""
     return matrix(old, new, scale)
 
 

@@ -41,7 +41,10 @@ def content_of(x: Tensor, grid: int, bar: int) -> Tensor:
     Probabilities, too, have a content, with a gradient.
     """
     sounds, steps = x[:, 0], x.shape[2]
-    silent = (1 - sounds).flip(2).cumprod(2).flip(2)  # from this pitch upwards
+    if torch.compiler.is_exporting():  # to where there is no running product; what sounds is zeros and ones there
+        silent = (sounds.flip(2).cumsum(2).flip(2) == 0).to(sounds)
+    else:
+        silent = (1 - sounds).flip(2).cumprod(2).flip(2)  # from this pitch upwards
     top = sounds * F.pad(silent[..., 1:], (0, 1), value=1.0)
     classes = pitch_classes(sounds, grid).repeat_interleave(grid, 1)[:, :steps]
     place = F.one_hot(torch.arange(steps, device=x.device) % bar, bar).to(x).expand(len(x), -1, -1)

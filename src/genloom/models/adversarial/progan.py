@@ -76,7 +76,7 @@ class ProGAN(DirectionCodes):
     compilable = False  # nets that grow, and a gradient of a gradient
     notes = objectives.ACCURACY | {"gradient": Note("loss", "discriminator", shown=False)}
     grown: Tensor
-    way: tuple[int, float]  # the same as Python's numbers
+    growth_noted: tuple[int, float]  # the same, for graphs
 
     def __init__(self, hyper: ProGANHyper, shape: Shape) -> None:
         super().__init__(hyper, shape)
@@ -161,13 +161,12 @@ class ProGAN(DirectionCodes):
         level = (clock.phase + 1) // 2
         return level, clock.within / clock.length if clock.phase % 2 and clock.length else 1.0
 
-    def settled(self) -> None:
-        self.way = int(self.grown[0]), float(self.grown[1])
+    def before_export(self) -> None:
+        self.growth_noted = int(self.grown[0]), float(self.grown[1])
 
     def generate(self, z: Tensor, given: Tensor | None = None) -> Tensor:
-        if not torch.compiler.is_exporting():
-            self.settled()
-        level, fade = self.way
+        exporting = torch.compiler.is_exporting()
+        level, fade = self.growth_noted if exporting else (int(self.grown[0]), float(self.grown[1]))
         x: Tensor = self.generator(z.to(self.device), level, fade)
         large = x.repeat_interleave(self.shape.dims[1] // x.shape[2], 2)  # what is not grown yet is shown in squares
         return (large.repeat_interleave(self.shape.dims[1] // x.shape[3], 3) / 2 + 0.5).clamp(0, 1)

@@ -110,7 +110,7 @@ class Generator(nn.Module):
         self.dropout = hyper.dropout
 
     def forward(self, z: Tensor, kept: Tensor, h: Tensor) -> Tensor:
-        seen = F.relu(self.h(h)).repeat_interleave(len(z) // len(h), 0)
+        seen = F.relu(self.h(h)).repeat_interleave(z.shape[0] // h.shape[0], 0)
         joint = torch.cat([F.relu(self.z(z)), seen], 1)
         return exactly(self.out, joint * kept / (1 - self.dropout))
 
@@ -249,6 +249,9 @@ class Tagger(Model, Tags):
         every = torch.arange(len(self.counts), device=self.counts.device)
         return every[self.counts > 0] if self.hyper.among == "tags" else every
 
+    def before_export(self) -> None:
+        self.allowed_noted = self.allowed()
+
     def made(self, h: Tensor, noise: Noise | None = None, draws: int = 1) -> Tensor:
         """Return vectors `[B * draws, D]` for scaled features `[B, F]`, those of a row one after the other.
 
@@ -285,12 +288,14 @@ class Tagger(Model, Tags):
     def votes(self, h: Tensor, noise: Noise | None = None) -> Tensor:
         h, draws = self.scaled_in(h.to(self.device)), self.hyper.draws
         made = self.made(h, Noise.fresh(len(h)) if noise is None else noise, draws)
-        allowed = self.allowed()
+        exporting = torch.compiler.is_exporting()
+        allowed = self.allowed_noted if exporting else self.allowed()
         words = F.normalize(self.vectors[allowed], dim=1)
         block = draws * max(MOST // (draws * max(len(words), 1)), 1)
-        parts = (self.shared_out(F.normalize(part, dim=1) @ words.T) for part in made.split(block))
+        blocks = [made] if exporting else made.split(block)
+        parts = (self.shared_out(F.normalize(part, dim=1) @ words.T) for part in blocks)
         found = torch.cat([part.view(-1, draws, len(words)).sum(1) for part in parts])
-        votes = torch.zeros(len(h), len(self.counts))
+        votes = torch.zeros(h.shape[0], len(self.counts))
         votes[:, allowed.cpu()] = (found / self.counts[allowed].clamp_min(1) ** self.hyper.prior).cpu()
         return votes
 

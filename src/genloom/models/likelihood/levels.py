@@ -140,6 +140,11 @@ class Levelled(Model):
             refuse_between(x, self.levels)
         return self.code(x)
 
+    @property
+    def draws_levels(self) -> bool:
+        """Whether a picture's levels are drawn, by a seed made from the picture: no graph can."""
+        return self.hyper.binarise == "dynamic"
+
     def evaluated(self, x: Tensor) -> Tensor:
         """Return the levels by which pictures in [0, 1] are scored; where they are drawn, each picture has its own draw.
 
@@ -147,7 +152,7 @@ class Levelled(Model):
             InputError: these are no pictures of the model's size in [0, 1], or pixels lie between the levels.
         """
         x = checked(x, self.shape)
-        if self.hyper.binarise != "dynamic":
+        if not self.draws_levels:
             return self.checked_code(x).to(self.device)
         draws = [self.code(picture, torch.Generator().manual_seed(seed_of(picture))) for picture in x]
         return torch.stack(draws).to(self.device)

@@ -27,16 +27,19 @@ class Gaussian(nn.Module):
 
     def forward(self, w: Tensor, m: Tensor) -> Tensor:
         """Return numbers `[B, W]` with those outside of the mask `[B, W]` replaced by their mean given the others."""
+        if torch.compiler.is_exporting():  # to where there is no Cholesky
+            expected = self.mean + (m * eliminated(self.among(m), m * (w - self.mean))) @ self.covariance
+            return torch.where(m > 0, w, expected)
         return self.conditional(w, m)[0]
 
-    def conditional(self, w: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the numbers `[B, W]`, filled, and the inverse covariance of known ones `[B, W, W]`, zero elsewhere."""
+    def among(self, m: Tensor) -> Tensor:
+        """Return the covariance `[B, W, W]` of known numbers; unknown ones stand apart, with nothing to say."""
         both = m[:, :, None] * m[:, None, :]
-        known = both * self.covariance + torch.diag_embed(1 - m)  # unknown ones stand apart, with nothing to say
-        if torch.compiler.is_exporting():  # to where there is no Cholesky
-            expected = self.mean + (m * eliminated(known, m * (w - self.mean))) @ self.covariance
-            return torch.where(m > 0, w, expected), known
-        factor = torch.linalg.cholesky_ex(known).L  # without a look at whether it failed, which a GPU would wait for
+        return both * self.covariance + torch.diag_embed(1 - m)
+
+    def conditional(self, w: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the numbers `[B, W]`, filled, and the Cholesky factor of the known ones' covariance `[B, W, W]`."""
+        factor = torch.linalg.cholesky_ex(self.among(m)).L  # without a look at whether it failed, which a GPU would wait for
         solved = torch.cholesky_solve((m * (w - self.mean))[:, :, None], factor)[:, :, 0]
         expected = self.mean + (m * solved) @ self.covariance
         return torch.where(m > 0, w, expected), factor

@@ -103,7 +103,7 @@ class Folder:
     def step(self, name: str, held: dict[str, Any], **given: Any) -> dict[str, Any]:
         """Call a function with what is remembered, which it changes, and return its outputs."""
         found = self(name, **(held | given))
-        held.update({key.removesuffix(NEXT): value for key, value in found.items()})
+        held.update({key.removesuffix(NEXT): value for key, value in found.items() if key.endswith(NEXT)})
         return found
 
     def pixels(self, n: int, seed: int, y: Any, known: Any = None) -> Any:
@@ -125,7 +125,10 @@ class Folder:
         v, bar = self.takes("next_step", "u")[1], self.record["bar"]
         steps = steps or self.record["shape"]["window"]
         u, codes = noise(seed, n, steps * v).reshape(n, steps, v), []
-        told = np.tile(self.record["unknown"], (n, 1)) if told is None else told
+        if told is None:
+            told = np.tile(self.record["unknown"], (n, 1))
+            if self.record["shape"].get("classes"):
+                told[:, -1] = self.labels(n)  # composers, which come last
         held = self.held(n, "next_step") | {"told": told, "temperature": np.float32(1)}
         for t in range(steps):
             beat, free = np.full(n, t % bar), np.full((n, v), -1)
@@ -141,12 +144,13 @@ def main() -> None:
     parser.add_argument("-o", "--out", default="samples.npy")
     options = parser.parse_args()
     folder = Folder(Path(__file__).resolve().parent)
-    drawn = {"generate", "sample", "next_pixel", "next_step"}
-    if not drawn & folder.functions.keys():
-        parser.exit(2, f"this model draws nothing; it has {', '.join(folder.functions)}: see README.md\n")
-    x = folder.sample(options.n, options.seed)
-    np.save(options.out, x)
-    print(f"{options.out}: {x.shape}, {x.dtype}")
+    if not folder.record["draws"]:
+        parser.error(f"nothing is drawn here; there is {', '.join(folder.functions)}: see README.md")
+    if options.n < 1:
+        parser.error(f"-n takes a number from 1 on, got {options.n}")
+    x, out = folder.sample(options.n, options.seed), Path(options.out).with_suffix(".npy")
+    np.save(out, x)
+    print(f"{out}: {x.shape}, {x.dtype}")
 
 
 if __name__ == "__main__":

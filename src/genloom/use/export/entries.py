@@ -17,6 +17,7 @@ from genloom.core.random import Noise
 
 Size = int | str  # of a dimension; one that may vary has a name, with how many it is a multiple of: "n", "4 height"
 Values = Callable[..., Any]
+OWN_DRAWS = "its draws are made from each picture's own bytes"
 UNROLLED = "its recurrence would be a graph of a thousand steps"
 
 
@@ -74,7 +75,7 @@ class Function(nn.Module):
 
     def __init__(self, model: Model, entry: Entry) -> None:
         super().__init__()
-        model.settled()
+        model.before_export()
         self.model, self.entry = model, entry
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
@@ -200,20 +201,28 @@ def some_examples(model: Any, n: int, g: torch.Generator | None = None) -> Tenso
     return (x * levels).floor().clamp_max(levels - 1) / (levels - 1)
 
 
-def of_encodes(model: Any) -> Iterator[Entry]:
+def draws_levels(model: Any) -> bool:
+    """Return whether pictures are turned into levels by chance."""
+    return bool(getattr(model, "draws_levels", False))
+
+
+def of_encodes(model: Any) -> Iterator[Entry | LeftOut]:
     """Codes from examples, and back."""
     x = pictures(model)
     with torch.no_grad():
         width = model.encode(some_examples(model, 2)).shape[1]
     code = Port("z", ("n", width), "codes")
-    yield Entry(
-        "encode",
-        model.encode,
-        (x,),
-        (code,),
-        lambda size, g: (some_examples(model, size["n"], g),),
-        "Give the codes of examples.",
-    )
+    if draws_levels(model):
+        yield LeftOut("encode", OWN_DRAWS)
+    else:
+        yield Entry(
+            "encode",
+            model.encode,
+            (x,),
+            (code,),
+            lambda size, g: (some_examples(model, size["n"], g),),
+            "Give the codes of examples.",
+        )
     yield Entry(
         "decode",
         model.decode,
@@ -224,8 +233,11 @@ def of_encodes(model: Any) -> Iterator[Entry]:
     )
 
 
-def of_infers(model: Any) -> Iterator[Entry]:
+def of_infers(model: Any) -> Iterator[Entry | LeftOut]:
     """The posterior of codes."""
+    if draws_levels(model):
+        yield LeftOut("infer", OWN_DRAWS)
+        return
     x = pictures(model)
     width = model.code_width
     outputs = Port("mean", ("n", width), "means of q(z|x)"), Port("logvar", ("n", width), "logarithms of its variances")
@@ -258,8 +270,8 @@ def of_scores(model: Any) -> Iterator[Entry | LeftOut]:
     if not model.compilable:
         yield LeftOut("log_prob", UNROLLED)
         return
-    if model.bound != "exact":
-        yield LeftOut("log_prob", "it is a bound, whose draws are made from each picture's own bytes")
+    if model.bound != "exact" or draws_levels(model):
+        yield LeftOut("log_prob", OWN_DRAWS)
         return
     yield Entry(
         "log_prob",
@@ -272,22 +284,29 @@ def of_scores(model: Any) -> Iterator[Entry | LeftOut]:
 
 
 def of_translates(model: Any) -> Iterator[Entry]:
-    """Pictures of one side from those of the other."""
-    sides = {"A": (model.shape.dims[0], "x"), "B": (model.shape.channels_b, "b")}
+    """Pictures of one side from those of the other; of a model that draws, of the size that it was trained at."""
+    c, *trained = model.shape.dims
+    channels = {"A": c, "B": model.shape.channels_b}
     for to in model.sides:
-        before, after = sides["A" if to == "B" else "B"][0], sides[to][0]
-        size: tuple[Size, Size] = tuple(f"{model.multiple} {each}" for each in ("height", "width"))  # type: ignore[assignment]
+        before, after = channels["A" if to == "B" else "B"], channels[to]
+        x = torch.zeros(2, before, *trained)
+        used = numbers_used(lambda noise, x=x, to=to: model.translate(x, to, noise))
+        size: tuple[Size, Size] = (f"{model.multiple} height", f"{model.multiple} width")
+        if used:
+            size = trained[0], trained[1]
 
-        def examples(size: dict[str, int], g: torch.Generator, channels: int = before) -> tuple[Tensor, ...]:
-            return (torch.rand(size["n"], channels, size["height"], size["width"], generator=g),)
+        def call(x: Tensor, *u: Tensor, to: str = to) -> Tensor:
+            return model.translate(x, to, Told(*u) if u else None)
 
-        def call(x: Tensor, to: str = to) -> Tensor:
-            return model.translate(x, to)
+        def examples(size: dict[str, int], g: torch.Generator, before: int = before, used: int = used) -> tuple[Tensor, ...]:
+            h, w = size.get("height", trained[0]), size.get("width", trained[1])
+            x = torch.rand(size["n"], before, h, w, generator=g)
+            return (x, *([torch.rand(size["n"], used, generator=g)] if used else []))
 
         yield Entry(
             f"translate_to_{to}",
             call,
-            (pictures(model, "x", before, size),),
+            (pictures(model, "x", before, size), *([uniform_port(used)] if used else [])),
             (pictures(model, "made", after, size),),
             examples,
             f"Turn pictures into those of side {to}.",

@@ -15,16 +15,19 @@ from genloom.api import load
 from genloom.core import capabilities as can
 from genloom.core.model import Model
 from genloom.errors import InputError, nearest
+from genloom.files import check_writable
 from genloom.reading import kind_of
 from genloom.train.run import Run
 from genloom.use.export import alone
 from genloom.use.export.entries import Entry, LeftOut, Port
-from genloom.use.export.graphs import Target, Weights, Written, needed, write
+from genloom.use.export.graphs import Target, Weights, Written, least, needed, write
 from genloom.use.export.readme import readme
 from genloom.use.export.steps import functions_of
 
 FORMAT = 1
 RECORD = "export.json"
+PARTNERS = {"generate": "prior", "next_pixel": "next_row", "next_row": "next_pixel"}  # useless without
+DRAWS = {"sample", "generate", "next_pixel", "next_step"}
 
 
 def export(
@@ -45,18 +48,21 @@ def export(
 
     Raises:
         InputError: the run cannot be loaded, has nothing to export, or no function of such a name; the folder is not empty;
-            a package is missing; or a graph differs from the model. Nothing has been written.
+            a package is missing; or a graph differs from the model. Nothing is kept of what was written.
     """
     needed(to)
     if weights != "fp32" and to != "onnx":
         raise InputError(f"--weights {weights} is for `--to onnx`: leave it away")
-    target = Path(out)
+    target = Path(out).resolve()
     if kind_of(target) not in ("", "folder") or (target.is_dir() and any(target.iterdir())):
         raise InputError(f"{out} is there already: name a new folder")
+    check_writable(f"{target}/")
     model = load(run, checkpoint).requires_grad_(False)
     found = chosen(model, only)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
+    try:
+        part = staging(target)
+    except OSError as error:
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from None
     try:
         functions = []
         for entry in found:
@@ -74,21 +80,28 @@ def export(
             "shape": run.record["shape"],
             "says": model.shape.describe(),
             **beside(model),
+            "draws": any(isinstance(entry, Entry) and entry.name in DRAWS for entry in found),
+            "as_sample": not isinstance(model, can.Likens),
             "functions": functions,
             "left_out": {entry.name: entry.why for entry in found if isinstance(entry, LeftOut)},
         }
         (part / RECORD).write_text(json.dumps(record, indent=1) + "\n")
         (part / "README.md").write_text(readme(record))
         shutil.copyfile(alone.__file__, part / "run.py")
-        part.chmod(0o755)
-        if target.is_dir():
-            target.rmdir()
-        part.rename(target)
+        target.mkdir(exist_ok=True)
+        for each in sorted(part.iterdir(), key=lambda each: each.name == RECORD):  # the record comes last
+            each.rename(target / each.name)
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return record
+
+
+def staging(target: Path) -> Path:
+    """Return a new folder beside a target, which is moved there once it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
 
 
 def chosen(model: Model, only: Sequence[str]) -> list[Entry | LeftOut]:
@@ -101,7 +114,8 @@ def chosen(model: Model, only: Sequence[str]) -> list[Entry | LeftOut]:
     for name in only:
         if name not in known:
             raise InputError(f"--only {name}: this model has no such function{nearest(name, known)}")
-    return [entry for entry in found if not only or entry.name in only]
+    wanted = {*only, *(PARTNERS[name] for name in only if name in PARTNERS)}
+    return [entry for entry in found if not only or entry.name in wanted]
 
 
 def beside(model: Any) -> dict[str, Any]:
@@ -127,4 +141,5 @@ def told(entry: Entry, written: Written) -> dict[str, Any]:
 def port_told(port: Port) -> dict[str, Any]:
     """Return what the record says of an input or output."""
     kind = str(port.kind).removeprefix("torch.")
-    return {"name": port.name, "dims": list(port.dims), "kind": kind, "means": port.means}
+    free = dict(least(dim) for dim in port.dims if isinstance(dim, str) and dim != "n")
+    return {"name": port.name, "dims": list(port.dims), "kind": kind, "means": port.means, "least": free}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -11,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.fx.experimental import _config as config
 
+from genloom.bounds import short
 from genloom.core.model import Model
 from genloom.core.random import generator, on_threads
 from genloom.errors import InputError
@@ -21,10 +26,13 @@ from genloom.use.export.entries import Entry, Port, varying
 
 Weights = Literal["fp32", "fp16", "int8"]
 Target = Literal["onnx", "torch"]
+Numbers = np.ndarray[Any, np.dtype[Any]]
+OTHERS = "export the others by --only, and tell us"
 SUFFIX = {"onnx": ".onnx", "torch": ".pt2"}
 MOST = 1e-4  # that a value of a graph with fp32 weights may differ by, relative to the largest one where that is above 1
 LEAST_SIDE = 4  # pixels of pictures whose size is free
-TRIED = (1, 3, 7)  # examples, none of them those by which the graph is made
+MADE_BY = (2, 2, 3)  # examples, and what heights and widths are made of, of the inputs that a graph is made by
+TRIED = ((1, 1, 1), (3, 1, 2), (7, 2, 1))  # and of those that it is tried with
 LARGE = 1024  # numbers of a weight from which on it is worth storing in fewer bits
 
 
@@ -47,29 +55,44 @@ class Written:
 
 def needed(to: Target) -> None:
     """Raise InputError where a package for the export is missing."""
+    if to == "torch":
+        return
+    missing = [name for name in ("onnx", "onnxscript", "onnxruntime") if not there(name)]
+    if missing:
+        raise InputError(
+            f"export to ONNX needs {' and '.join(missing)}: run pip install 'genloom[export]'; `--to torch` needs nothing"
+        )
+
+
+def there(name: str) -> bool:
+    """Return whether a package can be imported."""
     try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        if to == "onnx":
-            raise InputError(
-                f"export to ONNX needs the package {error.name}: run pip install 'genloom[export]'; `--to torch` does not"
-            ) from None
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
 
 
-def sizes(entry: Entry, at: int) -> dict[str, int]:
-    """Return sizes of the inputs that vary, the `at`-th choice of them."""
+def least(dim: str) -> tuple[str, int]:
+    """Return the name of a dimension that varies, and the least size that it may have."""
+    name, multiple = varying(dim)
+    return name, multiple if multiple > 1 or name == "n" else LEAST_SIDE
+
+
+def sizes(entry: Entry, at: tuple[int, int, int]) -> dict[str, int]:
+    """Return sizes of the inputs that vary: `at` holds the examples, and how often the least height and width are taken."""
+    n, *sides = at
     found = {}
     for name, multiple in entry.sizes().items():
-        found[name] = at if name == "n" else multiple * (at if multiple > 1 else LEAST_SIDE + at)
+        side = sides[name == "width"]
+        found[name] = n if name == "n" else multiple * side if multiple > 1 else LEAST_SIDE - 1 + side
     return found
 
 
-def examples(entry: Entry, at: dict[str, int]) -> tuple[Tensor, ...]:
+def examples(entry: Entry, at: tuple[int, int, int]) -> tuple[Tensor, ...]:
     """Return inputs of these sizes, the same each time."""
     with torch.no_grad():
-        return entry.examples(at, generator("export", *at.values()))
+        return entry.examples(sizes(entry, at), generator("export", *at))
 
 
 def program_of(entry: Entry, model: Model) -> Any:
@@ -78,9 +101,10 @@ def program_of(entry: Entry, model: Model) -> Any:
         name: torch.export.Dim(name, min=1 if name == "n" or multiple > 1 else LEAST_SIDE)
         for name, multiple in entry.sizes().items()
     }
-    given = examples(entry, sizes(entry, 2))  # of a batch of one, torch would make a batch of one for ever
+    given = examples(entry, MADE_BY)  # of a batch of one, torch would make a batch of one for ever
     free = tuple(dims_of(port, names) for port in entry.inputs)
-    with quiet(), torch.no_grad():
+    inner = any(multiple > 1 for multiple in entry.sizes().values())  # maps may be of one pixel, which is else ruled out
+    with quiet(), torch.no_grad(), config.patch(backed_size_oblivious=inner):
         program = torch.export.export(entry.module(model), given, dynamic_shapes=(free,), strict=False)
     return program
 
@@ -99,42 +123,56 @@ def write(entry: Entry, model: Model, folder: Path, to: Target, weights: Weights
     """Write a function as a graph into a folder, and hold it against the model.
 
     Raises:
-        InputError: its values differ from the model's by more than they may.
+        InputError: no graph can be made of it, or its values differ from the model's by more than they may.
+        OSError: it cannot be written.
     """
     path = folder / f"{entry.name}{SUFFIX[to]}"
-    program = program_of(entry, model)
-    if to == "onnx":
-        write_onnx(program, entry, path, weights)
-    else:
-        write_program(program, path)
-    tried = [sizes(entry, at) for at in TRIED]
-    with on_threads(1):
-        apart = max(difference(entry, model, runner(path), at) for at in tried)
-    if weights == "fp32" and not apart <= MOST:
-        raise InputError(
-            f"{path.name} differs from the model by {apart:.1e}, which is more than {MOST:.0e}: it was not written; "
-            "leave it out with --only, and tell us"
+    try:
+        program = program_of(entry, model)
+        path.write_bytes(onnx_of(program, entry, weights) if to == "onnx" else bytes_of(program))
+        with on_threads(1):
+            run = runner(path)
+            apart = max(difference(entry, model, run, at) for at in TRIED)
+    except OSError:
+        raise
+    except Exception as error:  # whatever an exporter may raise
+        said = (
+            f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if str(error).strip() else type(error).__name__
         )
-    return Written(path.name, apart, tried, path.stat().st_size)
+        raise InputError(f"no {to} graph can be made of {entry.name} ({short(said)}): {OTHERS}") from error
+    if not (apart <= MOST or (weights != "fp32" and apart < math.inf)):
+        raise InputError(f"{path.name} differs from the model by {apart:.1e}, and may by {MOST:.0e}: {OTHERS}")
+    return Written(path.name, apart, [sizes(entry, at) for at in TRIED], path.stat().st_size)
 
 
-def write_onnx(program: Any, entry: Entry, path: Path, weights: Weights) -> None:
-    """Write a program as an ONNX file."""
+def onnx_of(program: Any, entry: Entry, weights: Weights) -> bytes:
+    """Return a program as an ONNX file."""
     inputs, outputs = ([port.name for port in ports] for ports in (entry.inputs, entry.outputs))
     with quiet():
         made = torch.onnx.export(program, input_names=inputs, output_names=outputs, dynamo=True, verbose=False)
     assert made is not None
-    graph = made.model_proto
+    model = made.model_proto
     if weights != "fp32":
-        lighten(graph, weights)
-    path.write_bytes(graph.SerializeToString())
+        lighten(model, weights)
+    graph = model.graph
+    del graph.value_info[:]  # sizes in between, by names that are nobody's
+    for each in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        del each.metadata_props[:]  # where a node comes from: paths of this machine
+    for port, each in zip((*entry.inputs, *entry.outputs), (*graph.input, *graph.output), strict=True):
+        for dim, said in zip(port.dims, each.type.tensor_type.shape.dim, strict=True):
+            if isinstance(dim, str):
+                said.dim_param = dim.replace(" ", "*")
+    content: bytes = model.SerializeToString()
+    return content
 
 
-def write_program(program: Any, path: Path) -> None:
-    """Write a program of torch.export, without the examples that it was made by."""
+def bytes_of(program: Any) -> bytes:
+    """Return a program of torch.export as a file, without the examples that it was made by."""
     program.example_inputs = None
+    held = io.BytesIO()  # a disk that is full would end the process within torch
     with quiet():
-        torch.export.save(program, path)
+        torch.export.save(program, held)
+    return held.getvalue()
 
 
 def runner(path: Path) -> Any:
@@ -156,18 +194,29 @@ def runner(path: Path) -> Any:
     return call
 
 
-def difference(entry: Entry, model: Model, run: Any, at: dict[str, int]) -> float:
-    """Return the largest difference of a graph's values from the model's, relative to the largest value where above 1."""
+def difference(entry: Entry, model: Model, run: Any, at: tuple[int, int, int]) -> float:
+    """Return the largest difference of a graph's values from the model's, relative to the largest value where above 1.
+
+    What is no number is infinitely far from what is one.
+    """
     given = examples(entry, at)
     with torch.no_grad():
         wanted, found = entry.module(model)(*given), run(*given)
     apart = 0.0
     for a, b in zip(wanted, found, strict=True):
         if a.shape != b.shape:
-            raise AssertionError(f"{entry.name} gives {tuple(b.shape)} where the model gives {tuple(a.shape)}")
-        largest = max(float(a.double().abs().max()), 1.0)
-        apart = max(apart, float((a.double() - b.double()).abs().max()) / largest)
+            raise ValueError(f"it gives {tuple(b.shape)} where the model gives {tuple(a.shape)}")
+        if not a.numel():
+            continue
+        a, b = a.double(), b.double()
+        away = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs()).nan_to_num(math.inf, math.inf)
+        apart = max(apart, float(away.max()) / max(largest(a), 1.0))
     return apart
+
+
+def largest(x: Tensor) -> float:
+    """Return the largest size of what is finite."""
+    return float(torch.where(x.isfinite(), x.abs(), 0.0).max())
 
 
 # -- fewer bits ------------------------------------------------------------------------------------
@@ -176,7 +225,8 @@ def difference(entry: Entry, model: Model, run: Any, at: dict[str, int]) -> floa
 def lighten(graph: Any, weights: Weights) -> None:
     """Store the large weights of an ONNX model in fewer bits, read back as fp32 where they are used.
 
-    `fp16` halves them; `int8` takes a scale for each place of the first dimension, and a quarter.
+    `fp16` halves them; `int8` quarters them, with a scale for each place of
+    the first or the second dimension, whichever is nearer.
     """
     import onnx
     from onnx import helper, numpy_helper
@@ -192,15 +242,29 @@ def lighten(graph: Any, weights: Weights) -> None:
             kept.append(numpy_helper.from_array(values.astype("float16"), name))
             read.append(helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT))
             continue
-        scale = abs(values).reshape(len(values), -1).max(1).clip(1e-12) / 127
-        rounded = (values / scale.reshape(-1, *[1] * (values.ndim - 1))).round().astype("int8")
-        kept += [numpy_helper.from_array(rounded, name), numpy_helper.from_array(scale.astype("float32"), f"{name}.scale")]
-        read.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [tensor.name], axis=0))
+        axis, scale, rounded = min(
+            (rounded_along(values, axis) for axis in (0, 1)), key=lambda each: error_of(values, *each)
+        )
+        kept += [numpy_helper.from_array(rounded, name), numpy_helper.from_array(scale, f"{name}.scale")]
+        read.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [tensor.name], axis=axis))
     nodes = [*read, *graph.graph.node]
     del graph.graph.initializer[:], graph.graph.node[:]
     graph.graph.initializer.extend(kept)
     graph.graph.node.extend(nodes)
     onnx.checker.check_model(graph)
+
+
+def rounded_along(values: Numbers, axis: int) -> tuple[int, Numbers, Numbers]:
+    """Return the axis, a scale for each of its places, and the whole numbers from -127 to 127 that come of it."""
+    others = tuple(each for each in range(values.ndim) if each != axis)
+    scale = (np.abs(values).max(others, keepdims=True).clip(1e-12) / 127).astype("float32")
+    return axis, scale.reshape(-1), (values / scale).round().astype("int8")
+
+
+def error_of(values: Numbers, axis: int, scale: Numbers, rounded: Numbers) -> float:
+    """Return how far rounded values are from what they were, squared, on average."""
+    wide = scale.reshape([-1 if each == axis else 1 for each in range(values.ndim)])
+    return float(np.square(values - rounded * wide).mean())
 
 
 # -- what exporters say ----------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-NEXT = "_next"  # ends the name of what a step remembers, where it comes out
+from genloom.use.export.steps import NEXT
+
 SOME = 4  # examples that its lines take
 FREE = 8  # the least size of what may be of any
 
@@ -32,18 +33,18 @@ def readme(record: Mapping[str, Any]) -> str:
         lines += [f"Left out: {'; '.join(f'`{name}`, for {why}' for name, why in record['left_out'].items())}.", ""]
     needs = "numpy onnxruntime" if record["to"] == "onnx" else "numpy torch"
     lines += [f"Run it in this folder, with `pip install {needs}`:", "", "```python", *script(record), "```", ""]
-    if {"generate", "sample", "next_pixel", "next_step"} & {each["name"] for each in record["functions"]}:
-        lines += ["`python run.py -n 16 --seed 0` draws what `genloom sample -n 16 --seed 0` draws.", ""]
+    if record["draws"]:
+        same = "what `genloom sample -n 16 --seed 0` draws" if record["as_sample"] else "examples, of any instance"
+        lines += [f"`python run.py -n 16 --seed 0` draws {same}.", ""]
     return "\n".join(lines)
 
 
 def said_of_differences(record: Mapping[str, Any]) -> str:
     """Return how differences were taken."""
-    tried = record["functions"][0]["tried"]
     stored = "" if record["weights"] == "fp32" else f" Weights are stored as {record['weights']}, and computed with in fp32."
     return (
         "Difference: the largest from the model itself, relative to the largest value where that is above 1, on random "
-        f"inputs of {len(tried)} sizes that the graph was not made by.{stored}"
+        f"inputs, of sizes that the graph was not made by (`tried` in `export.json`).{stored}"
     )
 
 
@@ -57,7 +58,8 @@ def ports_told(ports: Sequence[Mapping[str, Any]], held: Collection[str]) -> str
 def port_line(port: Mapping[str, Any]) -> str:
     """Return what is said of an input or output."""
     dims = ", ".join(str(dim).replace(" ", " x ") for dim in port["dims"])
-    return f"`{port['name']}` {port['kind']} [{dims}]: {port['means']}"
+    free = [f"{name} from {least} on" for name, least in port["least"].items()]
+    return f"`{port['name']}` {port['kind']} [{dims}]: {', '.join([port['means'], *free])}"
 
 
 def script(record: Mapping[str, Any]) -> list[str]:

@@ -50,6 +50,7 @@ def of_pixels(model: Any) -> Iterator[Entry | LeftOut]:
     seen = Port("seen", ("n", c), "the pixel before, in [-1, 1]; zeros before the first")
     place = Port("place", (), "its number, from 0", torch.int64)
     k, m = len(windows), len(rows)
+    assert len(bases) == k  # a layer has one of each
 
     def carrying(held: Sequence[Tensor], labels: Sequence[Tensor], n: Any) -> Any:
         network = model.indexed(n, labels[0] if labels else None)
