@@ -26,7 +26,7 @@ from benchmarks.music_style import folders
 from genloom.core.model import Model
 from genloom.train.run import Run
 from genloom.use.export.entries import Entry, LeftOut
-from genloom.use.export.graphs import examples, runner, sizes, write
+from genloom.use.export.graphs import LEAST_SIDE, examples, runner, write
 from genloom.use.export.steps import functions_of
 
 BATCH, LARGE, CALLS = 16, 4, 5
@@ -87,14 +87,17 @@ def measured(entry: Entry, model: Model, folder: Path) -> dict[str, Any]:
         found[weights] = {"difference": float(f"{written.difference:.1e}"), "kilobytes": round(written.bytes / 1000)}
         if weights == "fp32":
             run = runner(folder / written.file)
-    free = entry.sizes()
-    at = sizes(entry, LARGE if len(free) > 1 else BATCH)
-    at |= {name: max(SIDE, multiple) for name, multiple in free.items() if name != "n"}
-    given = examples(entry, at)
+    free, count = entry.sizes(), BATCH
+    if len(free) > 1:  # pictures of any size
+        count, side = LARGE, max(SIDE // max(free.values()), 1) if max(free.values()) > 1 else SIDE - LEAST_SIDE + 1
+        given = examples(entry, (LARGE, side, side))
+    else:
+        given = examples(entry, (BATCH, 1, 1))
+    count = count if "n" in free else 1
     with torch.no_grad():
         module = entry.module(model)
-        found["ms_torch"] = timed(lambda: module(*given), at.get("n", 1))
-        found["ms_onnxruntime"] = timed(lambda: run(*given), at.get("n", 1))
+        found["ms_torch"] = timed(lambda: module(*given), count)
+        found["ms_onnxruntime"] = timed(lambda: run(*given), count)
     return found
 
 

@@ -69,7 +69,8 @@ def test_a_start_from_data_gives_every_layer_mean_zero_and_its_deviation(kernels
     for layer in (*net.layers, net.out):
         layer.register_forward_hook(lambda layer, given, h: seen.update({layer: h}))
     beside = net.beside
-    beside.register_forward_hook(lambda layer, given, h: seen.update({layer: h}))
+    if beside is not None:
+        beside.register_forward_hook(lambda layer, given, h: seen.update({layer: h}))
     net(x)
     for layer, h in seen.items():
         if layer is beside:

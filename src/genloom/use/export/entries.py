@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -290,13 +291,13 @@ def of_translates(model: Any) -> Iterator[Entry]:
     for to in model.sides:
         before, after = channels["A" if to == "B" else "B"], channels[to]
         x = torch.zeros(2, before, *trained)
-        used = numbers_used(lambda noise, x=x, to=to: model.translate(x, to, noise))
+        used = numbers_used(partial(model.translate, x, to))
         size: tuple[Size, Size] = (f"{model.multiple} height", f"{model.multiple} width")
         if used:
             size = trained[0], trained[1]
 
         def call(x: Tensor, *u: Tensor, to: str = to) -> Tensor:
-            return model.translate(x, to, Told(*u) if u else None)
+            return model.translate(x, to, Told(u[0] if u else x.new_zeros(x.shape[0], 0)))
 
         def examples(size: dict[str, int], g: torch.Generator, before: int = before, used: int = used) -> tuple[Tensor, ...]:
             h, w = size.get("height", trained[0]), size.get("width", trained[1])

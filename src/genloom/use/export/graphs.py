@@ -104,7 +104,7 @@ def program_of(entry: Entry, model: Model) -> Any:
     given = examples(entry, MADE_BY)  # of a batch of one, torch would make a batch of one for ever
     free = tuple(dims_of(port, names) for port in entry.inputs)
     inner = any(multiple > 1 for multiple in entry.sizes().values())  # maps may be of one pixel, which is else ruled out
-    with quiet(), torch.no_grad(), config.patch(backed_size_oblivious=inner):
+    with quiet(), torch.no_grad(), config.patch(backed_size_oblivious=inner):  # type: ignore[attr-defined]
         program = torch.export.export(entry.module(model), given, dynamic_shapes=(free,), strict=False)
     return program
 
@@ -136,9 +136,7 @@ def write(entry: Entry, model: Model, folder: Path, to: Target, weights: Weights
     except OSError:
         raise
     except Exception as error:  # whatever an exporter may raise
-        said = (
-            f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if str(error).strip() else type(error).__name__
-        )
+        said = " ".join([type(error).__name__, *str(error).split()])
         raise InputError(f"no {to} graph can be made of {entry.name} ({short(said)}): {OTHERS}") from error
     if not (apart <= MOST or (weights != "fp32" and apart < math.inf)):
         raise InputError(f"{path.name} differs from the model by {apart:.1e}, and may by {MOST:.0e}: {OTHERS}")
@@ -242,9 +240,8 @@ def lighten(graph: Any, weights: Weights) -> None:
             kept.append(numpy_helper.from_array(values.astype("float16"), name))
             read.append(helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT))
             continue
-        axis, scale, rounded = min(
-            (rounded_along(values, axis) for axis in (0, 1)), key=lambda each: error_of(values, *each)
-        )
+        ways = [rounded_along(values, axis) for axis in (0, 1)]
+        axis, scale, rounded = min(ways, key=lambda way: error_of(values, *way))
         kept += [numpy_helper.from_array(rounded, name), numpy_helper.from_array(scale, f"{name}.scale")]
         read.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [tensor.name], axis=axis))
     nodes = [*read, *graph.graph.node]
