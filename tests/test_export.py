@@ -104,7 +104,9 @@ COMPOSERS = ScoreShape(classes=("bach", "palestrina"), voices=("upper", "lower")
 OTHERS = {  # what tiny presets on small shapes do not show
     "gain without categories": lambda: of("gain", NUMBERS),
     "gain, paper": lambda: of("gain", NUMBERS, "paper"),
-    "pix2pix with dropout": lambda: of("pix2pix", PairShape(height=64, width_px=64), dropout=0.5, test_dropout=True),
+    "pix2pix with dropout": lambda: of(
+        "pix2pix", PairShape(height=64, width_px=64), depth=6, dropout=0.5, test_dropout=True
+    ),
     "pixelcnn that draws levels": lambda: small("gated", levels=2, binarise="dynamic"),
     "dcgan with labels": lambda: of("dcgan", LABELLED, conditional=True),
     "icgan by instances": lambda: of("icgan", LABELLED, condition="instances"),

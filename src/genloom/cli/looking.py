@@ -231,6 +231,9 @@ def doctor() -> None:
         *((name, package_of(name), f"the judge's {name} features") for name in SIZES),
         ("transformers", "transformers", "the judge's dinov2 features"),
         ("matplotlib", "matplotlib", "show and lesson"),
+        ("onnx", "onnx", "export to ONNX"),
+        ("onnxscript", "onnxscript", "export to ONNX"),
+        ("onnxruntime", "onnxruntime", "export to ONNX"),
     ):
         found = importlib.util.find_spec(package) is not None
-        console.print(f"{name:<11} {'found' if found else f'not installed; only {purpose} need it'}")
+        console.print(f"{name:<11} {'found' if found else f'not installed: for {purpose} alone'}")
