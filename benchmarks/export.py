@@ -26,8 +26,8 @@ from benchmarks.music_style import folders
 from genloom.core.model import Model
 from genloom.train.run import Run
 from genloom.use.export.entries import Entry, LeftOut
+from genloom.use.export.functions import functions_of
 from genloom.use.export.graphs import LEAST_SIDE, examples, runner, write
-from genloom.use.export.steps import functions_of
 
 BATCH, LARGE, CALLS = 16, 4, 5
 SIDE = 64  # of pictures whose size is free

@@ -27,8 +27,8 @@ from genloom.train.run import Run
 from genloom.use.export import alone, folder, graphs
 from genloom.use.export.entries import Entry, LeftOut, Told, varying
 from genloom.use.export.folder import export
+from genloom.use.export.functions import functions_of
 from genloom.use.export.graphs import difference, examples, program_of, sizes
-from genloom.use.export.steps import functions_of
 from test_models import build
 from untrained import small
 

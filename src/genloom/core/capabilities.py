@@ -1,7 +1,4 @@
-"""What a model can do, as small abstract classes that a model inherits.
-
-Command line, judge and studio ask `isinstance`, never a model's name.
-"""
+"""What a model can do, as small abstract classes that a model inherits: what asks, asks `isinstance`, never a name."""
 
 # n examples, C channels, H height, W width, D columns
 
@@ -335,9 +332,8 @@ class Translates(ABC):
     def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         """Return pictures of side `to`, `[n, C', H, W]`, of pictures `[n, C, H, W]` of the other, all in [0, 1].
 
-        Any size will do. What a picture becomes does not hang on the pictures beside it, and of a model that has no
-        randomness of its own `noise` changes nothing; None takes some that nobody has seen. `tile`, a side and a margin in
-        multiples of 4, makes a single picture by parts, in less memory: the same one.
+        Any size will do. No picture hangs on those beside it. Of a model without randomness `noise` changes nothing; None takes
+        some that nobody has seen. `tile`, a side and a margin in multiples of 4, makes a single picture by parts: the same one.
         """
 
 

@@ -20,9 +20,9 @@ from genloom.reading import kind_of
 from genloom.train.run import Run
 from genloom.use.export import alone
 from genloom.use.export.entries import Entry, LeftOut, Port
+from genloom.use.export.functions import functions_of
 from genloom.use.export.graphs import Target, Weights, Written, least, needed, write
 from genloom.use.export.readme import readme
-from genloom.use.export.steps import functions_of
 
 FORMAT = 1
 RECORD = "export.json"
@@ -69,22 +69,8 @@ def export(
             if isinstance(entry, Entry):
                 say(f"{entry.name}: {entry.means}")
                 functions.append(told(entry, write(entry, model, part, to, weights)))
-        record = {
-            "format": FORMAT,
-            "genloom": version("genloom"),
-            "to": to,
-            "weights": weights,
-            "model": run.record["model"],
-            "preset": run.record["preset"],
-            "checkpoint": run.checkpoint(checkpoint).name,
-            "shape": run.record["shape"],
-            "says": model.shape.describe(),
-            **beside(model),
-            "draws": any(isinstance(entry, Entry) and entry.name in DRAWS for entry in found),
-            "as_sample": not isinstance(model, can.Likens),
-            "functions": functions,
-            "left_out": {entry.name: entry.why for entry in found if isinstance(entry, LeftOut)},
-        }
+        record = {"to": to, "weights": weights, "checkpoint": run.checkpoint(checkpoint).name, "functions": functions}
+        record = about(run, model, found) | record
         (part / RECORD).write_text(json.dumps(record, indent=1) + "\n")
         (part / "README.md").write_text(readme(record))
         shutil.copyfile(alone.__file__, part / "run.py")
@@ -96,6 +82,22 @@ def export(
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return record
+
+
+def about(run: Run, model: Model, found: Sequence[Entry | LeftOut]) -> dict[str, Any]:
+    """Return what the record says of a model."""
+    return {
+        "format": FORMAT,
+        "genloom": version("genloom"),
+        "model": run.record["model"],
+        "preset": run.record["preset"],
+        "shape": run.record["shape"],
+        "says": model.shape.describe(),
+        **beside(model),
+        "draws": any(isinstance(entry, Entry) and entry.name in DRAWS for entry in found),
+        "as_sample": not isinstance(model, can.Likens),
+        "left_out": {entry.name: entry.why for entry in found if isinstance(entry, LeftOut)},
+    }
 
 
 def staging(target: Path) -> Path:

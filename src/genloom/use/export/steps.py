@@ -7,17 +7,16 @@ An output named `x_next` goes in as `x` the next time; at the start it is zeros.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from genloom.core import capabilities as can
 from genloom.models.likelihood.autoregressive import invert
 from genloom.models.likelihood.cached_pixelcnn import Columns
 from genloom.models.music.stepwise import picked
-from genloom.use.export.entries import BY_CAPABILITY, UNROLLED, Entry, LeftOut, Port, labels_port, some_labels
+from genloom.use.export.entries import UNROLLED, Entry, LeftOut, Port, labels_port, some_labels
 
 WARM = Port("temperature", (), "above 0: 1 is the model's own, less is more usual")
 NEXT = "_next"
@@ -32,104 +31,112 @@ def carried(ports: Sequence[Port]) -> tuple[Port, ...]:
 # -- pictures --------------------------------------------------------------------------------------
 
 
+class PixelSteps:
+    """What draws a row, and a pixel of it: `network` is the model's, for columns that are tensors."""
+
+    def __init__(self, model: Any, network: Any) -> None:
+        self.model, self.channels = model, model.channels
+        with torch.no_grad():
+            network.begin_row()
+        self.windows = [named(f"window_{i}", each.row) for i, each in enumerate(network.windows)]
+        self.rows = [named(f"rows_{i}", each.rows) for i, each in enumerate(network.rows)]
+        self.bases = [named(f"base_{i}", each.base.transpose(0, 1)) for i, each in enumerate(network.bases)]
+        assert len(self.bases) == len(self.windows)  # a layer has one of each
+        self.seen = Port("seen", ("n", self.channels), "the pixel before, in [-1, 1]; zeros before the first")
+        self.place = Port("place", (), "its number, from 0", torch.int64)
+
+    def network(self, windows: Sequence[Tensor], labels: Sequence[Tensor]) -> Any:
+        """Return the network with what is known of the row."""
+        network = self.model.indexed(windows[0].shape[0], labels[0] if labels else None)
+        for each, row in zip(network.windows, windows, strict=True):
+            each.row = row
+        return network
+
+    def next_row(self, seen: Tensor, place: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
+        """Begin a row, of what is held: windows, rows, and labels where there are any."""
+        k, m = len(self.windows), len(self.rows)
+        network = self.network(held[:k], held[k + m :])
+        network.see(self.model.width - 1, seen)
+        network.row = place
+        for each, rows in zip(network.rows, held[k : k + m], strict=True):
+            each.rows = rows
+        network.begin_row()
+        first = torch.zeros_like(seen)  # left of a row's first pixel there is nothing
+        known = [each.row for each in network.windows], [each.rows for each in network.rows]
+        return (first, *known[0], *known[1], *(each.base.transpose(0, 1) for each in network.bases))
+
+    def next_pixel(
+        self, u: Tensor, fixed: Tensor, warm: Tensor, seen: Tensor, place: Tensor, *held: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Draw a pixel, channel by channel, of what is held: windows, bases, and labels where there are any."""
+        k, c = len(self.windows), self.channels
+        network = self.network(held[:k], held[2 * k :])
+        network.bases = [Columns(each.transpose(0, 1)) for each in held[k : 2 * k]]
+        network.see(place - 1, seen)
+        levels: list[Tensor] = []
+        for channel in range(c):
+            logits = network.pixel(place).unflatten(1, (c, -1))[:, channel]
+            drawn = invert(logits.float() / warm, u[:, channel])
+            levels.append(torch.where(fixed[:, channel] < 0, drawn, fixed[:, channel]))
+            later = [torch.zeros_like(u[:, 0])] * (c - 1 - channel)
+            seen = torch.stack([*(self.model.inputs(each) for each in levels), *later], 1)
+            if later:
+                network.see(place, seen)
+        return (torch.stack(levels, 1), seen, *(each.row for each in network.windows))
+
+    def functions(self) -> Iterator[Entry]:
+        """Yield both."""
+        model, c, labels = self.model, self.channels, labels_port(self.model)
+        numbers = Port("u", ("n", c), "random numbers, uniform in [0, 1)")
+        fixed = Port("fixed", ("n", c), f"levels from 0 to {model.levels - 1} that are known, or -1", torch.int64)
+        yield Entry(
+            "next_row",
+            self.next_row,
+            (self.seen, self.place, *self.windows, *self.rows, *labels),
+            carried([self.seen, *self.windows, *self.rows, *self.bases]),
+            lambda size, g: (
+                torch.rand(size["n"], c, generator=g),
+                torch.tensor(min(1, model.height - 1)),
+                *some([*self.windows, *self.rows], size["n"], g),
+                *some_labels(model, size["n"]),
+            ),
+            "Begin a row of a picture: before its first pixel.",
+        )
+        yield Entry(
+            "next_pixel",
+            self.next_pixel,
+            (numbers, fixed, WARM, self.seen, self.place, *self.windows, *self.bases, *labels),
+            (Port("levels", ("n", c), "what was drawn", torch.int64), *carried([self.seen, *self.windows])),
+            lambda size, g: (
+                torch.rand(size["n"], c, generator=g),
+                torch.full((size["n"], c), -1),
+                torch.tensor(1.0),
+                torch.rand(size["n"], c, generator=g),
+                torch.tensor(min(1, model.width - 1)),
+                *some([*self.windows, *self.bases], size["n"], g),
+                *some_labels(model, size["n"]),
+            ),
+            "Draw the next pixel of a row.",
+        )
+
+
 def of_pixels(model: Any) -> Iterator[Entry | LeftOut]:
     """A row, and a pixel of it."""
     network = model.indexed(2, *(some_labels(model, 2) or [None]))
     if network is None:
         yield LeftOut("next_pixel", UNROLLED)
-        return
-    with torch.no_grad():
-        network.begin_row()
-    windows = [named(f"window_{i}", each.row, "what is known of the row") for i, each in enumerate(network.windows)]
-    rows = [named(f"rows_{i}", each.rows, "what is known of the rows above") for i, each in enumerate(network.rows)]
-    bases = [
-        named(f"base_{i}", each.base.transpose(0, 1), "what the rows above say of this one")
-        for i, each in enumerate(network.bases)
-    ]
-    c = model.channels
-    seen = Port("seen", ("n", c), "the pixel before, in [-1, 1]; zeros before the first")
-    place = Port("place", (), "its number, from 0", torch.int64)
-    k, m = len(windows), len(rows)
-    assert len(bases) == k  # a layer has one of each
-
-    def carrying(held: Sequence[Tensor], labels: Sequence[Tensor], n: Any) -> Any:
-        network = model.indexed(n, labels[0] if labels else None)
-        for each, row in zip(network.windows, held, strict=True):
-            each.row = row
-        return network
-
-    def next_row(seen: Tensor, place: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
-        network = carrying(held[:k], held[k + m :], seen.shape[0])
-        network.see(model.width - 1, seen)
-        network.row = place
-        for each, row in zip(network.rows, held[k : k + m], strict=True):
-            each.rows = row
-        network.begin_row()
-        found = [each.row for each in network.windows], [each.rows for each in network.rows]
-        first = torch.zeros_like(seen)  # left of a row's first pixel there is nothing
-        return (first, *found[0], *found[1], *(each.base.transpose(0, 1) for each in network.bases))
-
-    def next_pixel(u: Tensor, fixed: Tensor, warm: Tensor, seen: Tensor, place: Tensor, *held: Tensor) -> Any:
-        network = carrying(held[:k], held[2 * k :], seen.shape[0])
-        network.bases = [Columns(each.transpose(0, 1)) for each in held[k : 2 * k]]
-        network.see(place - 1, seen)
-        levels = []
-        for channel in range(c):
-            logits = network.pixel(place).unflatten(1, (c, -1))[:, channel]
-            drawn = invert(logits.float() / warm, u[:, channel])
-            levels.append(torch.where(fixed[:, channel] < 0, drawn, fixed[:, channel]))
-            parts = [model.inputs(each) for each in levels] + [torch.zeros_like(u[:, 0])] * (c - 1 - channel)
-            seen = torch.stack(parts, 1)
-            if channel < c - 1:
-                network.see(place, seen)
-        return (torch.stack(levels, 1), seen, *(each.row for each in network.windows))
-
-    def held_by(ports: Sequence[Port], n: int, g: torch.Generator) -> tuple[Tensor, ...]:
-        return tuple(torch.randn([n, *map(int, port.dims[1:])], generator=g) for port in ports)
-
-    yield Entry(
-        "next_row",
-        next_row,
-        (seen, place, *windows, *rows, *labels_port(model)),
-        carried([seen, *windows, *rows, *bases]),
-        lambda size, g: (
-            torch.rand(size["n"], c, generator=g),
-            torch.tensor(min(1, model.height - 1)),
-            *held_by([*windows, *rows], size["n"], g),
-            *some_labels(model, size["n"]),
-        ),
-        "Begin a row of a picture: before its first pixel.",
-    )
-    yield Entry(
-        "next_pixel",
-        next_pixel,
-        (
-            Port("u", ("n", c), "random numbers, uniform in [0, 1)"),
-            Port("fixed", ("n", c), f"levels from 0 to {model.levels - 1} that are known, or -1", torch.int64),
-            WARM,
-            seen,
-            place,
-            *windows,
-            *bases,
-            *labels_port(model),
-        ),
-        (Port("levels", ("n", c), "what was drawn", torch.int64), *carried([seen, *windows])),
-        lambda size, g: (
-            torch.rand(size["n"], c, generator=g),
-            torch.full((size["n"], c), -1),
-            torch.tensor(1.0),
-            torch.rand(size["n"], c, generator=g),
-            torch.tensor(min(1, model.width - 1)),
-            *held_by([*windows, *bases], size["n"], g),
-            *some_labels(model, size["n"]),
-        ),
-        "Draw the next pixel of a row.",
-    )
+    else:
+        yield from PixelSteps(model, network).functions()
 
 
-def named(name: str, like: Tensor, means: str) -> Port:
+def named(name: str, like: Tensor) -> Port:
     """Return the port of a tensor `[n, ...]` that is remembered."""
-    return Port(name, ("n", *like.shape[1:]), means)
+    return Port(name, ("n", *like.shape[1:]), "what is remembered")
+
+
+def some(ports: Sequence[Port], n: int, g: torch.Generator) -> tuple[Tensor, ...]:
+    """Return what might be remembered."""
+    return tuple(torch.randn([n, *map(int, port.dims[1:])], generator=g) for port in ports)
 
 
 # -- music -----------------------------------------------------------------------------------------
@@ -202,16 +209,3 @@ def of_restyles(model: Any) -> Iterator[Entry]:
             examples,
             f"Turn {steps} steps of music into {name}.",
         )
-
-
-STEPS: Sequence[tuple[type, Callable[[Any], Iterator[Entry | LeftOut]]]] = (
-    (can.PixelByPixel, of_pixels),
-    (can.Composes, of_composes),
-    (can.Restyles, of_restyles),
-)
-
-
-def functions_of(model: Any) -> list[Entry | LeftOut]:
-    """Return the functions of a model, and what it can do that no graph can hold."""
-    kinds = (*BY_CAPABILITY, *STEPS)
-    return [entry for kind, of in kinds if isinstance(model, kind) for entry in of(model)]
