@@ -332,8 +332,8 @@ class Translates(ABC):
     def translate(self, x: Tensor, to: str = "B", noise: Noise | None = None, tile: tuple[int, int] | None = None) -> Tensor:
         """Return pictures of side `to`, `[n, C', H, W]`, of pictures `[n, C, H, W]` of the other, all in [0, 1].
 
-        Any size will do. No picture hangs on those beside it. Of a model without randomness `noise` changes nothing; None takes
-        some that nobody has seen. `tile`, a side and a margin in multiples of 4, makes a single picture by parts: the same one.
+        Any size will do. No picture hangs on those beside it. Of a model without randomness `noise` changes nothing; None
+        takes some that nobody has seen. `tile`, a side and a margin in multiples of 4, makes one picture by parts, the same.
         """
 
 
