@@ -170,7 +170,7 @@ def test_composers_are_those_of_the_model(tmp_path):
     model = ready(OTHERS["composers"]())
     entry = functions(model)[0]
     told = folder.told(entry, graphs.write(entry, model, tmp_path, "onnx", "fp32"))
-    record = {"to": "onnx", "shape": {"classes": ["bach", "palestrina"], "window": 8}, **folder.beside(model)}
+    record = {"to": "onnx", "draws": True, "shape": {"classes": ["bach", "palestrina"], "window": 8}, **folder.beside(model)}
     (tmp_path / "export.json").write_text(json.dumps({**record, "functions": [told]}))
     found = alone.Folder(tmp_path).sample(5, seed=2)
     np.testing.assert_array_equal(found, model.sample(5, torch.arange(5) % 2, noise=Noise.of(2, 5)).numpy())
@@ -354,6 +354,55 @@ def test_into_an_empty_folder_with_partners(trained, tmp_path, monkeypatch):
         place = "p" if options == ["-n", "2"] else "."
         found = subprocess.run([sys.executable, f"{place}/run.py", *options], capture_output=True, text=True, cwd=tmp_path)
         assert found.returncode == 2 and found.stderr.count("error:") == 1
+
+
+@pytest.mark.slow
+def test_rows_are_coded_and_read_back_without_genloom(tmp_path):
+    lines = ["name ,size,day,kind"] + [f"n{i},{i * 3},2026-01-{i % 28 + 1:02d},{'ab'[i % 2]}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    run = genloom.fit("gain", tmp_path / "t.csv", tmp_path / "r", preset="tiny", examples=256, threads=1)
+    export(run, tmp_path / "x", "onnx", ["impute"])
+    there, data = alone.Folder(tmp_path / "x"), genloom.load_data(tmp_path / "t.csv")
+    rows = [{"size": 12, "day": "2026-01-05", "kind": "a"}, {"size": "9", "day": None, "kind": ""}]
+    x, mask = there.code(rows)
+    batch = data.batch({"x": torch.tensor([4, 3])})
+    np.testing.assert_allclose(x[0], batch["x"][0].numpy(), rtol=1e-5, atol=1e-6)
+    assert mask.tolist() == [[True] * 3, [True, False, False]] and abs(x[1, 0] - float(batch["x"][1, 0])) < 1e-5
+    filled = there.values(there("impute", x=x, mask=mask)["filled"])
+    assert filled[0]["size"] == 12 and filled[0]["kind"] == "a" and filled[0]["day"] == 1767571200.0
+    assert filled[1]["size"] == 9 and filled[1]["kind"] in "ab"
+    with pytest.raises(ValueError, match="kind has no category 'c', but a, b"):
+        there.code([{"kind": "c"}])
+    assert "code(rows)" in (tmp_path / "x" / "README.md").read_text()
+
+
+@pytest.mark.slow
+def test_what_no_graph_takes_is_said(trained, tmp_path):
+    export(trained["dcgan"], tmp_path / "x", "onnx")
+    there, z = alone.Folder(tmp_path / "x"), np.zeros((2, 16))
+    for given, sentence in (
+        ({"z": z}, "y is missing"),
+        ({"z": z[:, :3], "y": [0, 1]}, r"z has sizes \[2, 3\]"),
+        ({"z": z, "y": [0, 10]}, "y holds values outside of 0 to 9"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            there("generate", **given)
+    with pytest.raises(ValueError, match="no function 'made' here, but prior, generate"):
+        there("made")
+    with pytest.raises(ValueError, match="u holds values outside"):
+        there("prior", u=np.full((2, 16), np.nan))
+    for options in (["-o", "a.png"], ["-o", "/nowhere/a.npy"], ["--label", "12"]):
+        found = subprocess.run(
+            [sys.executable, str(tmp_path / "x" / "run.py"), *options], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert found.returncode == 2 and found.stderr.count("error: ") == 1, found.stderr
+
+
+def test_averaged_weights_that_were_lost_are_missed(trained, tmp_path):
+    run = genloom.fit("vae", "digits", tmp_path / "r", preset="tiny", examples=200, threads=1)
+    (run.last_checkpoint() / "ema.safetensors").unlink()
+    with pytest.raises(InputError, match="ema.safetensors"):
+        genloom.load(run)
 
 
 def test_a_missing_package_is_named(trained, tmp_path, monkeypatch):

@@ -6,19 +6,20 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from genloom.cli.console import Checkpoint, Out, RunFolder, Threads, console, say, threads_of
+from genloom.cli.console import Checkpoint, RunFolder, Threads, console, say, threads_of
 
 
 def export(
     run: RunFolder,
     *,
-    out: Out,
+    out: Annotated[str, Parameter(name=["-o", "--out"], help="a new folder")],
     to: Annotated[
         Literal["onnx", "torch"], Parameter(help="ONNX files for onnxruntime and others, or programs of torch.export")
     ] = "onnx",
     only: Annotated[str | None, Parameter(help="functions to write, with commas; left out, all")] = None,
     weights: Annotated[
-        Literal["fp32", "fp16", "int8"], Parameter(help="how ONNX files store weights: fp16 halves them, int8 quarters them")
+        Literal["fp32", "fp16", "int8"],
+        Parameter(help="how ONNX files store large weights: fp16 in half the bits, int8 in a quarter"),
     ] = "fp32",
     checkpoint: Checkpoint = "last",
     threads: Threads = None,

@@ -235,7 +235,8 @@ class Run:
         """Return the file of a checkpoint's averaged weights, or of its weights where it has no others."""
         folder = self.checkpoint(checkpoint)
         ema = folder / "ema.safetensors"
-        return ema if ema.exists() else folder / "model.safetensors"
+        listed = ema.exists() or "ema" in self.state(folder)["files"]  # one that was lost is not passed over
+        return ema if listed else folder / "model.safetensors"
 
     def last_checkpoint(self) -> Path | None:
         """Return the newest checkpoint, or None."""

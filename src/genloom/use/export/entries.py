@@ -28,12 +28,14 @@ class Port:
         dims: its sizes; those that may vary by name, after what they are a multiple of: `("n", 3, "4 height", "4 width")`.
         means: what it holds, with range and unit.
         kind: of its numbers.
+        bounds: the least and the greatest value that make sense, where there are any.
     """
 
     name: str
     dims: tuple[Size, ...]
     means: str
     kind: torch.dtype = torch.float32
+    bounds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -139,14 +141,15 @@ def numbers_used(call: Callable[[Noise], Any]) -> int:
 
 def uniform_port(count: int) -> Port:
     """Return the port of random numbers."""
-    return Port("u", ("n", count), "random numbers, uniform in [0, 1)")
+    return Port("u", ("n", count), "random numbers, uniform in [0, 1)", bounds=(0, 1))
 
 
 def labels_port(model: Any) -> tuple[Port, ...]:
     """Return the port of labels, for a model that takes them."""
     if not model.conditional:
         return ()
-    return (Port("y", ("n",), f"class numbers from 0 to {len(model.shape.classes) - 1}", torch.int64),)
+    last = len(model.shape.classes) - 1
+    return (Port("y", ("n",), f"class numbers from 0 to {last}", torch.int64, (0, last)),)
 
 
 def some_labels(model: Any, n: int) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def export(
         raise InputError(f"--weights {weights} is for `--to onnx`: leave it away")
     target = Path(out).resolve()
     if kind_of(target) not in ("", "folder") or (target.is_dir() and any(target.iterdir())):
-        raise InputError(f"{out} is there already: name a new folder")
+        raise InputError(f"{out} is there already, and not empty: name a new folder")
     check_writable(f"{target}/")
     model = load(run, checkpoint).requires_grad_(False)
     found = chosen(model, only)
@@ -69,8 +70,9 @@ def export(
             if isinstance(entry, Entry):
                 say(f"{entry.name}: {entry.means}")
                 functions.append(told(entry, write(entry, model, part, to, weights)))
-        record = {"to": to, "weights": weights, "checkpoint": run.checkpoint(checkpoint).name, "functions": functions}
-        record = about(run, model, found) | record
+        said = {"to": to, "weights": weights, "checkpoint": run.checkpoint(checkpoint).name, "functions": functions}
+        record = about(run, model, found) | said
+        record["as_sample"] = record["as_sample"] and weights == "fp32"
         (part / RECORD).write_text(json.dumps(record, indent=1) + "\n")
         (part / "README.md").write_text(readme(record))
         shutil.copyfile(alone.__file__, part / "run.py")
@@ -88,7 +90,7 @@ def about(run: Run, model: Model, found: Sequence[Entry | LeftOut]) -> dict[str,
     """Return what the record says of a model."""
     return {
         "format": FORMAT,
-        "genloom": version("genloom"),
+        **{name: version(name) for name in ("genloom", "torch", "onnx", "onnxruntime") if find_spec(name)},
         "model": run.record["model"],
         "preset": run.record["preset"],
         "shape": run.record["shape"],
@@ -144,4 +146,11 @@ def port_told(port: Port) -> dict[str, Any]:
     """Return what the record says of an input or output."""
     kind = str(port.kind).removeprefix("torch.")
     free = dict(least(dim) for dim in port.dims if isinstance(dim, str) and dim != "n")
-    return {"name": port.name, "dims": list(port.dims), "kind": kind, "means": port.means, "least": free}
+    return {
+        "name": port.name,
+        "dims": list(port.dims),
+        "kind": kind,
+        "means": port.means,
+        "least": free,
+        "bounds": port.bounds and list(port.bounds),
+    }

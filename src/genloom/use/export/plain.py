@@ -33,7 +33,7 @@ def pictures(model: Any, name: str = "x", channels: int | None = None, size: tup
     dims = model.shape.dims
     if len(dims) == 3:
         c, h, w = dims
-        return Port(name, ("n", channels or c, *(size or (h, w))), "pictures in [0, 1]")
+        return Port(name, ("n", channels or c, *(size or (h, w))), "pictures in [0, 1]", bounds=(0, 1))
     return Port(name, ("n", *dims), f"examples: {model.shape.describe()}")
 
 
@@ -200,7 +200,7 @@ def of_upscales(model: Any) -> Iterator[Entry]:
 def of_imputes(model: Any) -> Iterator[Entry]:
     """Rows with their unknown cells filled in."""
     d = model.shape.width
-    row = "rows: numbers standardised by their column's mean and scale, categories by their place"
+    row = "rows: numbers less their column's mean over its scale, categories by their place from 0; any number where unknown"
     x, mask = Port("x", ("n", d), row), Port("mask", ("n", d), "which cells are known", torch.bool)
 
     def examples(size: dict[str, int], g: torch.Generator | None = None) -> tuple[Tensor, ...]:

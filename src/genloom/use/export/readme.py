@@ -11,6 +11,22 @@ SOME = 4  # examples that its lines take
 FREE = 8  # the least size of what may be of any
 
 
+PIXELS = (
+    "known = (x * (model.record['levels'] - 1)).round().astype(int)  # levels of pixels: -1 where they are to be drawn",
+    "known[:, :, known.shape[2] // 2 :] = -1",
+    f"x = model.pixels({SOME}, seed=1, known=known)  # the upper half goes on",
+)
+MUSIC = (
+    "x[:, :, 1:] = -1  # keep the highest voice",
+    f"x = model.compose({SOME}, seed=1, steps=x.shape[1], voices=x)",
+)
+COLUMNS = (
+    "Numbers are coded as (value - mean) / scale of their column (`shape` in `export.json`), dates in seconds since 1970, "
+    "categories by their place from 0: `Folder('.').code(rows)` gives codes and mask of rows such as {\"name\": value}, and "
+    "`Folder('.').values(x)` rows of codes `[n, D]`."
+)
+
+
 def readme(record: Mapping[str, Any]) -> str:
     """Return the README of an exported folder by its record."""
     lines = [
@@ -34,8 +50,11 @@ def readme(record: Mapping[str, Any]) -> str:
     needs = "numpy onnxruntime" if record["to"] == "onnx" else "numpy torch"
     lines += [f"Run it in this folder, with `pip install {needs}`:", "", "```python", *script(record), "```", ""]
     if record["draws"]:
-        same = "what `genloom sample -n 16 --seed 0` draws" if record["as_sample"] else "examples, of any instance"
-        lines += [f"`python run.py -n 16 --seed 0` draws {same}.", ""]
+        same = "what `genloom sample -n 16 --seed 0` draws" if record["as_sample"] else "examples"
+        same += "" if record["weights"] == "fp32" else ", some of them others than the model's own: its weights are rounded"
+        lines += [f"`python run.py -n 16 --seed 0` draws {same}; `--help` says more.", ""]
+    if "columns" in record["shape"]:
+        lines += [COLUMNS, ""]
     return "\n".join(lines)
 
 
@@ -43,8 +62,8 @@ def said_of_differences(record: Mapping[str, Any]) -> str:
     """Return how differences were taken."""
     stored = "" if record["weights"] == "fp32" else f" Weights are stored as {record['weights']}, and computed with in fp32."
     return (
-        "Difference: the largest from the model itself, relative to the largest value where that is above 1, on random "
-        f"inputs, of sizes that the graph was not made by (`tried` in `export.json`).{stored}"
+        "Difference: how far a value is from the model's own at most, over the largest value where that is above 1, for "
+        f"random inputs of sizes that the graph was not made by (`tried` in `export.json`).{stored}"
     )
 
 
@@ -57,8 +76,12 @@ def ports_told(ports: Sequence[Mapping[str, Any]], held: Collection[str]) -> str
 
 def port_line(port: Mapping[str, Any]) -> str:
     """Return what is said of an input or output."""
-    dims = ", ".join(str(dim).replace(" ", " x ") for dim in port["dims"])
-    free = [f"{name} from {least} on" for name, least in port["least"].items()]
+    dims = ", ".join(str(dim).rpartition(" ")[2] for dim in port["dims"])
+    free = []
+    for dim in port["dims"]:
+        multiple, _, name = str(dim).rpartition(" ")
+        if name in port["least"]:
+            free.append(f"{name} a multiple of {multiple}" if multiple else f"{name} from {port['least'][name]} on")
     return f"`{port['name']}` {port['kind']} [{dims}]: {', '.join([port['means'], *free])}"
 
 
@@ -66,7 +89,8 @@ def script(record: Mapping[str, Any]) -> list[str]:
     """Return lines of Python that run the functions of a folder one by one; of what goes step by step, by `run.py`."""
     names = [each["name"] for each in record["functions"]]
     if {"next_pixel", "next_step"} & set(names):
-        return ["from run import Folder", "", f"x = Folder('.').sample({SOME}, seed=0)", "print(x.shape)"]
+        lines = ["from run import Folder", "", "model = Folder('.')", f"x = model.sample({SOME}, seed=0, temperature=0.9)"]
+        return [*lines, *(PIXELS if "next_pixel" in names else MUSIC), "print(x.shape)"]
     if record["to"] == "torch":
         head = ["import numpy as np", "from run import Folder", "", "call = Folder('.')"]
         return [*head, *calls(record, "[{outputs}] = call({name!r}, {given}).values()")]
@@ -77,12 +101,12 @@ def script(record: Mapping[str, Any]) -> list[str]:
 def calls(record: Mapping[str, Any], form: str) -> list[str]:
     """Return a line for each input and each call, in order; what one function gives is taken by the next."""
     lines: list[str] = []
-    made: set[str] = set()
+    made: dict[str, list[Any]] = {}
     for each in record["functions"]:
         for port in each["inputs"]:
-            if port["name"] not in made:
+            if made.get(port["name"]) != port["dims"]:
                 lines.append(f"{port['name']} = {example(port, record)}")
-        made |= {port["name"] for side in ("inputs", "outputs") for port in each[side]}
+        made |= {port["name"]: port["dims"] for side in ("inputs", "outputs") for port in each[side]}
         given = ", ".join(f"{port['name']}={port['name']}" for port in each["inputs"])
         outputs = ", ".join(port["name"] for port in each["outputs"])
         lines.append(form.format(outputs=outputs, name=each["name"], file=each["file"], given=given))

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from genloom.models.likelihood.autoregressive import invert
 from genloom.models.likelihood.cached_pixelcnn import Columns
-from genloom.models.music.stepwise import picked
-from genloom.use.export.entries import UNROLLED, Entry, LeftOut, Port, labels_port, some_labels
+from genloom.models.music.stepwise import DENSITIES, picked
+from genloom.use.export.entries import UNROLLED, Entry, LeftOut, Port, labels_port, some_labels, uniform_port
 
-WARM = Port("temperature", (), "above 0: 1 is the model's own, less is more usual")
+WARM = Port("temperature", (), "above 0: 1 is the model's own, less is more usual", bounds=(1e-3, 1e3))
 NEXT = "_next"
 CODES = "0 nothing, 1 the note before goes on, from 2 on a pitch that begins: code - 2 + the shape's `low`"
 
@@ -43,7 +43,7 @@ class PixelSteps:
         self.bases = [named(f"base_{i}", each.base.transpose(0, 1)) for i, each in enumerate(network.bases)]
         assert len(self.bases) == len(self.windows)  # a layer has one of each
         self.seen = Port("seen", ("n", self.channels), "the pixel before, in [-1, 1]; zeros before the first")
-        self.place = Port("place", (), "its number, from 0", torch.int64)
+        self.place = Port("place", (), "the number of the row, or of the pixel's column, from 0", torch.int64)
 
     def network(self, windows: Sequence[Tensor], labels: Sequence[Tensor]) -> Any:
         """Return the network with what is known of the row."""
@@ -87,8 +87,8 @@ class PixelSteps:
     def functions(self) -> Iterator[Entry]:
         """Yield both."""
         model, c, labels = self.model, self.channels, labels_port(self.model)
-        numbers = Port("u", ("n", c), "random numbers, uniform in [0, 1)")
-        fixed = Port("fixed", ("n", c), f"levels from 0 to {model.levels - 1} that are known, or -1", torch.int64)
+        numbers, last = uniform_port(c), model.levels - 1
+        fixed = Port("fixed", ("n", c), f"levels from 0 to {last} that are known, or -1", torch.int64, (-1, last))
         yield Entry(
             "next_row",
             self.next_row,
@@ -142,6 +142,17 @@ def some(ports: Sequence[Port], n: int, g: torch.Generator) -> tuple[Tensor, ...
 # -- music -----------------------------------------------------------------------------------------
 
 
+def asked(model: Any, unknown: Sequence[int]) -> str:
+    """Return what the numbers mean that tell a model what is asked of a piece."""
+    said = [f"key, its tonic from C = 0 on, 12 more in minor, {unknown[0]} for any"]
+    said.append(f"density, {', '.join(f'{i} {name}' for i, name in enumerate(DENSITIES))}, {unknown[1]} for any")
+    if len(unknown) > 2:
+        said.append(
+            f"composer, {', '.join(f'{i} {name}' for i, name in enumerate(model.shape.classes))}, {unknown[2]} for any"
+        )
+    return "what is asked: " + "; ".join(said)
+
+
 def of_composes(model: Any) -> Iterator[Entry | LeftOut]:
     """A step of music."""
     with torch.no_grad():
@@ -172,11 +183,11 @@ def of_composes(model: Any) -> Iterator[Entry | LeftOut]:
         "next_step",
         next_step,
         (
-            Port("u", ("n", v), "random numbers, uniform in [0, 1)"),
-            Port("fixed", ("n", v), "codes of voices that are given, or -1", torch.int64),
+            uniform_port(v),
+            Port("fixed", ("n", v), "codes of voices that are given, or -1", torch.int64, (-1, model.shape.codes - 1)),
             WARM,
-            Port("beat", ("n",), "the step's place in its bar, from 0", torch.int64),
-            Port("told", ("n", told), f"key (tonic, 12 more in minor), density, composer; {unknown} for none", torch.int64),
+            Port("beat", ("n",), "the step's place in its bar, from 0", torch.int64, (0, model.shape.bar - 1)),
+            Port("told", ("n", told), asked(model, unknown), torch.int64),
             *ports,
         ),
         (Port("codes", ("n", v), CODES, torch.int64), *carried(ports)),
