@@ -156,6 +156,7 @@ def test_pixels_by_steps_are_those_of_the_model(kind, channels, tmp_path):
     record = {
         "to": "onnx",
         "levels": 4,
+        "draws": True,
         "shape": {"channels": channels, "height": 4, "width_px": 5, "classes": model.shape.classes},
     }
     told = [folder.told(entry, each) for entry, each in zip(functions_of(model), functions, strict=True)]
@@ -288,7 +289,7 @@ def test_what_runs_alone_imports_nothing_of_ours():
     tree = ast.parse((folder.Path(alone.__file__)).read_text())
     names = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
     names |= {alias.name for each in ast.walk(tree) if isinstance(each, ast.Import) for alias in each.names}
-    assert names == {"__future__", "argparse", "json", "pathlib", "typing", "numpy", "onnxruntime", "torch"}
+    assert names == {"__future__", "argparse", "datetime", "json", "pathlib", "typing", "numpy", "onnxruntime", "torch"}
 
 
 @pytest.mark.slow
@@ -358,19 +359,19 @@ def test_into_an_empty_folder_with_partners(trained, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_rows_are_coded_and_read_back_without_genloom(tmp_path):
-    lines = ["name ,size,day,kind"] + [f"n{i},{i * 3},2026-01-{i % 28 + 1:02d},{'ab'[i % 2]}" for i in range(80)]
+    lines = ["name ,size,day,kind"] + [f"n{i},{i * 7 % 23},2026-01-{i % 28 + 1:02d},{'ab'[i % 2]}" for i in range(80)]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
     run = genloom.fit("gain", tmp_path / "t.csv", tmp_path / "r", preset="tiny", examples=256, threads=1)
     export(run, tmp_path / "x", "onnx", ["impute"])
     there, data = alone.Folder(tmp_path / "x"), genloom.load_data(tmp_path / "t.csv")
-    rows = [{"size": 12, "day": "2026-01-05", "kind": "a"}, {"size": "9", "day": None, "kind": ""}]
+    rows = [{"size": 5, "day": "2026-01-05", "kind": "a"}, {"size": "21", "day": None, "kind": ""}]
     x, mask = there.code(rows)
     batch = data.batch({"x": torch.tensor([4, 3])})
     np.testing.assert_allclose(x[0], batch["x"][0].numpy(), rtol=1e-5, atol=1e-6)
     assert mask.tolist() == [[True] * 3, [True, False, False]] and abs(x[1, 0] - float(batch["x"][1, 0])) < 1e-5
     filled = there.values(there("impute", x=x, mask=mask)["filled"])
-    assert filled[0]["size"] == 12 and filled[0]["kind"] == "a" and filled[0]["day"] == 1767571200.0
-    assert filled[1]["size"] == 9 and filled[1]["kind"] in "ab"
+    assert filled[0]["size"] == 5 and filled[0]["kind"] == "a" and filled[0]["day"] == 1767571200.0
+    assert filled[1]["size"] == 21 and filled[1]["kind"] in "ab"
     with pytest.raises(ValueError, match="kind has no category 'c', but a, b"):
         there.code([{"kind": "c"}])
     assert "code(rows)" in (tmp_path / "x" / "README.md").read_text()
