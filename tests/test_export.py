@@ -29,6 +29,7 @@ from genloom.use.export.entries import Entry, LeftOut, Told, varying
 from genloom.use.export.folder import export
 from genloom.use.export.functions import functions_of
 from genloom.use.export.graphs import difference, examples, program_of, sizes
+from genloom.use.export.readme import readme
 from test_models import build
 from untrained import small
 
@@ -164,6 +165,26 @@ def test_pixels_by_steps_are_those_of_the_model(kind, channels, tmp_path):
     found = alone.Folder(tmp_path).sample(6, seed=5)
     labels = torch.arange(6) % 2 if hyper else None
     np.testing.assert_array_equal(found, model.sample(6, labels, noise=Noise.of(5, 6)).numpy())
+
+
+@pytest.mark.slow
+def test_the_readme_runs_where_sides_have_other_channels(tmp_path, monkeypatch):
+    model = ready(of("cyclegan", PairShape(channels=1, channels_b=3, height=16, width_px=16)))
+    told = [folder.told(each, graphs.write(each, model, tmp_path, "onnx", "fp32")) for each in functions(model)]
+    about = {"model": "cyclegan", "genloom": "0", "says": "pairs", "preset": "tiny", "checkpoint": "1", "shape": {}}
+    text = readme({**about, "functions": told, "left_out": {}, "to": "onnx", "weights": "fp32", "draws": False})
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    exec(text.split("```python\n")[1].split("```")[0], found)
+    assert found["made"].shape == (4, 3, 8, 8) and "height a multiple of 8" in text
+
+
+def test_sigterm_stops_as_ctrl_c_does(tmp_path):
+    code = "import os, signal, sys; from genloom.cli import app; app.run = lambda _: os.kill(os.getpid(), signal.SIGTERM)"
+    found = subprocess.run(
+        [sys.executable, "-c", code + "\ntry: app.main([])\nexcept KeyboardInterrupt: sys.exit(7)"], timeout=60, check=False
+    )
+    assert found.returncode == 7
 
 
 @pytest.mark.slow

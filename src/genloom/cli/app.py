@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import warnings
+from typing import Any
 
 from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnknownCommandError
 
@@ -89,8 +91,14 @@ for name, (place, about) in COMMANDS.items():
     app.command(place, name=name, help=about)
 
 
+def stop(number: int, frame: Any) -> None:
+    """Stop as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; exit 0 done, 1 our fault, 2 the person's input, 130 interrupted and saved."""
+    signal.signal(signal.SIGTERM, stop)  # containers stop so: what is half-written goes, as after Ctrl-C
     warnings.showwarning = warn  # type: ignore[assignment]  # nothing comes before the sentence, and what we say ourselves is one
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
