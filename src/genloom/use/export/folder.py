@@ -19,6 +19,7 @@ from genloom.errors import InputError, nearest
 from genloom.files import check_writable
 from genloom.reading import kind_of
 from genloom.train.run import Run
+from genloom.train.session import versions
 from genloom.use.export import alone
 from genloom.use.export.entries import Entry, LeftOut, Port
 from genloom.use.export.functions import functions_of
@@ -90,7 +91,8 @@ def about(run: Run, model: Model, found: Sequence[Entry | LeftOut]) -> dict[str,
     """Return what the record says of a model."""
     return {
         "format": FORMAT,
-        **{name: version(name) for name in ("genloom", "torch", "onnx", "onnxruntime") if find_spec(name)},
+        **versions(),
+        **{name: version(name) for name in ("onnx", "onnxruntime") if find_spec(name)},
         "model": run.record["model"],
         "preset": run.record["preset"],
         "shape": run.record["shape"],

@@ -133,7 +133,7 @@ def write(entry: Entry, model: Model, folder: Path, to: Target, weights: Weights
         with on_threads(1):
             run = runner(path)
             apart = max(difference(entry, model, run, at) for at in TRIED)
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:  # whatever an exporter may raise
         said = " ".join([type(error).__name__, *str(error).split()])
