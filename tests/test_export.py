@@ -349,7 +349,7 @@ def test_bad_input_is_one_sentence_and_nothing_is_left(trained, tmp_path, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folder, "write", full)
-    assert command(["export", run, "-o", str(tmp_path / "x"), "--to", "torch"]) == 2
+    assert command(["export", run, "-o", str(tmp_path / "new" / "deep" / "x"), "--to", "torch"]) == 2
     assert "No space left" in capsys.readouterr().err
     assert sorted(each.name for each in tmp_path.iterdir()) == ["empty", "file", "full"]
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -61,11 +62,10 @@ def export(
     check_writable(f"{target}/")
     model = load(run, checkpoint).requires_grad_(False)
     found = chosen(model, only)
+    part, new = None, [each for each in target.parents if not each.exists()]
     try:
-        part = staging(target)
-    except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from None
-    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
         functions = []
         for entry in found:
             if isinstance(entry, Entry):
@@ -83,7 +83,11 @@ def export(
     except OSError as error:
         raise InputError(f"cannot write {out}: {error.strerror or error}") from None
     finally:
-        shutil.rmtree(part, ignore_errors=True)
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+        for each in new:  # what was made for it, where nothing has come into it
+            with suppress(OSError):
+                each.rmdir()
     return record
 
 
@@ -102,12 +106,6 @@ def about(run: Run, model: Model, found: Sequence[Entry | LeftOut]) -> dict[str,
         "as_sample": not isinstance(model, can.Likens),
         "left_out": {entry.name: entry.why for entry in found if isinstance(entry, LeftOut)},
     }
-
-
-def staging(target: Path) -> Path:
-    """Return a new folder beside a target, which is moved there once it is whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=".part-", dir=target.parent))
 
 
 def chosen(model: Model, only: Sequence[str]) -> list[Entry | LeftOut]:
