@@ -33,7 +33,7 @@ from genloom.use.export.readme import readme
 from test_models import build
 from untrained import small
 
-STEPWISE = {  # what no other test covers: each voice, pixel and label of one step
+STEPWISE = {  # functions of what goes step by step
     "pixelcnn": ["log_prob", "next_row", "next_pixel"],
     "music": ["next_step"],
 }
@@ -281,7 +281,6 @@ def trained(tmp_path_factory):
     options = {"preset": "tiny", "examples": 512, "threads": 1}
     return {
         "dcgan": genloom.fit("dcgan", "digits", place / "d", hyper={"conditional": True}, **options),
-        "counts": None,
     }
 
 
