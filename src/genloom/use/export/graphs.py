@@ -240,8 +240,7 @@ def lighten(graph: Any, weights: Weights) -> None:
             kept.append(numpy_helper.from_array(values.astype("float16"), name))
             read.append(helper.make_node("Cast", [name], [tensor.name], to=onnx.TensorProto.FLOAT))
             continue
-        ways = [rounded_along(values, axis) for axis in (0, 1)]
-        axis, scale, rounded = min(ways, key=lambda way: error_of(values, *way))
+        axis, scale, rounded = closest(values)
         kept += [numpy_helper.from_array(rounded, name), numpy_helper.from_array(scale, f"{name}.scale")]
         read.append(helper.make_node("DequantizeLinear", [name, f"{name}.scale"], [tensor.name], axis=axis))
     nodes = [*read, *graph.graph.node]
@@ -249,6 +248,11 @@ def lighten(graph: Any, weights: Weights) -> None:
     graph.graph.initializer.extend(kept)
     graph.graph.node.extend(nodes)
     onnx.checker.check_model(graph)
+
+
+def closest(values: Numbers) -> tuple[int, Numbers, Numbers]:
+    """Return numbers in 8 bits along the axis, of the first two, that is nearer; the rest as `rounded_along`."""
+    return min((rounded_along(values, axis) for axis in (0, 1)), key=lambda way: error_of(values, *way))
 
 
 def rounded_along(values: Numbers, axis: int) -> tuple[int, Numbers, Numbers]:

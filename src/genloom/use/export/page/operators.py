@@ -1,0 +1,73 @@
+"""The operators that a page knows: those that go number by number, as formulas, and the others of `operators.js`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from importlib.resources import files
+
+OF_ONE = {  # of x, with further numbers p and q
+    "relu": "x > 0 ? x : 0",
+    "leaky_relu": "x > 0 ? x : x * p",
+    "tanh": "Math.tanh(x)",
+    "sigmoid": "1 / (1 + Math.exp(-x))",
+    "exp": "Math.exp(x)",
+    "log": "Math.log(x)",
+    "log1p": "Math.log1p(x)",
+    "sin": "Math.sin(x)",
+    "cos": "Math.cos(x)",
+    "sqrt": "Math.sqrt(x)",
+    "rsqrt": "1 / Math.sqrt(x)",
+    "neg": "-x",
+    "abs": "Math.abs(x)",
+    "sign": "Math.sign(x)",
+    "floor": "Math.floor(x)",
+    "round": "Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)",
+    "bitwise_not": "o.BYTES_PER_ELEMENT === 1 ? !x : ~x",
+    "clamp": "x < p ? p : x > q ? q : x",
+}
+OF_TWO = {  # of x and y, with a further number p
+    "add": "x + p * y",
+    "sub": "x - p * y",
+    "mul": "x * y",
+    "div": "x / y",
+    "pow": "x ** y",
+    "remainder": "x - y * Math.floor(x / y)",
+    "maximum": "x > y || x !== x ? x : y",
+    "eq": "x === y",
+    "ne": "x !== y",
+    "lt": "x < y",
+    "le": "x <= y",
+    "gt": "x > y",
+    "ge": "x >= y",
+    "bitwise_and": "x & y",
+    "bitwise_or": "x | y",
+}
+TABLE = re.compile(r"^  '?([\w+*/-]+)'?: ?\(", re.MULTILINE)  # how operators.js writes the others
+
+
+def source(name: str) -> str:
+    """Return a file of the page's own."""
+    return files("genloom.use.export.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def operators() -> set[str]:
+    """Return the names of all operators that a page knows."""
+    return {*OF_ONE, *OF_TWO, *TABLE.findall(source("operators.js"))}
+
+
+def loops(names: Iterable[str]) -> str:
+    """Return those of these operators that go number by number as functions in JavaScript.
+
+    They are written out one by one, as one loop that is given a formula would be ten times slower, and a page may not
+    make functions of texts.
+    """
+    written = []
+    for name in sorted(names):
+        if name in OF_ONE:
+            written.append(f"  {name}(o, a, p, q) {{ for (let i = 0; i < o.length; i++) {{ const x = a[i]; o[i] = {OF_ONE[name]} }} }},")
+        if name in OF_TWO:
+            for of, y in (("", "b[i]"), ("_by", "b")):  # two of a size, or one and a number
+                body = f"const x = a[i], y = {y}; o[i] = {OF_TWO[name]}"
+                written.append(f"  {name}{of}(o, a, b, p) {{ for (let i = 0; i < o.length; i++) {{ {body} }} }},")
+    return "\n".join(["const LOOPS = {", *written, "}"])
