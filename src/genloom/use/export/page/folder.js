@@ -63,7 +63,7 @@ class Folder {
     return Object.fromEntries(outputs.map((port, i) => [port.name, found[i]]))
   }
 
-  takes(name, port) { return this.functions[name].inputs.find(each => each.name === port)?.dims }
+  takes(name, port) { return this.functions[name]?.inputs.find(each => each.name === port)?.dims }
 
   // What functions remember, at the start.
   held(n, ...names) {

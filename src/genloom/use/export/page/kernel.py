@@ -44,26 +44,32 @@ def signed(value: int) -> bytes:
 
 
 def get(*names: int) -> bytes:
+    """Return code that takes these numbers."""
     return b"".join(bytes([GET]) + number(name) for name in names)
 
 
 def put(name: int) -> bytes:
+    """Return code that keeps a number."""
     return bytes([SET]) + number(name)
 
 
 def const(value: int) -> bytes:
+    """Return code that gives a whole number."""
     return b"\x41" + signed(value)
 
 
 def simd(code: int) -> bytes:
+    """Return the code of an instruction on four numbers."""
     return b"\xfd" + number(code)
 
 
 def memory(code: int, offset: int = 0) -> bytes:
+    """Return code that reads or writes four numbers."""
     return simd(code) + number(2) + number(offset)
 
 
 def advance(name: int, by: bytes, how: int = ADD) -> bytes:
+    """Return code that changes a number."""
     return get(name) + by + bytes([how]) + put(name)
 
 
@@ -104,11 +110,13 @@ def tile(rows: int) -> bytes:
 
 
 def section(number_of: int, *entries: bytes) -> bytes:
+    """Return a section of a module."""
     content = number(len(entries)) + b"".join(entries)
     return bytes([number_of]) + number(len(content)) + content
 
 
 def text(value: str) -> bytes:
+    """Return a name."""
     return number(len(value)) + value.encode()
 
 

@@ -63,11 +63,15 @@ def loops(names: Iterable[str]) -> str:
     make functions of texts.
     """
     written = []
+
+    def add(name: str, takes: str, values: str, formula: str) -> None:
+        loop = f"for (let i = 0; i < o.length; i++) {{ const {values}; o[i] = {formula} }}"
+        written.append(f"  {name}(o, a, {takes}) {{ {loop} }},")
+
     for name in sorted(names):
         if name in OF_ONE:
-            written.append(f"  {name}(o, a, p, q) {{ for (let i = 0; i < o.length; i++) {{ const x = a[i]; o[i] = {OF_ONE[name]} }} }},")
+            add(name, "p, q", "x = a[i]", OF_ONE[name])
         if name in OF_TWO:
-            for of, y in (("", "b[i]"), ("_by", "b")):  # two of a size, or one and a number
-                body = f"const x = a[i], y = {y}; o[i] = {OF_TWO[name]}"
-                written.append(f"  {name}{of}(o, a, b, p) {{ for (let i = 0; i < o.length; i++) {{ {body} }} }},")
+            add(name, "b, p", "x = a[i], y = b[i]", OF_TWO[name])
+            add(f"{name}_by", "y, p", "x = a[i]", OF_TWO[name])
     return "\n".join(["const LOOPS = {", *written, "}"])

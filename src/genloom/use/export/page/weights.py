@@ -58,7 +58,7 @@ class Store:
 
     def read(self, x: Tensor) -> Tensor:
         """Return a constant as it will be read."""
-        stored, how = self.stored(x)
+        how = self.stored(x)[1]
         if how.get("as") == "fp16":
             return x.half().float()
         if how.get("as") == "int8":

@@ -1,0 +1,28 @@
+// Columns of a table: how values are coded, and which values codes stand for.
+
+// The code of a cell; undefined for a text that is none.
+function coded(column, text) {
+  if (column.categories.length) return Number(text)
+  const value = column.kind === 'date' ? Date.parse(text) / 1000 : Number(text)
+  return Number.isFinite(value) ? (value - column.mean) / column.scale : undefined
+}
+
+// What a code stands for, as this column could hold it: within what was seen, on its grid or steps.
+function held(column, code) {
+  if (column.categories.length) return String(column.categories[Math.min(column.categories.length - 1, Math.max(0, Math.round(code)))])
+  let value = Math.min(column.high, Math.max(column.low, code * column.scale + column.mean))
+  if (column.grid.length) value = column.grid.reduce((best, v) => Math.abs(v - value) < Math.abs(best - value) ? v : best)
+  else if (column.step) value = Math.min(column.high, Math.max(column.low, Math.round(value / column.step) * column.step))
+  return value
+}
+
+// A value as a person reads it.
+function shown(column, value) {
+  if (typeof value === 'string') return value
+  if (column.kind === 'date') return new Date(value * 1000).toISOString().slice(0, 16).replace('T', ' ')
+  return column.kind === 'integer' ? String(Math.round(value)) : Number(value.toPrecision(6)).toString()
+}
+
+const csvCell = text => /[",\n]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : String(text)
+
+function saveCsv(rows, name) { save(new Blob([rows.map(row => row.map(csvCell).join(',') + '\n').join('')], { type: 'text/csv' }), name) }
