@@ -11,6 +11,7 @@ from torch import Tensor
 
 from genloom.core.capabilities import Infers, Latent
 from genloom.core.random import Noise
+from genloom.errors import InputError
 from genloom.use.export.entries import Told, numbers_used
 from genloom.use.export.plain import draws_levels
 
@@ -47,9 +48,14 @@ def axes(model: Any) -> dict[str, Any] | None:
 
 
 def moved(model: Latent) -> Tensor:
-    """Return which places of a code are noise `[Z]`: those that a temperature scales. Masks and instances are not."""
+    """Return which places of a code are noise `[Z]`: those that a temperature scales, or all where it scales none. Masks and
+    instances are not.
+    """
     z = model.prior(8, Noise.of(1, 8))
-    return (model.scaled(z, 0.5) != z).any(0)
+    try:
+        return (model.scaled(z, 0.5) != z).any(0)
+    except InputError:  # of these codes the direction alone counts
+        return torch.ones(z.shape[1], dtype=torch.bool)
 
 
 def bounds(model: Latent) -> tuple[list[float] | None, list[float] | None]:

@@ -69,6 +69,7 @@ SECTIONS.push(() => {
   async function complete() {
     const known = tensor([1, c, hi, wi], levels, 'i')
     bar.hidden = false
+    say('')
     const mix = so => Float64Array.from(levels, (v, i) => v >= 0 ? v : so[i])
     const found = await engine.newest('complete', 'pixels', { seed: seed.value(), n: 1, label, known, temperature: warm.value() }, ({ x, share }) => {
       bar.value = share

@@ -34,13 +34,15 @@ function halfFloats() {
 
 // Rows `first` to `first + n` of [.., k] numbers, uniform in [0, 1): those of a row hang on the seed and the row's place.
 function noise(seed, first, n, k) {
-  const U = v => BigInt.asUintN(64, v), ADD = 0x9E3779B97F4A7C15n
+  const U = v => BigInt.asUintN(64, v), [ADD, FIRST, SECOND] = [0x9E3779B97F4A7C15n, 0xBF58476D1CE4E5B9n, 0x94D049BB133111EBn] // of splitmix64
   const mixed = x => {
-    x = U((x ^ x >> 30n) * 0xBF58476D1CE4E5B9n)
-    x = U((x ^ x >> 27n) * 0x94D049BB133111EBn)
+    x = U((x ^ x >> 30n) * FIRST)
+    x = U((x ^ x >> 27n) * SECOND)
     return x ^ x >> 31n
   }
-  const start = mixed(U(ADD ^ U(BigInt(seed)))) >> 1n
+  let state = U((ADD ^ U(BigInt(seed))) * FIRST)
+  state = U((state ^ state >> 30n) * SECOND)
+  const start = (state ^ state >> 31n) >> 1n
   const out = Tensor.of([n, k], 'f')
   for (let i = 0; i < n; i++) {
     const key = mixed(U(start + BigInt(first + i)))
