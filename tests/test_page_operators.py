@@ -54,7 +54,6 @@ def engine():
             return [list(map(tensor, each)) for each in page.evaluate(RUN, job)]
 
         yield call
-        assert not context.errors
 
 
 def plain(x):

@@ -20,7 +20,7 @@ def export(
     only: Annotated[str | None, Parameter(help="functions to write, with commas; left out, all")] = None,
     weights: Annotated[
         Literal["fp32", "fp16", "int8"] | None,
-        Parameter(help="how large weights are stored: fp16 in half the bits (a page's default), int8 in a quarter"),
+        Parameter(help="how large weights are stored: fp16 in half the bits, which is a page's default, int8 in a quarter"),
     ] = None,
     title: Annotated[str | None, Parameter(help="of a page; left out, the name of the run's folder")] = None,
     checkpoint: Checkpoint = "last",
@@ -37,7 +37,7 @@ def export(
     names = [name.strip() for name in (only or "").split(",") if name.strip()]
     with threads_of(threads):
         if to == "page":
-            return paged(write_page(Run.open(run), out, names, weights or "fp16", checkpoint, title, say), out)
+            return paged(write_page(Run.open(run), out, names, weights, checkpoint, title, say), out)
         if title is not None:
             raise InputError("--title is a page's: leave it away, or add --to page")
         record = write(Run.open(run), out, to, names, weights or "fp32", checkpoint, say)

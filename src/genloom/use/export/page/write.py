@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from genloom.api import load
+from genloom.core import capabilities as can
 from genloom.core.model import Model
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
@@ -41,7 +42,7 @@ def write_page(
     run_: Run,
     out: str | Path,
     only: Sequence[str] = (),
-    weights: Weights = "fp16",
+    weights: Weights | None = None,
     checkpoint: str = "last",
     title: str | None = None,
     say: Callable[[str], None] = lambda text: None,
@@ -51,7 +52,8 @@ def write_page(
     Args:
         out: a file that ends in `.html`.
         only: functions, by name; none for all.
-        weights: how they are stored; the page computes in fp32.
+        weights: how they are stored; the page computes in fp32. Left out, fp16, but fp32 for what draws step by step, where
+            a rounded weight turns one draw and with it all that come after.
         title: of the page; left out, the run folder's name.
         say: called with a line for each function.
 
@@ -63,6 +65,8 @@ def write_page(
         raise InputError(f"a page is one file: -o takes a name that ends in .html, got {out}")
     check_writable(out)
     model = load(run_, checkpoint).requires_grad_(False)
+    if weights is None:
+        weights = "fp32" if isinstance(model, can.PixelByPixel | can.Composes) else "fp16"
     store, functions = Store(weights), []
     found = chosen(model, only)
     for entry in found:
