@@ -30,6 +30,8 @@ WHOLE = {  # option: least, most
     "steps": (2, 4096),
     "least": (1, 10**6),
     "epochs": (1, 10_000),
+    "port": (0, 65_535),
+    "queue": (1, 100_000),
     "count": (1, 1000),
     "seed": (-(2**63), 2**63 - 1),
 }

@@ -74,7 +74,11 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
     ),
     "export": (
         "genloom.cli.exporting:export",
-        "Write a run's model as ONNX or torch.export programs that run without genloom.",
+        "Write a run's model as ONNX, as torch.export programs, or as one page for any browser.",
+    ),
+    "serve": (
+        "genloom.cli.serving:serve",
+        "Serve runs over HTTP: samples, translations and the like, and the Open Inference Protocol.",
     ),
     "models": ("genloom.cli.looking:models", "List the models, or the hyper-parameters of one."),
     "lesson": ("genloom.cli.looking:lesson", "Draw a small game while it is learnt."),

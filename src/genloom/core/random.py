@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -155,6 +155,13 @@ class Noise:
     def fresh(cls, n: int) -> Noise:
         """Return noise that nobody has seen, from torch's own generator."""
         return cls.of(int(torch.randint(2**62, ())), n)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Noise]) -> Noise:
+        """Return the noise of the samples of several, one after the other, from its beginning."""
+        chosen = cls.__new__(cls)
+        chosen.keys, chosen.used = torch.cat([part.keys for part in parts]), 0
+        return chosen
 
     def of_rows(self, rows: Any) -> Noise:
         """Return the noise of some of the samples, by their places, from its beginning."""

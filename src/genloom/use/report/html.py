@@ -26,15 +26,20 @@ p.verdict { background: #fdf3d8; padding: .5rem .8rem; margin: .4rem 0; }
 """
 
 
+def page_of(title: str, parts: Sequence[str]) -> str:
+    """Return a page of these parts."""
+    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
+    return head + "\n".join(parts) + "</html>\n"
+
+
 def write_html(title: str, parts: Sequence[str], path: Path) -> None:
     """Write a page of these parts, whole or not at all.
 
     Raises:
         InputError: the file cannot be written.
     """
-    head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
     with replaced(path) as part:
-        part.write_text(head + "\n".join(parts) + "</html>\n", encoding="utf-8")
+        part.write_text(page_of(title, parts), encoding="utf-8")
 
 
 def plot(page: Any) -> str:
