@@ -72,7 +72,7 @@ def drawn(page: Any, many: int) -> float:
 def shown(page: Any, many: int) -> None:
     """Have so many pictures drawn."""
     page.get_by_label("How many").select_option(str(many))
-    until(page, f"document.querySelectorAll('.tile').length === {many} && document.querySelector('progress').hidden", 300)
+    until(page, f"document.querySelectorAll('.tile').length === {many} && document.querySelector('.bar').hidden", 300)
 
 
 def grey_levels(page: Any, run: Run) -> int:
@@ -100,7 +100,7 @@ def measured(path: Path, run: Run, told: dict[str, Any]) -> dict[str, Any]:
         }
         if "height" in told["shape"] and names & {"generate", "next_pixel"}:
             stepwise = "next_pixel" in names
-            until(page, "document.querySelector('progress').hidden", 300)
+            until(page, "document.querySelector('.bar').hidden", 300)
             found["grey_levels"] = grey_levels(page, run)
             found["pictures_per_second"] = drawn(page, PIXELS if stepwise else MANY)
         found["outside_requests"] = len(outside(context))

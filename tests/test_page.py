@@ -22,13 +22,14 @@ from genloom.shapes.pairs import PairShape
 from genloom.use.export.entries import Entry
 from genloom.use.export.folder import beside
 from genloom.use.export.functions import functions_of
-from genloom.use.export.page import write
+from genloom.use.export.page import limits, write
 from genloom.use.export.page.axes import axes, moved
 from genloom.use.export.page.weights import Store
 from genloom.use.export.page.write import page, parts, told, write_page
 from genloom.use.latent.walk import sphere
 from test_export import of, ready
 from test_models import build
+from untrained import small
 
 READY = "document.querySelectorAll('#status').length && !document.getElementById('status').textContent"
 LABELS = {"conditional": True}
@@ -114,12 +115,12 @@ def test_a_page_draws_what_sample_draws(browser, runs, tmp_path):
     set_seed(found, 7)
     found.get_by_label("How many").select_option("25")
     found.get_by_label("Label").select_option("3")
-    until(found, "document.querySelector('progress').hidden && document.querySelectorAll('.tile').length === 25")
+    until(found, "document.querySelector('.bar').hidden && document.querySelectorAll('.tile').length === 25")
     wanted = model.sample(25, torch.full((25,), 3), noise=Noise.of(7, 25))
     assert np.abs(greys(found) - as_bytes(wanted)).max() <= 2
     before = greys(found)
     found.get_by_role("button", name="Another").click()
-    until(found, "document.querySelector('progress').hidden")
+    until(found, "document.querySelector('.bar').hidden")
     assert (greys(found) != before).any()
 
 
@@ -151,7 +152,12 @@ def test_sliders_and_the_walk_move_the_chosen_picture(browser, runs, tmp_path):
     found.wait_for_timeout(300)
     still = seen(large)
     found.wait_for_timeout(300)
-    assert (seen(large) == still).all() and shows(z8, 8) > 2
+    assert (seen(large) == still).all()
+    found.get_by_role("button", name="Reset").click()
+    assert shows(z[8:9], 8) <= 2
+    found.get_by_role("button", name="Walk").click()
+    slider.evaluate("e => { e.value = Number(e.max) / 2; e.dispatchEvent(new Event('input')) }")  # which ends the walk
+    assert found.get_by_role("button", name="Walk").count() == 1 and found.get_by_role("button", name="Stop").count() == 0
 
 
 def test_a_walk_goes_as_walk_goes(browser, runs, tmp_path):
@@ -166,33 +172,68 @@ def test_pixels_are_those_of_sample_and_known_ones_stay(browser, runs, tmp_path)
     run = runs["pixelcnn"]
     found, _ = opened(browser, run, tmp_path)
     model = genloom.load(run)
-    until(found, "document.querySelector('progress').hidden")
+    until(found, "document.querySelector('.bar').hidden")
     wanted = as_bytes(model.sample(4, noise=Noise.of(0, 4)))
     np.testing.assert_array_equal(greys(found), wanted)
-    erased = found.locator(".erase")
+    erased, done = found.locator(".erase"), '[aria-label="ways in which it may go on"] canvas'
     np.testing.assert_array_equal(seen(erased)[:4, :, 0], wanted[0, :4])
-    assert (seen(erased)[4:, :, 0] == 128).all()
-    set_seed(found, 5, which=1)
-    found.get_by_role("button", name="Draw what is missing").click()
-    until(found, "document.getElementById('status').textContent === 'The picture is complete.'")
-    done = seen(erased)[..., 0]
-    np.testing.assert_array_equal(done[:4], wanted[0, :4])
-    assert (done[4:] != wanted[0, 4:]).any()
-    levels = torch.from_numpy(wanted[:1] / 255 * (model.levels - 1)).round()[:, None]
-    levels[:, :, 4:] = -1
+    assert (seen(erased)[4:, :, 2] == 0).all()  # a colour that grey pictures have not
+
+    def completed(seed, ways=1):
+        set_seed(found, seed, which=1)
+        found.get_by_label("Ways", exact=True).select_option(str(ways))
+        found.get_by_role("button", name="Draw what is missing").click()
+        until(found, "document.getElementById('status').textContent === 'The picture is complete.'")
+        return greys(found, done)
+
+    x, mask = torch.from_numpy(wanted[:1, None] / 255).float(), torch.zeros(8, 8, dtype=torch.bool)
+    mask[:4] = True
+    np.testing.assert_array_equal(completed(5, 4), as_bytes(model.complete(x.repeat(4, 1, 1, 1), mask, Noise.of(5, 4))))
     # What a pixel draws hangs on the seed and its place: drawn anew from the same seed, the rest is the picture again.
+    np.testing.assert_array_equal(completed(0), wanted[:1])
+    warm = found.get_by_label("Temperature").first
+    warm.evaluate("e => { e.value = 0.5; e.dispatchEvent(new Event('change')) }")
+    until(found, "document.querySelector('.bar').hidden")
+    np.testing.assert_array_equal(greys(found), as_bytes(model.sample(4, temperature=0.5, noise=Noise.of(0, 4))))
+    found.get_by_role("button", name="Erase all").click()
+    box = erased.bounding_box()
     found.get_by_role("button", name="Take the chosen picture").click()
-    found.get_by_role("button", name="Erase the lower half").click()
-    set_seed(found, 0, which=1)
-    found.get_by_role("button", name="Draw what is missing").click()
-    until(found, "document.getElementById('status').textContent === 'The picture is complete.'")
-    np.testing.assert_array_equal(seen(erased)[..., 0], wanted[0])
     found.get_by_label("Brush").select_option("1")
-    found.locator(".erase").focus()
+    found.mouse.move(box["x"] + 3, box["y"] + 3)  # a stroke along the first row, in one leap
+    found.mouse.down()
+    found.mouse.move(box["x"] + box["width"] - 3, box["y"] + 3)
+    found.mouse.up()
+    assert (seen(erased)[0, :, 2] == 0).all() and (seen(erased)[1:4, :, 2] == seen(erased)[1:4, :, 0]).all()
+    erased.focus()
+    found.keyboard.press("ArrowLeft")
     found.keyboard.press("ArrowDown")
     found.keyboard.press("Space")
     found.keyboard.press("Tab")
-    assert (seen(erased)[1, 0, 0] == 128) and (seen(erased)[2, :, 0] == wanted[0, 2]).all()
+    assert (seen(erased)[1, 6, 2] == 0) and (seen(erased)[1, :6, 2] == seen(erased)[1, :6, 0]).all()
+
+
+@pytest.mark.slow
+def test_a_label_goes_with_its_picture(browser, tmp_path):
+    model = ready(small("gated", 1, 6, 5, levels=4, classes=("a", "b", "c"), conditional=True))
+    found = of_model(browser, model, tmp_path, conditional=True)
+    until(found, "document.querySelector('.bar').hidden && document.querySelectorAll('.tile').length === 4")
+    wanted = as_bytes(model.sample(4, torch.arange(4) % 3, noise=Noise.of(0, 4)))
+    np.testing.assert_array_equal(greys(found), wanted)
+    found.locator(".tile").nth(2).click()
+    label = found.locator('section[aria-label="Complete"]').get_by_label("Label")
+    assert label.input_value() == "2"
+    found.get_by_role("button", name="Erase all").click()
+    found.get_by_role("button", name="Draw what is missing").click()
+    until(found, "document.getElementById('status').textContent === 'The picture is complete.'")
+    again = as_bytes(model.sample(1, torch.tensor([2]), noise=Noise.of(0, 1)))
+    np.testing.assert_array_equal(greys(found, '[aria-label="ways in which it may go on"] canvas'), again)
+    x = torch.randint(4, (1, 1, 6, 5), generator=torch.Generator().manual_seed(0)) / 3
+    Image.fromarray(as_bytes(x)[0].astype("uint8")).save(tmp_path / "mine.png")
+    found.locator("input[type=file]").last.set_input_files(tmp_path / "mine.png")
+    until(found, "document.querySelectorAll('.pictures figure').length === 1")
+    bits = -float(model.log_prob(x, torch.tensor([0]))) / np.log(2) / 30
+    assert f"{bits:.3f} bits" in found.locator(".pictures").inner_text()
+    found.close()
 
 
 @pytest.mark.slow
@@ -221,7 +262,7 @@ def test_what_is_saved_is_what_is_shown(browser, runs, tmp_path):
     with found.expect_download() as download:
         found.get_by_role("button", name="Save as PNG").click()
     sheet = np.asarray(Image.open(io.BytesIO(download.value.path().read_bytes())).convert("L"))
-    assert download.value.suggested_filename == "my-b-digits-b--seed-0.png"
+    assert download.value.suggested_filename == "my-b-digits-b-seed-0.png"
     zoom = (sheet.shape[0] + 2) // 4 - 2
     assert zoom % 8 == 0
     np.testing.assert_array_equal(sheet[: zoom : zoom // 8, : zoom : zoom // 8], greys(found)[0])
@@ -279,7 +320,7 @@ def test_a_row_is_filled_in(browser, tmp_path):
     assert abs(seconds - best["c"][0]) <= 60
     with found.expect_download() as download:
         found.get_by_role("button", name="Save as CSV").click()
-    assert download.value.path().read_text().splitlines()[0] == ",a,b,c"
+    assert download.value.path().read_text().splitlines()[0] == "row,a,b,c"
     found.close()
 
 
@@ -300,11 +341,26 @@ def test_music_is_that_of_the_model(browser, tmp_path):
         return sorted(zip(*(of.notes[name].tolist() for name in ("start", "pitch", "length")), strict=True))
 
     assert notes(score) == notes(wanted) and len(notes(score)) > 3
-    keep = found.get_by_label("upper")
-    keep.check()
+    found.get_by_label("upper").check()
     before = found.evaluate("document.querySelector('.roll').toDataURL()")
-    found.get_by_role("button", name="Another").click()
-    until(found, f"document.querySelector('.roll').toDataURL() !== {json.dumps(before)}")
+    found.get_by_role("button", name="Write anew").click()
+    until(
+        found,
+        f"document.querySelector('.roll').toDataURL() !== {json.dumps(before)} && document.querySelector('.bar').hidden",
+    )
+    with found.expect_download() as download:
+        found.get_by_role("button", name="Save as MIDI").click()
+    (tmp_path / "anew.mid").write_bytes(download.value.path().read_bytes())
+
+    def voice(of, number):
+        return [
+            note
+            for note in zip(*(of.notes[name].tolist() for name in ("voice", "start", "pitch", "length")), strict=True)
+            if note[0] == number
+        ]
+
+    anew = read_midi(tmp_path / "anew.mid")[0]
+    assert voice(anew, 0) == voice(score, 0) and voice(anew, 1) != voice(score, 1)
     found.get_by_role("button", name="Play").click()
     found.wait_for_timeout(300)
     found.get_by_role("button", name="Stop").click()
@@ -334,7 +390,11 @@ def test_other_samples_are_shown(browser, name, tmp_path):
 @pytest.mark.slow
 def test_points_are_counted(browser, runs, tmp_path):
     found, _ = opened(browser, runs["line"], tmp_path)
-    assert found.locator("rect").count() == 60
+    heights = found.locator("rect").evaluate_all("bars => bars.map(bar => Number(bar.getAttribute('height')))")
+    model = genloom.load(runs["line"])
+    points = model.sample(1000, noise=Noise.of(0, 1000)).flatten().numpy()
+    wanted, _ = np.histogram(points, 60)
+    np.testing.assert_allclose(np.array(heights) / max(heights), wanted / wanted.max(), atol=3 / wanted.max())
 
 
 # -- the file --------------------------------------------------------------------------------------
@@ -370,7 +430,7 @@ def test_the_direction_of_most_change_comes_first():
 
 def test_parts_are_those_that_a_model_can_do():
     picture, table = {"height": 8}, {"columns": []}
-    of_names = lambda shape, *names: parts({"functions": [{"name": name} for name in names], "shape": shape, "model": "it"})  # noqa: E731
+    of_names = lambda shape, *names: parts(set(names), {"shape": shape, "model": "it"})  # noqa: E731
     assert of_names(picture, "prior", "generate") == ["pictures.js", "draw.js"]
     assert of_names(picture, "next_row", "next_pixel", "log_prob") == ["pictures.js", "draw.js", "complete.js", "given.js"]
     assert of_names(table, "impute", "draw") == ["columns.js", "rows.js"]
@@ -396,10 +456,18 @@ def test_bad_input_is_one_sentence_and_nothing_is_left(runs, tmp_path, monkeypat
     status, said = refused(run, "-o", tmp_path / "there.html", "--to", "page")
     assert status == 2 and "may have 0: `--weights int8`" in said and "--to onnx" in said
     monkeypatch.undo()
-    monkeypatch.setattr(write, "operators", lambda: {"mm"})
-    assert "which no page knows" in refused(run, "-o", tmp_path / "p.html", "--to", "page")[1]
+    monkeypatch.setattr(limits, "operators", lambda: {"mm"})
+    assert "needs the operator sym_size.int, which no page has" in refused(run, "-o", tmp_path / "p.html", "--to", "page")[1]
     monkeypatch.undo()
-    monkeypatch.setattr(write, "page", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    assert "--only takes functions by name" in refused(run, "-o", tmp_path / "p.html", "--to", "page", "--only", ",")[1]
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(write.Path, "write_text", full)
+    status, said = refused(run, "-o", tmp_path / "there.html", "--to", "page")
+    assert status == 2 and "No space left on device" in said
+    monkeypatch.undo()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["there.html"]
     assert (tmp_path / "there.html").read_text() == "mine"
 

@@ -35,6 +35,8 @@ def export(
     from genloom.use.export.page.write import write_page
 
     names = [name.strip() for name in (only or "").split(",") if name.strip()]
+    if only is not None and not names:
+        raise InputError("--only takes functions by name, with commas: leave it away for all")
     with threads_of(threads):
         if to == "page":
             return paged(write_page(Run.open(run), out, names, weights, checkpoint, title, say), out)

@@ -22,7 +22,7 @@ def serve(
     checkpoint: Checkpoint = "last",
     threads: Threads = None,
 ) -> None:
-    """Serve runs over HTTP: samples, translations and so on by plain routes, and every function by the Open Inference Protocol.
+    """Serve runs over HTTP: samples, translations and the like by plain routes, all else by the Open Inference Protocol.
 
     / says what there is. A newer checkpoint is taken up as it comes; SIGTERM ends the server once what it took is answered.
     """

@@ -29,7 +29,7 @@ from genloom.use.export.readme import readme
 
 FORMAT = 1
 RECORD = "export.json"
-PARTNERS = {"generate": "prior", "next_pixel": "next_row", "next_row": "next_pixel"}  # useless without
+PARTNERS = {"generate": "prior", "encode": "decode", "next_pixel": "next_row", "next_row": "next_pixel"}  # useless without
 DRAWS = {"sample", "generate", "next_pixel", "next_step"}
 
 

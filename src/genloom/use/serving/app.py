@@ -154,7 +154,9 @@ def front_page(app: FastAPI, service: Service, base: str) -> str:
                 f"<h3>{path}</h3><p>{html.escape(methods['post']['description'])}</p><pre>{curl(base, path, takes)}</pre>"
             )
     body = f"<table><tr><th>model</th><th>kind</th><th>of</th><th>checkpoint</th></tr>{rows}</table>{''.join(lines)}"
-    body += '<p><a href="/openapi.json">openapi.json</a> · <a href="/v2">Open Inference Protocol</a> · <a href="/metrics">metrics</a></p>'
+    links = {"openapi.json": "openapi.json", "v2": "Open Inference Protocol", "metrics": "metrics"}
+    shown = " · ".join(f'<a href="/{at}">{name}</a>' for at, name in links.items())
+    body += f"<p>{shown}</p>"
     return page_of("genloom serves", ["<h1>genloom serves</h1>", body])
 
 

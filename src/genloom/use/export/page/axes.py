@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from genloom.core.capabilities import Infers, Latent
 from genloom.core.random import Noise
@@ -18,7 +19,9 @@ from genloom.use.export.plain import draws_levels
 AXES = 8
 STUDIED = 256  # codes, for the KL of each place
 MOST = 1024  # examples made to see how they change
+AT_ONCE = 16  # examples
 STEP = 0.1  # deviations by which a code is moved to see how
+SIDE = 64  # of pictures as they are compared
 LEAST = 0.01  # nats: a place of less says nothing
 
 
@@ -93,7 +96,7 @@ def by_change(model: Latent, free: Tensor) -> tuple[Tensor, list[str], str]:
         around = z[i].repeat(len(places) + 1, 1)
         around[torch.arange(len(places)) + 1, places] += step
         y = labels(model, count)
-        made = torch.cat([made_of(model, part, None if y is None else y[i]) for part in around.split(64)])
+        made = torch.cat([made_of(model, part, None if y is None else y[i]) for part in around.split(AT_ONCE)])
         change = (made[1:] - made[:1]) / step
         total += change @ change.T
     values, vectors = torch.linalg.eigh(total / count)
@@ -112,6 +115,9 @@ def labels(model: Any, n: int) -> Tensor | None:
 
 
 def made_of(model: Latent, z: Tensor, label: Tensor | None) -> Tensor:
-    """Return the examples of codes `[n, Z]`, flat, all of a label."""
+    """Return the examples of codes `[n, Z]`, flat, all of a label; of large pictures their means over squares."""
     y = None if label is None else label.expand(len(z))
-    return model.generate(z, y).flatten(1).float()
+    x = model.generate(z, y).float()
+    if x.ndim == 4 and max(x.shape[2:]) > SIDE:
+        x = adaptive_avg_pool2d(x, SIDE)
+    return x.flatten(1)

@@ -3,12 +3,12 @@
 const COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9', '#5a5a5a'] // Okabe and Ito's, less yellow
 const KEYS = ['C', 'C#', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B']
 const TICKS = 480, ROW = 5, STEP = 8 // ticks of a quarter note; pixels of a semitone and of a step
-const REST = 0, HELD = 1, FIRST = 2 // codes, as the model has them
+const HELD = 1, FIRST = 2 // codes, as the model has them
 const PERCUSSION = 9
 
-SECTIONS.push(async () => {
+SECTIONS.push(() => {
   const composes = Boolean(functions.next_step), voices = composes ? shape.voices : ['piece'], [fewest, most] = [shape.low, shape.high]
-  let codes, notes = [], player
+  let longest, notes = [], player
   const seed = seedField(() => make()), warm = composes && warmField(() => make())
   const told = functions.next_step?.inputs.find(each => each.name === 'told')
   const bars = composes && choice([2, 4, 8, 16].map(n => [n, `${n} bars`]), 4, () => make())
@@ -16,23 +16,24 @@ SECTIONS.push(async () => {
   const density = composes && choice([[3, 'any'], [0, 'few notes'], [1, 'some'], [2, 'many']], 3, () => make())
   const composer = composes && shape.classes?.length ? choice(shape.classes.map((name, i) => [i, name]), 0, () => make()) : undefined
   const keep = composes && voices.length > 1 ? voices.map((name, v) => [h('input', { type: 'checkbox', id: `keep-${v}` }), name]) : []
-  const roll = h('canvas', { class: 'roll', role: 'img' }), bar = h('progress', { max: 1, value: 0, hidden: true, 'aria-label': 'composing' })
+  const roll = h('canvas', { class: 'roll', role: 'img' }), paper = h('div', { class: 'scroll' }, roll), bar = progressBar('composing', () => engine.stop('draw'))
   const play = button('Play', () => player ? stop() : start(), { class: 'first' })
   section('Music', h('div', { class: 'controls' }, play, seed.element, bars ? field('Length', bars) : '', key ? field('Key', key) : '', density ? field('Density', density) : '',
-    composer ? field('Composer', composer) : '', warm ? warm.element : '', button('Save as MIDI', () => notes.length && save(new Blob([midi()], { type: 'audio/midi' }), named('mid', seed.value())))),
-    keep.length ? h('fieldset', {}, h('legend', {}, 'Keep while the others are written anew'), keep.map(([box, name], v) => {
+    composer ? field('Composer', composer) : '', warm ? warm.element : '', button('Save as MIDI', () => notes.length && save(new Blob([midi()], { type: 'audio/midi' }), named('mid', keep.some(([box]) => box.checked) ? 'some-voices-kept' : `seed-${seed.value()}`)))),
+    keep.length ? h('fieldset', {}, h('legend', {}, 'Keep these voices, and write the others anew'), keep.map(([box, name], v) => {
       const label = h('label', { for: box.id }, box, name)
       label.style.setProperty('--voice', COLOURS[v % COLOURS.length])
       return label
-    })) : '',
-    bar, h('div', { class: 'scroll' }, roll))
+    }), button('Write anew', () => seed.another())) : '',
+    bar.element, paper)
 
   async function make() {
     stop()
-    bar.hidden = false
+    bar.show(0)
     const found = await (composes ? compose() : drawNotes())
+    if (found === null) return
+    bar.hide()
     if (!found) return
-    bar.hidden = true
     show()
     roll.setAttribute('aria-label', `a piano roll of ${notes.length} notes`)
     firstShown()
@@ -40,14 +41,17 @@ SECTIONS.push(async () => {
 
   async function compose() {
     const steps = Number(bars.value) * record.bar, v = voices.length, kept = keep.map(([box]) => box.checked)
-    const given = codes && kept.some(Boolean) ? tensor([1, steps, v], Float64Array.from({ length: steps * v }, (_, i) => kept[i % v] ? codes.data[i] ?? REST : -1), 'i') : undefined
+    const given = longest && kept.some(Boolean) ? tensor([1, steps, v], Float64Array.from({ length: steps * v }, (_, i) => kept[i % v] ? longest.data[i] ?? -1 : -1), 'i') : undefined
     const asked = [Number(key.value), Number(density.value), ...(composer ? [Number(composer.value)] : [])].slice(0, told.dims[1])
     const found = await engine.newest('draw', 'compose', { seed: seed.value(), steps, told: tensor([1, asked.length], asked, 'i'), voices: given, temperature: warm.value() }, ({ x, share }) => {
-      bar.value = share
+      bar.show(share)
       notes = ofCodes(x)
       show(x.dims[1])
     })
-    if (found) { codes = found.codes; notes = ofCodes(codes) }
+    if (!found) return found
+    notes = ofCodes(found.codes)
+    if (!longest || steps >= longest.dims[1] || !kept.some(Boolean)) longest = found.codes // a kept voice is not cut for good
+    if (kept.length && kept.every(Boolean)) say('All voices are kept, so nothing is new.')
     return found
   }
 
@@ -97,7 +101,10 @@ SECTIONS.push(async () => {
       pen.fillStyle = COLOURS[voice % COLOURS.length]
       pen.fillRect(start * per + 1, (most - pitch) * ROW, Math.max(1, length * per - 1), ROW)
     }
-    if (at !== undefined) { pen.fillStyle = '#000'; pen.fillRect(at * per, 0, 2, roll.height) }
+    if (at === undefined) return
+    pen.fillStyle = '#000'
+    pen.fillRect(at * per, 0, 2, roll.height)
+    paper.scrollLeft = at * per * roll.clientWidth / roll.width - paper.clientWidth / 2
   }
 
   // -- sound ---------------------------------------------------------------------------------------
@@ -157,5 +164,5 @@ SECTIONS.push(async () => {
     return new Uint8Array([0x4D, 0x54, 0x68, 0x64, 0, 0, 0, 6, 0, 1, ...whole(tracks.length + 1, 2), ...whole(TICKS, 2), ...head, ...tracks.flat()])
   }
 
-  await make()
+  make()
 })

@@ -132,14 +132,14 @@ const OPERATORS = {
   sum: ([x, axes, keep], kind) => reduced(x, axes, keep, kind, 0, (v, a) => v + a),
   mean: ([x, axes, keep], kind) => reduced(x, axes, keep, kind, 0, (v, a) => v + a, (v, n) => v / n),
   amax: ([x, axes, keep], kind) => reduced(x, axes, keep, kind, -Infinity, Math.max),
-  linalg_vector_norm: ([x, order, axes, keep], kind) => {
-    if (order !== 2) throw new Error('a page knows norms of order 2 alone')
-    return reduced(x, axes, keep, kind, 0, (v, a) => v + a * a, Math.sqrt)
-  },
+  linalg_vector_norm: ([x, , axes, keep], kind) => reduced(x, axes, keep, kind, 0, (v, a) => v + a * a, Math.sqrt),
   argmax: ([x, axis, keep], kind) => {
     const rows = along(x, axis), dims = x.dims.toSpliced(from(axis, x.dims.length), 1, ...(keep ? [1] : [])), out = Tensor.of(dims, kind)
     eachRow(rows, (at, to) => {
-      for (let i = 1; i < rows.n; i++) if (x.data[at + i * rows.inner] > x.data[at + out.data[to] * rows.inner]) out.data[to] = i
+      for (let i = 1; i < rows.n; i++) {
+        const v = x.data[at + i * rows.inner], most = x.data[at + out.data[to] * rows.inner]
+        if (v > most || (v !== v && most === most)) out.data[to] = i // what is no number is the largest
+      }
     })
     return out
   },
@@ -205,13 +205,15 @@ function byNumber(name, args, kind) {
   let [x, y, p = 1] = args
   if (!by) {
     const out = Tensor.of(x.dims, kind)
-    loop(out.data, x.data, y ?? -Infinity, args[2] ?? Infinity)
+    const [low, high] = [y ?? -Infinity, args[2] ?? Infinity]
+    loop(out.data, x.data, x.kind === 'f' ? Math.fround(low) : low, x.kind === 'f' ? Math.fround(high) : high)
     return out
   }
   x = tensorOf(x, kind)
   if (!(y instanceof Tensor) || (y.data.length === 1 && y.dims.length <= x.dims.length)) {
     const out = Tensor.of(x.dims, kind)
-    by(out.data, x.data, y instanceof Tensor ? y.data[0] : Number(y), p)
+    const by_ = y instanceof Tensor ? y.data[0] : Number(y)
+    by(out.data, x.data, x.kind === 'f' ? Math.fround(by_) : by_, p) // which torch has in fp32 too
     return out
   }
   const dims = together(x.dims, y.dims), out = Tensor.of(dims, kind)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from importlib.resources import files
 
 OF_ONE = {  # of x, with further numbers p and q
-    "relu": "x > 0 ? x : 0",
+    "relu": "x < 0 ? 0 : x",
     "leaky_relu": "x > 0 ? x : x * p",
     "tanh": "Math.tanh(x)",
     "sigmoid": "1 / (1 + Math.exp(-x))",
@@ -23,16 +24,16 @@ OF_ONE = {  # of x, with further numbers p and q
     "sign": "Math.sign(x)",
     "floor": "Math.floor(x)",
     "round": "Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x)",
-    "bitwise_not": "o.BYTES_PER_ELEMENT === 1 ? !x : ~x",
-    "clamp": "x < p ? p : x > q ? q : x",
+    "bitwise_not": "!x",
+    "clamp": "x !== x ? x : Math.min(Math.max(x, p), q)",
 }
 OF_TWO = {  # of x and y, with a further number p
     "add": "x + p * y",
     "sub": "x - p * y",
     "mul": "x * y",
     "div": "x / y",
-    "pow": "x ** y",
-    "remainder": "x - y * Math.floor(x / y)",
+    "pow": "x === 1 ? 1 : x ** y",
+    "remainder": "x % y !== 0 && x % y < 0 !== y < 0 ? x % y + y : x % y",
     "maximum": "x > y || x !== x ? x : y",
     "eq": "x === y",
     "ne": "x !== y",
@@ -51,9 +52,10 @@ def source(name: str) -> str:
     return files("genloom.use.export.page").joinpath(name).read_text(encoding="utf-8")
 
 
-def operators() -> set[str]:
-    """Return the names of all operators that a page knows."""
-    return {*OF_ONE, *OF_TWO, *TABLE.findall(source("operators.js"))}
+@cache
+def operators() -> frozenset[str]:
+    """Return the names of all operators that a page knows; `limits.py` says in which forms."""
+    return frozenset((*OF_ONE, *OF_TWO, *TABLE.findall(source("operators.js"))))
 
 
 def loops(names: Iterable[str]) -> str:

@@ -18,9 +18,14 @@ function h(tag, attributes = {}, ...children) {
   return made
 }
 
+let fading
+
+// Tells something at the foot of the page; what is not wrong goes away by itself.
 function say(text, wrong = false) {
+  clearTimeout(fading)
   find('status').textContent = text
   find('status').classList.toggle('wrong', wrong)
+  if (!wrong && text) fading = setTimeout(() => say(''), 6000)
 }
 
 // -- the worker -----------------------------------------------------------------------------------
@@ -28,9 +33,10 @@ function say(text, wrong = false) {
 const engine = {
   waiting: new Map(), lanes: {}, last: 0,
 
-  start() {
-    const code = new Blob([find('engine').textContent], { type: 'text/javascript' })
-    this.worker = new Worker(URL.createObjectURL(code))
+  async start() {
+    const packed = Uint8Array.from(atob(find('engine').textContent), c => c.charCodeAt(0))
+    const code = await new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'))).blob()
+    this.worker = new Worker(URL.createObjectURL(new Blob([code], { type: 'text/javascript' })))
     this.worker.onerror = event => say(`This browser cannot run the model: ${event.message}`, true)
     this.worker.onmessage = ({ data }) => {
       const asked = this.waiting.get(data.id)
@@ -54,21 +60,22 @@ const engine = {
     return asked
   },
 
-  // As `ask`, one at a time in a lane: a newer one stops what runs there. Returns undefined for one that was stopped.
+  // As `ask`, one at a time in a lane: a newer one stops what runs there. Returns undefined for one that a person stopped,
+  // and null for one that a newer one did.
   async newest(lane, task, given, part) {
     const place = this.lanes[lane] ??= {}, mine = place.wanted = {}
     if (place.running) {
       place.running.stopped = true
       this.worker.postMessage({ stop: place.running.id })
       await place.running.promise.catch(() => {})
-      if (place.wanted !== mine) return undefined
+      if (place.wanted !== mine) return null
     }
     const asked = place.running = this.begun(task, given, part)
     try {
       const found = await asked.promise
-      return asked.stopped ? undefined : found
+      return asked.stopped ? asked.ended ? undefined : null : found
     } catch (error) {
-      if (error.stopped) return undefined
+      if (error.stopped) return asked.ended ? undefined : null
       say(`That went wrong: ${error.message}`, true)
       throw error
     } finally {
@@ -78,9 +85,9 @@ const engine = {
 
   stop(lane) {
     const running = this.lanes[lane]?.running
-    if (running) { running.stopped = true; this.worker.postMessage({ stop: running.id }) }
-    if (this.lanes[lane]) this.lanes[lane].wanted = undefined
-    return Boolean(running)
+    if (!running) return
+    running.stopped = running.ended = true
+    this.worker.postMessage({ stop: running.id })
   }
 }
 
@@ -111,17 +118,31 @@ function choice(options, value, onchange) { // of [value, text]
 
 const button = (text, onclick, more = {}) => h('button', { type: 'button', onclick, ...more }, text)
 
-// A seed with a button for another one.
+// A seed, a whole number of 63 bits as `genloom` takes it, with a button for another one. Its value is a text.
 function seedField(changed) {
-  const input = h('input', { type: 'number', min: 0, step: 1, value: 0, onchange: changed, inputmode: 'numeric' })
-  const another = button('Another', () => { input.value = Math.floor(Math.random() * 1e6); changed() }, { title: 'another seed' })
-  return { value: () => Math.max(0, Math.floor(Number(input.value) || 0)), element: h('div', { class: 'pair' }, field('Seed', input), another) }
+  let used = '0'
+  const take = () => {
+    const text = input.value.trim(), whole = /^[+-]?\d{1,19}$/.test(text) ? BigInt(text) : undefined
+    if (whole === undefined || BigInt.asIntN(64, whole) !== whole) say(`A seed is a whole number, so ${used} is used.`, true)
+    else { used = String(whole); say(''); changed() }
+    input.value = used
+  }
+  const input = h('input', { type: 'text', value: used, onchange: take, inputmode: 'numeric', size: 9 })
+  const another = button('Another', () => { input.value = Math.floor(Math.random() * 1e6); take() }, { title: 'another seed' })
+  return { value: () => used, another: () => another.click(), element: h('div', { class: 'pair' }, field('Seed', input), another) }
 }
 
-function labelField(changed) {
-  if (!shape.classes?.length || !record.conditional) return { value: () => undefined, element: '' }
-  const select = choice([['', 'all in turn'], ...shape.classes.map((name, i) => [i, name])], '', changed)
-  return { value: () => select.value === '' ? undefined : Number(select.value), element: field('Label', select) }
+// A label, for a model that takes one; `open` is what having none is called, where one may have none.
+function labelField(changed, open) {
+  if (!shape.classes?.length || !record.conditional) return { value: () => undefined, set() {}, element: '' }
+  const select = choice([...(open ? [['', open]] : []), ...shape.classes.map((name, i) => [i, name])], open ? '' : 0, changed)
+  return { value: () => select.value === '' ? undefined : Number(select.value), set: v => { select.value = v ?? 0 }, element: field('Label', select) }
+}
+
+// How far something is, with a button that stops it.
+function progressBar(doing, stop) {
+  const bar = h('progress', { max: 1, value: 0, 'aria-label': doing }), element = h('div', { class: 'bar', hidden: true }, bar, button('Stop', stop))
+  return { element, show(share) { element.hidden = false; bar.value = share }, hide() { element.hidden = true } }
 }
 
 function warmField(changed) {
@@ -144,7 +165,7 @@ function save(blob, name) {
   say(`${name} is saved.`)
 }
 
-const named = (kind, seed) => `${record.title.replace(/[^\w-]+/g, '-')}${seed === undefined ? '' : `-seed-${seed}`}.${kind}`
+const named = (kind, more) => `${(record.title.replace(/[^\p{L}\p{N}_-]+/gu, '-').replace(/^-+|-+$/g, '') || 'genloom')}${more === undefined ? '' : `-${more}`}.${kind}`
 
 async function start() {
   say('Unpacking the model…')
@@ -152,7 +173,7 @@ async function start() {
     await engine.start()
     performance.mark('loaded')
     say('')
-    for (const add of SECTIONS) await add()
+    for (const add of SECTIONS) add()
   } catch (error) {
     say(`The model cannot run here: ${error.message}`, true)
   }

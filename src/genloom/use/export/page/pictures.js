@@ -31,8 +31,7 @@ function sheet(canvases) {
   const out = h('canvas', { width: columns * (width * zoom + GAP) - GAP, height: rows * (height * zoom + GAP) - GAP })
   const pen = out.getContext('2d')
   pen.imageSmoothingEnabled = false
-  pen.fillStyle = '#fff'
-  pen.fillRect(0, 0, out.width, out.height)
+  if (shape.channels !== 4) { pen.fillStyle = '#fff'; pen.fillRect(0, 0, out.width, out.height) }
   canvases.forEach((each, i) => {
     pen.drawImage(each, i % columns * (width * zoom + GAP), Math.floor(i / columns) * (height * zoom + GAP), width * zoom, height * zoom)
   })
@@ -44,13 +43,10 @@ function dropField(text, taken) {
   const input = h('input', { type: 'file', accept: 'image/*', class: 'hidden', tabindex: -1, 'aria-hidden': true })
   const take = async file => {
     if (!file) return
-    try {
-      const picture = await createImageBitmap(file)
-      say('')
-      await taken(picture)
-    } catch {
-      say(`${file.name || 'That'} is no picture that this browser can read.`, true)
-    }
+    const picture = await createImageBitmap(file).catch(() => undefined)
+    if (!picture) return say(`${file.name || 'That'} is no picture that this browser can read.`, true)
+    say('')
+    await taken(picture)
   }
   input.addEventListener('change', () => { take(input.files[0]); input.value = '' })
   const zone = button(text, () => input.click(), { class: 'drop' })

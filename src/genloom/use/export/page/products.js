@@ -31,12 +31,12 @@ function placed(x, name, how, numbers, write) {
 }
 
 const rowsOf = (x, first, numbers) =>
-  placed(x, 'a', `rows ${first}`, numbers, to => to.set(x.data.subarray(first, first + numbers)))
+  placed(x, 'a', `rows ${first} ${numbers}`, numbers, to => to.set(x.data.subarray(first, first + numbers)))
 
 // Panels of a matrix [k, n] whose places along k and n lie `sk` and `sn` apart.
 function panelsOf(x, k, n, sk, sn, first = 0) {
   const panels = Math.ceil(n / PANEL), a = x.data
-  return placed(x, 'b', `panels ${first} ${sk}`, panels * k * PANEL, to => {
+  return placed(x, 'b', `panels ${first} ${k} ${n} ${sk} ${sn}`, panels * k * PANEL, to => {
     for (let p = 0; p < panels; p++) {
       const wide = Math.min(PANEL, n - p * PANEL), start = first + p * PANEL * sn
       for (let i = 0, at = p * k * PANEL; i < k; i++, at += PANEL) {
@@ -119,7 +119,7 @@ function transposed(x, weight, bias, [sy, sx], [py, px], [dy, dx], [ey, ex], gro
   if (bias) for (let i = 0; i < n; i++) for (let q = 0; q < outs; q++) o.fill(bias.data[q], (i * outs + q) * made, (i * outs + q + 1) * made)
   const m = each * taps, b = room('b', Math.ceil(COLUMNS / PANEL) * PANEL * ins), at = new Int32Array(COLUMNS)
   for (let g = 0; g < groups; g++) {
-    const rows = placed(weight, 'a', `turned ${g}`, m * ins, to => {
+    const rows = placed(weight, 'a', `turned ${g} ${ins} ${m}`, m * ins, to => {
       for (let q = 0; q < ins; q++) for (let r = 0; r < m; r++) to[r * ins + q] = weight.data[(g * ins + q) * m + r]
     })
     byColumns(n * plane, (first, wide) => {

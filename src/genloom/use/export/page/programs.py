@@ -15,6 +15,7 @@ from torch.fx import Node
 from genloom.core.model import Model
 from genloom.use.export.entries import Entry
 from genloom.use.export.graphs import program_of, quiet
+from genloom.use.export.page.limits import refusal
 
 aten = torch.ops.aten
 WHOLE = (aten.gru.input, aten.lstm.input)  # kept in one piece, which else are a graph of a thousand steps
@@ -54,17 +55,19 @@ class Step:
 
     Attributes:
         kind: of the numbers it gives, by letter; "s" for a size, "*" for several tensors.
+        why: a page cannot do this, "" where it can.
     """
 
     target: Any
     args: list[Any]
     kwargs: dict[str, Any]
     kind: str
+    why: str = ""
 
     @property
     def name(self) -> str:
         """The operator's name."""
-        return OF_SIZES[self.target] if self.target in OF_SIZES else str(self.target).split(".")[1]
+        return OF_SIZES[self.target] if self.target in OF_SIZES else self.target._schema.name.removeprefix("aten::")
 
     def listed(self) -> list[Any]:
         """Return its arguments in the order of its schema, defaults filled in, without what only torch goes by."""
@@ -114,12 +117,15 @@ def one(node: Node, program: Program, known: dict[Node, Any]) -> Any:
     if same is not None:
         return same
     found = parts([args, kwargs])
-    if not any(isinstance(each, Value) for each in found):
+    chance = torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+    if not chance and not any(isinstance(each, Value) for each in found):
         value = result(node.target, args, kwargs)
         sizes = [each.numel() for each in found if isinstance(each, Tensor)]
         if all(each.numel() <= max([LARGEST, *sizes]) for each in parts(value) if isinstance(each, Tensor)):
             return value
-    program.steps.append(Step(node.target, args, kwargs, kind_of(node.meta["val"])))
+    why = "" if node.target in OF_SIZES else refusal(node)
+    kind, odd = kind_of(node.meta["val"])
+    program.steps.append(Step(node.target, args, kwargs, kind, why or odd))
     return Value(program.inputs + len(program.steps) - 1)
 
 
@@ -147,13 +153,11 @@ def is_end(size: Any) -> bool:
     return isinstance(size, int) and size >= 2**62
 
 
-def kind_of(value: Any) -> str:
-    """Return the letter of what an operator gives; TypeError for numbers that a page cannot hold."""
+def kind_of(value: Any) -> tuple[str, str]:
+    """Return the letter of what an operator gives, and why a page cannot hold it, "" where it can."""
     if isinstance(value, Tensor):
-        if value.dtype not in KINDS:
-            raise TypeError(f"a page cannot hold {value.dtype}")
-        return KINDS[value.dtype]
-    return "*" if isinstance(value, list | tuple) else "s"
+        return KINDS.get(value.dtype, "f"), "" if value.dtype in KINDS else f"numbers of {value.dtype}"
+    return "*" if isinstance(value, list | tuple) else "s", ""
 
 
 def replaced(value: Any, of: Callable[[Any], Any]) -> Any:
@@ -187,7 +191,10 @@ def used(program: Program) -> Program:
         return number[value.number]
 
     steps = [program.steps[place] for place in kept]
-    moved = [Step(each.target, replaced(each.args, renamed), replaced(each.kwargs, renamed), each.kind) for each in steps]
+    moved = [
+        Step(each.target, replaced(each.args, renamed), replaced(each.kwargs, renamed), each.kind, each.why)
+        for each in steps
+    ]
     return Program(program.inputs, moved, replaced(program.outputs, renamed))
 
 

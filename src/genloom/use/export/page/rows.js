@@ -4,18 +4,18 @@ const CHANCES = 5 // rows drawn by chance
 
 SECTIONS.push(() => {
   const { columns } = shape, controls = columns.map(controlOf), seed = seedField(fill), stage = h('div', { class: 'scroll' })
+  const saving = button('Save as CSV', () => saveCsv(saved, named('csv')), { disabled: true })
   let saved = []
   section('Fill in a row',
     h('p', { class: 'hint' }, 'Give what you know and leave the rest empty.'),
     h('form', { class: 'form', onsubmit: event => { event.preventDefault(); fill() } },
       h('div', { class: 'cells' }, columns.map((column, d) => field(column.name, controls[d]))),
       h('div', { class: 'controls' }, h('button', { class: 'first' }, 'Fill in'), seed.element,
-        button('Empty the form', () => { controls.forEach(each => { each.value = '' }) }),
-        button('Save as CSV', () => saved.length && saveCsv(saved, named('csv'))))), stage)
+        button('Empty the form', () => { controls.forEach(each => { each.value = '' }); stage.replaceChildren(); saving.disabled = true }), saving)), stage)
 
   function controlOf(column) {
-    if (column.categories.length) return choice([['', 'unknown'], ...column.categories.map((name, i) => [i, String(name)])], '', () => {})
-    if (column.kind === 'date') return h('input', { type: 'date' })
+    if (column.categories.length) return choice([['', 'unknown'], ...column.categories.map((name, i) => [i, text(name)])], '', () => {})
+    if (column.kind === 'date') return h('input', { type: 'date', title: `${shown(column, column.low)} to ${shown(column, column.high)}` })
     return h('input', { type: 'number', step: 'any', placeholder: `${shown(column, column.low)} to ${shown(column, column.high)}` })
   }
 
@@ -37,11 +37,18 @@ SECTIONS.push(() => {
       if (!found) return
       for (let i = 0; i < CHANCES; i++) rows.push([`by chance ${i + 1}`, one(found.filled, i)])
     }
-    const cell = (column, i, code) => mask[i] ? column.categories.length ? String(column.categories[x[i]]) : shown(column, x[i] * column.scale + column.mean) : shown(column, held(column, code))
-    saved = [['', ...columns.map(each => each.name)], ...rows.map(([name, row]) => [name, ...columns.map((column, i) => cell(column, i, row.data[i]))])]
+    const cell = (column, i, code) => !mask[i] ? shown(column, held(column, code)) : column.categories.length ? text(column.categories[x[i]]) : controls[i].value
+    saved = [['row', ...columns.map(each => each.name)], ...rows.map(([name, row]) => [name, ...columns.map((column, i) => cell(column, i, row.data[i]))])]
     stage.replaceChildren(h('table', { class: 'rows' }, h('caption', {}, 'Cells that were filled in are marked.'),
       h('thead', {}, h('tr', {}, h('td', {}), columns.map(each => h('th', { scope: 'col' }, each.name)))),
       h('tbody', {}, saved.slice(1).map(([name, ...cells]) => h('tr', {}, h('th', { scope: 'row' }, name), cells.map((text, i) => h('td', mask[i] ? {} : { class: 'filled' }, text)))))))
-    say('')
+    const beyond = columns.filter((column, i) => mask[i] && !column.categories.length && !within(column, controls[i].value))
+    saving.disabled = false
+    say(beyond.length ? `${beyond.map(each => each.name).join(', ')}: beyond what the model has seen, so do not trust what hangs on it.` : '', beyond.length > 0)
+  }
+
+  function within(column, given) {
+    const value = column.kind === 'date' ? Date.parse(given) / 1000 : Number(given)
+    return value >= column.low && value <= column.high
   }
 })

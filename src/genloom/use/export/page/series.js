@@ -10,13 +10,13 @@ function svg(tag, attributes, ...children) {
   return made
 }
 
-SECTIONS.push(async () => {
+SECTIONS.push(() => {
   const points = typeof shape.columns === 'number'
   const number = choice((points ? [200, 1000, 5000] : [1, 3, 6]).map(n => [n, n]), points ? 1000 : 3, () => draw())
-  const seed = seedField(() => draw()), label = labelField(() => draw()), stage = h('div', { class: 'plots' })
+  const seed = seedField(() => draw()), label = labelField(() => draw(), 'all in turn'), stage = h('div', { class: 'plots' })
   let values = []
   section(points ? 'Points' : 'Windows of a record', h('div', { class: 'controls' }, field('How many', number), seed.element, label.element,
-    button('Save as CSV', () => values.length && saveCsv(values, named('csv', seed.value())))), stage)
+    button('Save as CSV', () => values.length ? saveCsv(values, named('csv', `seed-${seed.value()}`)) : say('Nothing is drawn yet.'))), stage)
 
   async function draw() {
     const n = Number(number.value), parts = []
@@ -48,7 +48,7 @@ SECTIONS.push(async () => {
     values = [['window', 'step', ...columns.map(each => each.name)]]
     for (let i = 0; i < n; i++) for (let s = 0; s < t; s++) values.push([i + 1, s, ...columns.map((each, c) => shown(each, value(i, s, c)))])
     stage.replaceChildren(...columns.map((column, c) => {
-      const place = v => column.categories.length ? column.categories.map(String).indexOf(v) : v
+      const place = v => column.categories.length ? column.categories.map(text).indexOf(v) : v
       const rows = Array.from({ length: n }, (_, i) => Array.from({ length: t }, (_, s) => place(value(i, s, c))))
       const low = Math.min(...rows.flat()), high = Math.max(...rows.flat())
       const y = v => PAD + (1 - (v - low) / (high - low || 1)) * (HIGH - 2 * PAD), x = s => s / Math.max(1, t - 1) * WIDE
@@ -62,5 +62,5 @@ SECTIONS.push(async () => {
     return h('figure', { class: 'plot' }, h('figcaption', {}, h('strong', {}, name), ` ${range}`), drawing)
   }
 
-  await draw()
+  draw()
 })

@@ -136,7 +136,6 @@ function moments(a, starts, n) {
 // Where the elements lie that indices (tensors, or null for all) name, and the dims of the whole.
 function places(x, indices) {
   const named = indices.flatMap((t, i) => t ? [i] : []), own = stridesOf(x.dims)
-  for (const i of named) if (indices[i].kind === 'b') throw new Error('a page cannot index by truths')
   const joint = together(...named.map(i => indices[i].dims)), size = count(joint), at = new Float64Array(size)
   for (const i of named) {
     const v = expand(indices[i], joint).data

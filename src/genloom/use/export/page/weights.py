@@ -32,7 +32,9 @@ class Store:
     known: dict[Any, int] = field(default_factory=dict)
 
     def place(self, x: Tensor) -> int:
-        """Return the place of a constant, which is added where it is new."""
+        """Return the place of a constant, which is added where it is new; TypeError for numbers that a page cannot hold."""
+        if x.dtype not in KINDS:
+            raise TypeError(f"a page cannot hold numbers of {x.dtype}")
         key = x.dtype, tuple(x.shape), hashlib.sha256(x.contiguous().numpy().tobytes()).digest()
         if key not in self.known:
             self.known[key] = len(self.told)
@@ -46,7 +48,12 @@ class Store:
         values = x.contiguous().numpy()
         if x.dtype != torch.float32:
             return values.astype("uint8" if x.dtype == torch.bool else "float64").tobytes(), {}
-        if values.size < LARGE or self.weights == "fp32" or (values.ndim < 2 and self.weights == "int8"):
+        if (
+            values.size < LARGE
+            or self.weights == "fp32"
+            or not np.isfinite(values).all()
+            or (values.ndim < 2 and self.weights == "int8")
+        ):
             return values.tobytes(), {}
         if self.weights == "fp16":
             if np.abs(values).max() > HALF:
@@ -69,7 +76,12 @@ class Store:
 
     def text(self) -> str:
         """Return all constants as a text, packed."""
-        return base64.b64encode(gzip.compress(b"".join(self.content), 9, mtime=0)).decode()
+        return packed(b"".join(self.content))
+
+
+def packed(content: bytes) -> str:
+    """Return bytes as a text, packed."""
+    return base64.b64encode(gzip.compress(content, 9, mtime=0)).decode()
 
 
 def encoded(program: Program, store: Store) -> dict[str, Any]:

@@ -6,24 +6,28 @@ import base64
 import hashlib
 import html
 import json
+import math
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 from genloom.api import load
+from genloom.bounds import short
 from genloom.core import capabilities as can
 from genloom.core.model import Model
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
+from genloom.shapes.pairs import PairShape
 from genloom.train.run import Run
-from genloom.use.export.entries import Entry
+from genloom.use.export.entries import Entry, LeftOut
 from genloom.use.export.folder import about, chosen, port_told
 from genloom.use.export.graphs import MOST, OTHERS, TRIED, Weights, difference, sizes
 from genloom.use.export.page.axes import axes
 from genloom.use.export.page.kernel import module
-from genloom.use.export.page.operators import loops, operators, source
+from genloom.use.export.page.operators import loops, source
 from genloom.use.export.page.programs import Program, page_program, run
-from genloom.use.export.page.weights import Store, encoded
+from genloom.use.export.page.weights import Store, encoded, packed
 
 LARGEST = 100_000_000  # bytes of a page: browsers give up on larger ones, and no mail takes them
 ENGINE = ("tensors.js", "products.js", "operators.js", "folder.js", "worker.js")
@@ -65,10 +69,15 @@ def write_page(
         raise InputError(f"a page is one file: -o takes a name that ends in .html, got {out}")
     check_writable(out)
     model = load(run_, checkpoint).requires_grad_(False)
+    if not all(bool(x.isfinite().all()) for x in model.state_dict().values() if x.is_floating_point()):
+        raise InputError(
+            "weights of this checkpoint are no numbers: its training went bad; name an older one by --checkpoint"
+        )
     if weights is None:
         weights = "fp32" if isinstance(model, can.PixelByPixel | can.Composes) else "fp16"
     store, functions = Store(weights), []
-    found = chosen(model, only)
+    found = [shown(entry, model) for entry in chosen(model, only)]
+    parts({entry.name for entry in found if isinstance(entry, Entry)}, run_.record)
     for entry in found:
         if isinstance(entry, Entry):
             say(f"{entry.name}: {entry.means}")
@@ -91,21 +100,30 @@ def write_page(
     return record | {"bytes": len(text.encode())}
 
 
+def shown(entry: Entry | LeftOut, model: Model) -> Entry | LeftOut:
+    """Return a function, or that it is left out where a browser cannot show its pictures."""
+    shape = model.shape
+    if isinstance(shape, PairShape) and isinstance(entry, Entry) and (shape.deep("A") or shape.deep("B")):
+        return LeftOut(entry.name, "its pictures have more bits or channels than a browser shows")
+    return entry
+
+
 def told(entry: Entry, model: Model, store: Store) -> dict[str, Any]:
     """Return what a page knows of a function; InputError where it cannot run there."""
     try:
         program = page_program(entry, model)
-    except TypeError as error:
-        raise InputError(f"{entry.name} cannot run in a page, for {error}: {OTHERS}") from None
-    if strange := sorted({step.name for step in program.steps} - operators()):
+        if why := next((step.why for step in program.steps if step.why), ""):
+            raise InputError(f"{entry.name} needs {why}, which no page has: {OTHERS}, or take `--to onnx`")
+        exact, apart = (furthest(entry, model, stored_run(program, each)) for each in (Store("fp32"), store))
+        kept = encoded(program, store)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # whatever torch's exporter may raise
+        said = " ".join([type(error).__name__, *str(error).split()])
+        raise InputError(f"{entry.name} cannot run in a page ({short(said)}): {OTHERS}") from error
+    if not (exact <= MOST and apart < math.inf):
         raise InputError(
-            f"{entry.name} needs the operator {strange[0]}, which no page knows: {OTHERS}, or take `--to onnx`, which "
-            "onnxruntime-web runs in a browser"
-        )
-    apart = max(difference(entry, model, stored_run(program, store), at) for at in TRIED)
-    if apart > MOST and store.weights == "fp32":
-        raise InputError(
-            f"{entry.name} would differ from the model by {apart:.1e} in a page, and may by {MOST:.0e}: {OTHERS}"
+            f"{entry.name} would differ from the model by {max(exact, apart):.1e} in a page, and may by {MOST:.0e}: {OTHERS}"
         )
     return {
         "name": entry.name,
@@ -114,8 +132,13 @@ def told(entry: Entry, model: Model, store: Store) -> dict[str, Any]:
         "tried": [sizes(entry, at) for at in TRIED],
         "inputs": [port_told(port) for port in entry.inputs],
         "outputs": [port_told(port) for port in entry.outputs],
-        "program": encoded(program, store),
+        "program": kept,
     }
+
+
+def furthest(entry: Entry, model: Model, run: Any) -> float:
+    """Return the largest difference of what runs a function from the model, over sizes it was not made by."""
+    return max(difference(entry, model, run, at) for at in TRIED)
 
 
 def stored_run(program: Program, store: Store) -> Any:
@@ -128,7 +151,11 @@ def stored_run(program: Program, store: Store) -> Any:
 
 def page(record: dict[str, Any], store: Store) -> str:
     """Return the page as a text."""
-    script = slim("\n".join([source("page.js"), *map(source, parts(record)), "start()"]))
+    script = slim(
+        "\n".join(
+            [source("page.js"), *map(source, parts({each["name"] for each in record["functions"]}, record)), "start()"]
+        )
+    )
     style = source("page.css")
     names = {step[0] for each in record["functions"] for step in each["program"]["steps"]}
     engine = slim("\n".join([loops(names), *map(source, ENGINE)]))
@@ -136,14 +163,14 @@ def page(record: dict[str, Any], store: Store) -> str:
         "policy": POLICY.format(script=digest(script), style=digest(style)),
         "version": record["genloom"],
         "title": html.escape(record["title"]),
-        "about": html.escape(f"A {record['model']} (preset {record['preset']}) that was trained on {record['says']}."),
+        "about": html.escape(f"{record['model']} (preset {record['preset']}), trained on {record['says']}."),
         "made": html.escape(
             f"Made by genloom {record['genloom']}, checkpoint {record['checkpoint']}, weights in {record['weights']}."
         ),
         "style": style,
-        "record": json.dumps(record, separators=(",", ":")).replace("<", "\\u003c"),
+        "record": json.dumps(record, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "kernel": base64.b64encode(module()).decode(),
-        "engine": engine,
+        "engine": packed(engine.encode()),
         "weights": store.text(),
         "script": script,
     }
@@ -151,9 +178,8 @@ def page(record: dict[str, Any], store: Store) -> str:
     return pieces[0] + "".join(filled[name] + rest for name, _, rest in (each.partition("}") for each in pieces[1:]))
 
 
-def parts(record: dict[str, Any]) -> list[str]:
-    """Return the files of the parts that a page has; InputError where there is nothing to show."""
-    names = {each["name"] for each in record["functions"]}
+def parts(names: AbstractSet[str], record: dict[str, Any]) -> list[str]:
+    """Return the files of the parts that a page has for these functions; InputError where there is nothing to show."""
     shape, found = record["shape"], []
     pictures = "height" in shape and "columns" not in shape
     if pictures and names & {"generate", "sample", "next_pixel"}:
