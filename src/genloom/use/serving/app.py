@@ -109,15 +109,20 @@ async def unknown(request: Request, error: Exception) -> Response:
     """Answer where there is nothing, or not for this method."""
     assert isinstance(error, HTTPException)
     headers = dict(error.headers or {})
-    if error.status_code != 404:
-        return said(error.status_code, f"{request.method} is not for this address", headers)
-    return said(404, "there is nothing at this address: / says what there is", headers)
+    why = {
+        400: "the body cannot be read",
+        404: "there is nothing at this address: / says what there is",
+        405: f"{request.method} is not for this address",
+    }
+    return said(error.status_code, why.get(error.status_code, str(error.detail)), headers)
 
 
 async def invalid(_: Request, error: Exception) -> Response:
     """Answer by what is wrong first of what was asked."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return said(422, "the body is no JSON")
     place = ".".join(str(part) for part in first["loc"][1:]) or "the body"
     return said(422, f"{place}: {first['msg']}"[:500])
 
@@ -125,6 +130,11 @@ async def invalid(_: Request, error: Exception) -> Response:
 async def gone(_: Request, error: Exception) -> Response:
     """Answer a body that was cut off."""
     return said(400, "the body ended before its end")
+
+
+async def failed(_: Request, error: Exception) -> Response:
+    """Answer what nobody foresaw; the server says what it was where it was started."""
+    return said(500, "the server failed at this; its log says why")
 
 
 HANDLERS: tuple[tuple[Any, Any], ...] = (
@@ -135,6 +145,7 @@ HANDLERS: tuple[tuple[Any, Any], ...] = (
     (HTTPException, unknown),
     (RequestValidationError, invalid),
     (ClientDisconnect, gone),
+    (Exception, failed),
 )
 
 

@@ -10,6 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -76,25 +77,30 @@ class Guard:
         if self.token and scope["path"] not in OPEN and not self.bears(headers.get("authorization", "")):
             await refuse(send, 401, "this server wants a token: Authorization: Bearer ...", {"www-authenticate": "Bearer"})
             return
-        told, body = headers.get("content-length", "0"), 0
+        told, body, over = headers.get("content-length", "0"), 0, False
         if told.isdigit() and int(told) > self.largest:
             await refuse(send, 413, self.too_large)
             return
 
         async def received() -> Any:
-            nonlocal body
+            nonlocal body, over
             message = await receive()
             body += len(message.get("body", b""))
-            if body > self.largest:
+            over = over or body > self.largest
+            if over:
                 raise TooLarge
             return message
 
+        async def passed(message: Any) -> None:
+            if not over:  # what the application makes of a body that was cut off is not sent
+                await send(message)
+
         try:
             async with asyncio.timeout(self.seconds):
-                await self.app(scope, received, send)
-        except TooLarge:
-            if not status():
-                await refuse(send, 413, self.too_large)
+                with suppress(TooLarge):
+                    await self.app(scope, received, passed)
+                if over and not status():
+                    await refuse(send, 413, self.too_large)
         except TimeoutError:
             if not status():
                 again = {"retry-after": str(math.ceil(self.seconds))}

@@ -15,7 +15,7 @@ from genloom.core import capabilities as can
 from genloom.core.random import Noise
 from genloom.errors import InputError
 from genloom.shapes.base import Shape
-from genloom.shapes.pictures import as_picture
+from genloom.shapes.pictures import as_picture, to_picture
 from genloom.use.classify import told
 from genloom.use.likelihood import complete as completing
 from genloom.use.serving import bodies
@@ -34,6 +34,9 @@ Which = Annotated[str | None, Query(description="the model by name; left out, th
 Seed = Annotated[int, Query(ge=LEAST_SEED, le=LARGEST_SEED, description="the same seed gives the same bytes")]
 Convert = Annotated[bool, Query(description="convert pictures of other colours, or transparent ones")]
 RowCount = Annotated[int, Query(ge=0, le=100, description="rows by chance beside the best guess")]
+
+
+Halves = Literal["top-half", "bottom-half", "left-half", "right-half"]
 
 
 class Wishes(BaseModel):
@@ -78,7 +81,8 @@ def answers(*types: str) -> dict[int | str, dict[str, Any]]:
 
 def kinds_of(shape: Shape) -> tuple[str, ...]:
     """Return the types in which samples can be had, the usual one first."""
-    files = [kind for kind, suffix in TYPES.items() if suffix in shape.suffixes]
+    named = {suffix: kind for kind, suffix in TYPES.items()}
+    files = [named[suffix] for suffix in shape.suffixes if suffix in named]
     return *files, *(kind for kind in (JSON, NPY) if kind not in files)
 
 
@@ -161,13 +165,12 @@ def add_upscale(router: APIRouter, service: Service) -> None:
 
 def add_complete(router: APIRouter, service: Service) -> None:
     """Add the route /complete."""
-    halves = Literal["top-half", "bottom-half", "left-half", "right-half"]
 
     @router.post("/complete", responses=answers(*GRID, NPY), openapi_extra=body_of(*PICTURES), response_class=Response)
     async def complete(
         request: Request,
         model: Which = None,
-        known: Annotated[halves, Query(description="the part that stays")] = "top-half",
+        known: Annotated[Halves, Query(description="the part that stays")] = "top-half",
         n: Annotated[int, Query(ge=1, le=64, description="ways in which it may go on")] = 1,
         seed: Seed = 0,
         label: Annotated[str | None, Query(description="of the picture, for a model with labels")] = None,
@@ -180,6 +183,8 @@ def add_complete(router: APIRouter, service: Service) -> None:
         def do() -> bytes:
             with as_file(content, suffix) as path:
                 found, _ = completing.complete(used.model, str(path), known, n, seed, label)
+            if n == 1 and kind != NPY:
+                return picture_bytes(to_picture(found[1]), TYPES[kind])
             return written(used.model.shape, [found[1:]], n, TYPES[kind])
 
         return answer(await while_there(request, service.alone(do)), kind, used)

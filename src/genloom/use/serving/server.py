@@ -8,7 +8,6 @@ import ipaddress
 import signal
 import socket
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -66,6 +65,7 @@ def token_of(path: str) -> str:
 
 def bound(host: str, port: int) -> socket.socket:
     """Return a socket that listens; InputError where it cannot."""
+    listening = None
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listening = socket.socket(found[0], found[1])
@@ -73,6 +73,8 @@ def bound(host: str, port: int) -> socket.socket:
         listening.bind(found[4])
         listening.listen(BACKLOG)
     except OSError as error:
+        if listening is not None:
+            listening.close()
         if error.errno == errno.EADDRINUSE:
             raise InputError(f"port {port} is in use: name another by --port, or 0 for any that is free") from None
         raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
@@ -87,10 +89,8 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(
-    service: Service, settings: Settings, host: str, port: int, say: Callable[[str], None], began: float | None = None
-) -> None:
-    """Serve until a signal ends it; `began` is when the process was started, for what it says."""
+def serve(service: Service, settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
+    """Serve until a signal ends it."""
     listening = bound(host, port)
     at = listening.getsockname()
     shown = f"[{at[0]}]" if ":" in at[0] else at[0]
@@ -113,8 +113,7 @@ def serve(
             await asyncio.sleep(0.01)
         if server.started:
             told = ", ".join(f"{name} ({type(each.loaded.model).__name__})" for name, each in service.models.items())
-            took = "" if began is None else f", ready in {time.time() - began:.1f} s"
-            say(f"genloom serves {told} at http://{shown}:{at[1]}{took}; end it by Ctrl-C")
+            say(f"genloom serves {told} at http://{shown}:{at[1]}; end it by Ctrl-C")
         await task
 
     asyncio.run(run())
