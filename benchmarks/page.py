@@ -26,7 +26,7 @@ from benchmarks.evidence import record
 from benchmarks.export import trainings
 from genloom.core.random import Noise
 from genloom.train.run import Run
-from genloom.use.export.page.write import write_page
+from genloom.use.page.write import write_page
 
 TRAININGS = [
     "dcgan-8",

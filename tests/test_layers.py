@@ -57,6 +57,7 @@ KNOW_KINDS = (
     "use/judging/",
     "use/check.py",
     "use/latent/probe.py",
+    "use/serving/bodies.py",
     "use/tables/",
 )
 GLOBAL = ("manual_seed", "set_num_threads", "fork_rng", "set_rng_state", "seed_all")

@@ -22,11 +22,11 @@ from genloom.shapes.pairs import PairShape
 from genloom.use.export.entries import Entry
 from genloom.use.export.folder import beside
 from genloom.use.export.functions import functions_of
-from genloom.use.export.page import limits, write
-from genloom.use.export.page.axes import axes, moved
-from genloom.use.export.page.weights import Store
-from genloom.use.export.page.write import page, parts, told, write_page
 from genloom.use.latent.walk import sphere
+from genloom.use.page import limits, write
+from genloom.use.page.axes import axes, moved
+from genloom.use.page.weights import Store
+from genloom.use.page.write import page, parts, told, write_page
 from test_export import of, ready
 from test_models import build
 from untrained import small

@@ -11,12 +11,12 @@ from torch.export import default_decompositions
 from browser import browsing
 from genloom.catalogue import MODELS
 from genloom.use.export.graphs import examples, quiet
-from genloom.use.export.page import write
-from genloom.use.export.page.kernel import module, signed
-from genloom.use.export.page.limits import FORMS
-from genloom.use.export.page.operators import OF_ONE, OF_TWO, loops, operators, source
-from genloom.use.export.page.programs import KINDS, WHOLE, Program, Step, Value, folded, page_program, result, run, used
-from genloom.use.export.page.weights import Store, encoded
+from genloom.use.page import write
+from genloom.use.page.kernel import module, signed
+from genloom.use.page.limits import FORMS
+from genloom.use.page.operators import OF_ONE, OF_TWO, loops, operators, source
+from genloom.use.page.programs import KINDS, WHOLE, Program, Step, Value, folded, page_program, result, run, used
+from genloom.use.page.weights import Store, encoded
 from test_export import OTHERS, functions, ready
 from test_models import build
 

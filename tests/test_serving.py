@@ -135,11 +135,16 @@ def test_a_row_hangs_on_itself_alone(name):
 def test_types_are_chosen_by_what_is_accepted():
     offered = ("image/png", "application/json")
     for accept, wanted in (
-        ("", "image/png"), ("*/*", "image/png"), ("application/json", "application/json"), ("text/html", ""),
-        ("image/*", "image/png"), ("image/png;q=0.1, application/json;q=.9", "application/json"),
-        ("text/html, application/json", "application/json"), ("image/png;q=0", ""),
+        ("", "image/png"),
+        ("*/*", "image/png"),
+        ("application/json", "application/json"),
+        ("text/html", ""),
+        ("image/*", "image/png"),
+        ("image/png;q=0.1, application/json;q=.9", "application/json"),
+        ("text/html, application/json", "application/json"),
+        ("image/png;q=0", ""),
         ("application/*;q=x", "application/json"),
-    ):  # fmt: skip
+    ):
         assert chosen_type(accept, offered) == wanted, accept
 
 
@@ -298,7 +303,7 @@ def test_bad_requests_are_one_sentence(both):
         ("/impute", {"content": b"a\n1,2\n", "headers": {"content-type": "text/csv"}}, 422, "more cells"),
         ("/impute", {"content": b"", "headers": {"content-type": "text/csv"}}, 422, "has no rows"),
         ("/nowhere", {}, 404, "there is nothing at this address"),
-    ):  # fmt: skip
+    ):
         found = server.post(path, **sent)
         assert found.status_code == status, (path, sent, found.text)
         said = found.json()["error"]

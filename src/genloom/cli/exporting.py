@@ -32,7 +32,7 @@ def export(
     from genloom.errors import InputError
     from genloom.train.run import Run
     from genloom.use.export.folder import export as write
-    from genloom.use.export.page.write import write_page
+    from genloom.use.page.write import write_page
 
     names = [name.strip() for name in (only or "").split(",") if name.strip()]
     if only is not None and not names:

@@ -70,18 +70,6 @@ def inference(service: Service, version: str) -> APIRouter:
     """Return the protocol's routes."""
     router = APIRouter(prefix="/v2", responses=answers("application/json"))
 
-    def found(model: str, of_version: str | None = None) -> tuple[Loaded, Entry]:
-        name, dot, function = model.partition(".")
-        if name not in service.models:
-            raise Refused(404, f"there is no model {name[:80]!r}: there is {', '.join(service.models)}")
-        used = service.models[name].loaded
-        entry = used.functions.get(function) if dot else used.main
-        if entry is None:
-            raise Refused(404, f"{name} has no function {function[:80]!r}: it has {', '.join(used.functions) or 'none'}")
-        if of_version is not None and of_version != used.version:
-            raise Refused(404, f"{name} is at version {used.version}, not {of_version[:80]!r}")
-        return used, entry
-
     @router.get("")
     async def server() -> dict[str, Any]:
         """Say what this server is, and which models it has."""
@@ -102,14 +90,14 @@ def inference(service: Service, version: str) -> APIRouter:
     @router.get("/models/{model}/versions/{of_version}/ready")
     async def model_ready(model: str, of_version: str | None = None) -> dict[str, Any]:
         """Say whether a model can be asked."""
-        found(model, of_version)
+        named(service, model, of_version)
         return {"name": model, "ready": True}
 
     @router.get("/models/{model}")
     @router.get("/models/{model}/versions/{of_version}")
     async def metadata(model: str, of_version: str | None = None) -> dict[str, Any]:
         """Say what a model takes and gives; -1 stands for any size."""
-        used, entry = found(model, of_version)
+        used, entry = named(service, model, of_version)
         inputs, outputs = ([told(port) for port in ports] for ports in (entry.inputs, entry.outputs))
         rest = {"inputs": inputs, "outputs": outputs, "parameters": {"function": entry.name, "means": entry.means}}
         return {"name": model, "versions": [used.version], "platform": PLATFORM, **rest}
@@ -118,7 +106,7 @@ def inference(service: Service, version: str) -> APIRouter:
     @router.post("/models/{model}/versions/{of_version}/infer")
     async def infer(request: Request, model: str, body: Inference, of_version: str | None = None) -> JSONResponse:
         """Call a function with tensors."""
-        used, entry = found(model, of_version)
+        used, entry = named(service, model, of_version)
         given = await asyncio.to_thread(tensors_of, entry, body.inputs)
         wanted = [each.name for each in body.outputs or ()] or [port.name for port in entry.outputs]
         if strange := [name for name in wanted if name not in {port.name for port in entry.outputs}]:
@@ -131,6 +119,20 @@ def inference(service: Service, version: str) -> APIRouter:
         return JSONResponse(said | ({"id": body.id} if body.id is not None else {}))
 
     return router
+
+
+def named(service: Service, model: str, of_version: str | None) -> tuple[Loaded, Entry]:
+    """Return a model of the protocol by its name: a checkpoint, and the function; raise Refused where there is none."""
+    name, dot, function = model.partition(".")
+    if name not in service.models:
+        raise Refused(404, f"there is no model {name[:80]!r}: there is {', '.join(service.models)}")
+    used = service.models[name].loaded
+    entry = used.functions.get(function) if dot else used.main
+    if entry is None:
+        raise Refused(404, f"{name} has no function {function[:80]!r}: it has {', '.join(used.functions) or 'none'}")
+    if of_version is not None and of_version != used.version:
+        raise Refused(404, f"{name} is at version {used.version}, not {of_version[:80]!r}")
+    return used, entry
 
 
 def told(port: Port) -> dict[str, Any]:

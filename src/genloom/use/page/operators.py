@@ -49,7 +49,7 @@ TABLE = re.compile(r"^  '?([\w+*/-]+)'?: ?\(", re.MULTILINE)  # how operators.js
 
 def source(name: str) -> str:
     """Return a file of the page's own."""
-    return files("genloom.use.export.page").joinpath(name).read_text(encoding="utf-8")
+    return files("genloom.use.page").joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

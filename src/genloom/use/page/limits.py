@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.fx import Node
 
-from genloom.use.export.page.operators import operators
+from genloom.use.page.operators import operators
 
 FORMS = {  # torch's overloads that a page has; of others, "default"
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), ("Tensor", "Scalar")),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from genloom.use.export.graphs import LARGE, Weights, closest
-from genloom.use.export.page.programs import KINDS, Program, Value
+from genloom.use.page.programs import KINDS, Program, Value
 
 HALF = 65504.0  # the largest number of 16 bits
 

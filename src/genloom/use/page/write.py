@@ -23,11 +23,11 @@ from genloom.train.run import Run
 from genloom.use.export.entries import Entry, LeftOut
 from genloom.use.export.folder import about, chosen, port_told
 from genloom.use.export.graphs import MOST, OTHERS, TRIED, Weights, difference, sizes
-from genloom.use.export.page.axes import axes
-from genloom.use.export.page.kernel import module
-from genloom.use.export.page.operators import loops, source
-from genloom.use.export.page.programs import Program, page_program, run
-from genloom.use.export.page.weights import Store, encoded, packed
+from genloom.use.page.axes import axes
+from genloom.use.page.kernel import module
+from genloom.use.page.operators import loops, source
+from genloom.use.page.programs import Program, page_program, run
+from genloom.use.page.weights import Store, encoded, packed
 
 LARGEST = 100_000_000  # bytes of a page: browsers give up on larger ones, and no mail takes them
 ENGINE = ("tensors.js", "products.js", "operators.js", "folder.js", "worker.js")

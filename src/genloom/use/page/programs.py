@@ -15,7 +15,7 @@ from torch.fx import Node
 from genloom.core.model import Model
 from genloom.use.export.entries import Entry
 from genloom.use.export.graphs import program_of, quiet
-from genloom.use.export.page.limits import refusal
+from genloom.use.page.limits import refusal
 
 aten = torch.ops.aten
 WHOLE = (aten.gru.input, aten.lstm.input)  # kept in one piece, which else are a graph of a thousand steps
