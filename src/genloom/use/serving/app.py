@@ -12,6 +12,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
@@ -20,9 +21,9 @@ from starlette.requests import ClientDisconnect
 from genloom.errors import InputError
 from genloom.use.report.html import page_of
 from genloom.use.serving.guard import Guard
-from genloom.use.serving.inference import inference
+from genloom.use.serving.inference import inference, protocol_names
 from genloom.use.serving.queue import Busy, Late
-from genloom.use.serving.routes import routes
+from genloom.use.serving.routes import BY_CAPABILITY, routes
 from genloom.use.serving.service import Refused, Service
 
 
@@ -79,9 +80,26 @@ def application(service: Service, settings: Settings, say: Any = print) -> Guard
         """Say what there is, for people."""
         return HTMLResponse(front_page(app, service, str(request.base_url)))
 
+    app.openapi = lambda: described(app, service)  # type: ignore[method-assign]
     for kind, handler in HANDLERS:
         app.add_exception_handler(kind, handler)
     return Guard(app, service.counts, settings.token, settings.largest, settings.seconds)
+
+
+def described(app: FastAPI, service: Service) -> dict[str, Any]:
+    """Return what OpenAPI says of the application, with the names that its models have."""
+    if app.openapi_schema is None:
+        found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+        able = {f"/{add.__name__.removeprefix('add_')}": service.able(kind) for kind, add in BY_CAPABILITY}
+        for path, methods in found["paths"].items():
+            names = [each.name for each in able.get(path, ())] or protocol_names(service)
+            for parameter in (each for method in methods.values() for each in method.get("parameters", ())):
+                if parameter["name"] == "model":
+                    parameter["schema"] = {"type": "string", "enum": names}
+        if wishes := found.get("components", {}).get("schemas", {}).get("Wishes"):
+            wishes["properties"]["model"] = {"type": "string", "enum": [each.name for each in able["/sample"]]}
+        app.openapi_schema = found
+    return app.openapi_schema
 
 
 def said(status: int, why: str, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,12 +55,10 @@ def written(shape: Shape, parts: Sequence[Tensor], n: int, suffix: str) -> bytes
         return path.read_bytes()
 
 
-def picture_bytes(image: Any, suffix: str = ".png") -> bytes:
-    """Return a pillow image, or an array `[H, W, C]` of more than a picture holds, as a file."""
+def file_of(image: Any, suffix: str = ".png") -> bytes:
+    """Return a pillow image, or an array, as a file."""
     held = io.BytesIO()
     if suffix == ".npy":
-        import numpy as np
-
         np.save(held, np.asarray(image))
     else:
         image.save(held, {".jpg": "JPEG", ".webp": "WEBP"}.get(suffix, "PNG"))

@@ -73,8 +73,7 @@ def inference(service: Service, version: str) -> APIRouter:
     @router.get("")
     async def server() -> dict[str, Any]:
         """Say what this server is, and which models it has."""
-        models = [f"{name}.{each}" for name, served in service.models.items() for each in served.loaded.functions]
-        return {"name": "genloom", "version": version, "extensions": [], "models": [*service.models, *models]}
+        return {"name": "genloom", "version": version, "extensions": [], "models": protocol_names(service)}
 
     @router.get("/health/live")
     async def live() -> dict[str, bool]:
@@ -119,6 +118,12 @@ def inference(service: Service, version: str) -> APIRouter:
         return JSONResponse(said | ({"id": body.id} if body.id is not None else {}))
 
     return router
+
+
+def protocol_names(service: Service) -> list[str]:
+    """Return the names of all models, as the protocol has them."""
+    functions = [f"{name}.{each}" for name, served in service.models.items() for each in served.loaded.functions]
+    return [*service.models, *functions]
 
 
 def named(service: Service, model: str, of_version: str | None) -> tuple[Loaded, Entry]:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
+import torch
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
@@ -19,7 +20,7 @@ from genloom.shapes.pictures import as_picture, to_picture
 from genloom.use.classify import told
 from genloom.use.likelihood import complete as completing
 from genloom.use.serving import bodies
-from genloom.use.serving.bodies import PICTURES, TYPES, as_file, picture_bytes, written
+from genloom.use.serving.bodies import PICTURES, TYPES, as_file, file_of, written
 from genloom.use.serving.served import Loaded
 from genloom.use.serving.service import Refused, Service, accepted, answer, brought, while_there
 from genloom.use.tagging import tag
@@ -102,6 +103,8 @@ def add_sample(router: APIRouter, service: Service) -> None:
 
 def shaped(used: Loaded, drawn: list[Any], n: int, kind: str) -> bytes:
     """Return samples as a file of a type."""
+    if kind == NPY:
+        return file_of(torch.cat(drawn), ".npy")
     if kind != JSON:
         return written(used.model.shape, drawn, n, TYPES[kind])
     rows = [row for x in drawn for row in bodies.rows_of_samples(used.model, x)]
@@ -138,7 +141,7 @@ def add_translate(router: APIRouter, service: Service) -> None:
             with as_file(content, suffix) as path:
                 x = translating.read_input(used.model, path, to, convert)
                 made = translating.translated(used.model, x, to, Noise.of(seed, 1), translating.Wishes())
-            return picture_bytes(translating.drawn(used.model, x, made, to, False), TYPES[kind])
+            return file_of(translating.drawn(used.model, x, made, to, False), TYPES[kind])
 
         return answer(await while_there(request, service.alone(do)), kind, used)
 
@@ -158,7 +161,7 @@ def add_upscale(router: APIRouter, service: Service) -> None:
             with as_file(content, suffix) as path:
                 x = read_picture(path, net.shape.dims[0], convert)
             made = upscaling.upscaled(net, x, parts(None, None, net.reach, upscaling.TILE))
-            return picture_bytes(as_picture(made[0]), TYPES[kind])
+            return file_of(as_picture(made[0]), TYPES[kind])
 
         return answer(await while_there(request, service.alone(do)), kind, used)
 
@@ -184,7 +187,7 @@ def add_complete(router: APIRouter, service: Service) -> None:
             with as_file(content, suffix) as path:
                 found, _ = completing.complete(used.model, str(path), known, n, seed, label)
             if n == 1 and kind != NPY:
-                return picture_bytes(to_picture(found[1]), TYPES[kind])
+                return file_of(to_picture(found[1]), TYPES[kind])
             return written(used.model.shape, [found[1:]], n, TYPES[kind])
 
         return answer(await while_there(request, service.alone(do)), kind, used)
