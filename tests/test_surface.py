@@ -2,10 +2,12 @@
 
 import enum
 import inspect
+import subprocess
 from pathlib import Path
 
 import genloom
 from genloom.cli.app import COMMANDS
+from genloom.cli.app import run as command
 
 LISTED = Path(__file__).resolve().parents[1] / "docs" / "surface.txt"
 
@@ -38,3 +40,19 @@ def signature(found):
 def test_the_public_surface_is_what_is_listed():
     now = "\n".join(lines()) + "\n"
     assert LISTED.read_text() == now, "the public surface changed: say so in CHANGELOG.md, and write docs/surface.txt anew"
+
+
+def test_commands_are_completed_in_a_shell(capsys):
+    assert command(["completion", "bash"]) == 0
+    script = capsys.readouterr().out
+
+    def completed(*words):
+        typed = " ".join(f"'{word}'" for word in words)
+        code = f"COMP_WORDS=({typed}); COMP_CWORD={len(words) - 1}; f=$(complete -p genloom | sed 's/.*-F //; s/ .*//')"
+        code += "; $f genloom; echo ${COMPREPLY[@]}"
+        found = subprocess.run(["bash", "-c", f"{script}\n{code}"], capture_output=True, text=True)
+        return found.stdout.split()
+
+    assert completed("genloom", "exp") == ["export"]
+    assert "--token-file" in completed("genloom", "serve", "--to")
+    assert command(["completion", "sh"]) == 2 and "bash" in capsys.readouterr().err

@@ -80,6 +80,7 @@ COMMANDS = {  # name: where it is, imported when it is called, and what it does
         "genloom.cli.serving:serve",
         "Serve runs over HTTP: samples, translations and the like, and the Open Inference Protocol.",
     ),
+    "completion": ("genloom.cli.completion:completion", "Print what completes commands and options in a shell."),
     "models": ("genloom.cli.looking:models", "List the models, or the hyper-parameters of one."),
     "lesson": ("genloom.cli.looking:lesson", "Draw a small game while it is learnt."),
     "demo": (
