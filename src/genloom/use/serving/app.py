@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from genloom.core.capabilities import Samples
 from genloom.errors import InputError
 from genloom.use.report.html import page_of
 from genloom.use.serving.guard import Guard
@@ -174,14 +176,16 @@ def front_page(app: FastAPI, service: Service, base: str) -> str:
         f"<td>{html.escape(served.loaded.model.shape.describe())}</td><td>{html.escape(served.loaded.version)}</td></tr>"
         for name, served in service.models.items()
     )
-    paths = app.openapi()["paths"]
     lines = []
-    for path, methods in paths.items():
-        if "post" in methods and not path.startswith("/v2"):
-            takes = methods["post"].get("requestBody", {}).get("content", {})
-            lines.append(
-                f"<h3>{path}</h3><p>{html.escape(methods['post']['description'])}</p><pre>{curl(base, path, takes)}</pre>"
-            )
+    for path, methods in app.openapi()["paths"].items():
+        if "post" not in methods or path.startswith("/v2"):
+            continue
+        names = next(
+            (each["schema"]["enum"] for each in methods["post"].get("parameters", ()) if each["name"] == "model"), None
+        )
+        names = names or [each.name for each in service.able(Samples)]
+        line = curl(f"{base.rstrip('/')}{path}", methods["post"]["requestBody"]["content"], names[0] if names[1:] else "")
+        lines.append(f"<h3>{path}</h3><p>{html.escape(methods['post']['description'])}</p><pre>{html.escape(line)}</pre>")
     body = f"<table><tr><th>model</th><th>kind</th><th>of</th><th>checkpoint</th></tr>{rows}</table>{''.join(lines)}"
     links = {"openapi.json": "openapi.json", "v2": "Open Inference Protocol", "metrics": "metrics"}
     shown = " · ".join(f'<a href="/{at}">{name}</a>' for at, name in links.items())
@@ -189,11 +193,12 @@ def front_page(app: FastAPI, service: Service, base: str) -> str:
     return page_of("genloom serves", ["<h1>genloom serves</h1>", body])
 
 
-def curl(base: str, path: str, takes: dict[str, Any]) -> str:
-    """Return a line that asks a route."""
-    url = html.escape(f"{base.rstrip('/')}{path}")
+def curl(url: str, takes: dict[str, Any], model: str) -> str:
+    """Return a line that asks a route, with the name of a model where that has to be said."""
+    asked = f"'{url}?model={model}'" if model else url
     if "text/csv" in takes:
-        return f"curl {url} -H 'Content-Type: text/csv' --data-binary @rows.csv"
+        return f"curl {asked} -H 'Content-Type: text/csv' --data-binary @rows.csv"
     if "image/png" in takes:
-        return f"curl {url} -H 'Content-Type: image/png' --data-binary @photo.png -o out.png"
-    return f"curl {url} -H 'Content-Type: application/json' -d '{{\"n\": 16, \"seed\": 0}}' -o samples.png"
+        return f"curl {asked} -H 'Content-Type: image/png' --data-binary @photo.png -o out.png"
+    wishes = {"n": 16, "seed": 0} | ({"model": model} if model else {})
+    return f"curl {url} -H 'Content-Type: application/json' -d '{json.dumps(wishes)}' -o samples.png"
