@@ -90,18 +90,20 @@ def application(service: Service, settings: Settings, say: Any = print) -> Guard
 
 def described(app: FastAPI, service: Service) -> dict[str, Any]:
     """Return what OpenAPI says of the application, with the names that its models have."""
-    if app.openapi_schema is None:
-        found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
-        able = {f"/{add.__name__.removeprefix('add_')}": service.able(kind) for kind, add in BY_CAPABILITY}
-        for path, methods in found["paths"].items():
-            names = [each.name for each in able.get(path, ())] or protocol_names(service)
-            for parameter in (each for method in methods.values() for each in method.get("parameters", ())):
-                if parameter["name"] == "model":
-                    parameter["schema"] = {"type": "string", "enum": names}
-        if wishes := found.get("components", {}).get("schemas", {}).get("Wishes"):
-            wishes["properties"]["model"] = {"type": "string", "enum": [each.name for each in able["/sample"]]}
-        app.openapi_schema = found
-    return app.openapi_schema
+    if app.openapi_schema is not None:
+        return app.openapi_schema
+    found = get_openapi(title=app.title, version=app.version, summary=app.summary, routes=app.routes)
+    able = {f"/{add.__name__.removeprefix('add_')}": service.able(kind) for kind, add in BY_CAPABILITY}
+    for path, methods in found["paths"].items():
+        names = [each.name for each in able.get(path, ())] or protocol_names(service)
+        parameters = [each for method in methods.values() for each in method.get("parameters", ())]
+        for each in (each for each in parameters if each["name"] == "model"):
+            each["schema"] = {"type": "string", "enum": names}
+    wishes = found.get("components", {}).get("schemas", {}).get("Wishes")
+    if wishes:
+        wishes["properties"]["model"] = {"type": "string", "enum": [each.name for each in able["/sample"]]}
+    app.openapi_schema = found
+    return found
 
 
 def said(status: int, why: str, headers: dict[str, str] | None = None) -> JSONResponse:
