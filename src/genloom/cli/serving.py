@@ -46,9 +46,9 @@ def serve(
         rows=whole("batch", batch),
         bound=whole("queue", queue),
         seconds=timeout,
-        largest=int(body * 1e6),
+        largest=max(1, int(body * 1e6)),
         token=token_of(token_file) if token_file else "",
     )
     with threads_of(threads):
-        service = Service(all_served(runs, checkpoint), settings.rows, settings.bound, settings.seconds)
+        service = Service(all_served(runs, checkpoint), settings.rows, settings.bound, 0.9 * settings.seconds)
         run(service, settings, host, whole("port", port), say)

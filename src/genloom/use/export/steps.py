@@ -43,7 +43,8 @@ class PixelSteps:
         self.bases = [named(f"base_{i}", each.base.transpose(0, 1)) for i, each in enumerate(network.bases)]
         assert len(self.bases) == len(self.windows)  # a layer has one of each
         self.seen = Port("seen", ("n", self.channels), "the pixel before, in [-1, 1]; zeros before the first")
-        self.place = Port("place", (), "the number of the row, or of the pixel's column, from 0", torch.int64)
+        self.row = Port("place", (), "the number of the row, from 0", torch.int64, (0, model.height - 1))
+        self.column = Port("place", (), "the number of the pixel's column, from 0", torch.int64, (0, model.width - 1))
 
     def network(self, windows: Sequence[Tensor], labels: Sequence[Tensor]) -> Any:
         """Return the network with what is known of the row."""
@@ -92,7 +93,7 @@ class PixelSteps:
         yield Entry(
             "next_row",
             self.next_row,
-            (self.seen, self.place, *self.windows, *self.rows, *labels),
+            (self.seen, self.row, *self.windows, *self.rows, *labels),
             carried([self.seen, *self.windows, *self.rows, *self.bases]),
             lambda size, g: (
                 torch.rand(size["n"], c, generator=g),
@@ -105,7 +106,7 @@ class PixelSteps:
         yield Entry(
             "next_pixel",
             self.next_pixel,
-            (numbers, fixed, WARM, self.seen, self.place, *self.windows, *self.bases, *labels),
+            (numbers, fixed, WARM, self.seen, self.column, *self.windows, *self.bases, *labels),
             (Port("levels", ("n", c), "what was drawn", torch.int64), *carried([self.seen, *self.windows])),
             lambda size, g: (
                 torch.rand(size["n"], c, generator=g),

@@ -68,6 +68,7 @@ def application(service: Service, settings: Settings, say: Any = print) -> Guard
         docs_url=None,  # its page would ask another host for its script
         redoc_url=None,
         separate_input_output_schemas=False,
+        redirect_slashes=False,
     )
     app.include_router(routes(service))
     app.include_router(inference(service, version("genloom")))
@@ -77,6 +78,7 @@ def application(service: Service, settings: Settings, say: Any = print) -> Guard
         """Give the server's figures, for Prometheus."""
         return Response(generate_latest(service.counts.registry), media_type=CONTENT_TYPE_LATEST)
 
+    @app.head("/", include_in_schema=False)
     @app.get("/", response_class=HTMLResponse)
     async def front(request: Request) -> HTMLResponse:
         """Say what there is, for people."""
@@ -143,6 +145,8 @@ async def invalid(_: Request, error: Exception) -> Response:
     """Answer by what is wrong first of what was asked."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
+    if first["type"] == "model_attributes_type":
+        return said(422, "the body is to be an object in JSON, and Content-Type: application/json")
     if first["type"] == "json_invalid":
         return said(422, "the body is no JSON")
     place = ".".join(str(part) for part in first["loc"][1:]) or "the body"

@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 OPEN = ("/v2/health/live", "/v2/health/ready")  # without a token, for whoever watches over the server
+LARGEST_JSON = 8_000_000  # bytes: reading it holds everything else up
 REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 Scope = MutableMapping[str, Any]
 
@@ -77,16 +78,19 @@ class Guard:
         if self.token and scope["path"] not in OPEN and not self.bears(headers.get("authorization", "")):
             await refuse(send, 401, "this server wants a token: Authorization: Bearer ...", {"www-authenticate": "Bearer"})
             return
-        told, body, over = headers.get("content-length", "0"), 0, False
-        if told.isdigit() and int(told) > self.largest:
-            await refuse(send, 413, self.too_large)
+        told, body, over, whole = headers.get("content-length", "0"), 0, False, False
+        largest = min(self.largest, LARGEST_JSON) if "json" in headers.get("content-type", "") else self.largest
+        why = f"the body is larger than {largest / 1e6:g} MB, which is as large as it may be"
+        if len(told) > 18 or (told.isdigit() and int(told) > largest):
+            await refuse(send, 413, why)
             return
 
         async def received() -> Any:
-            nonlocal body, over
+            nonlocal body, over, whole
             message = await receive()
             body += len(message.get("body", b""))
-            over = over or body > self.largest
+            whole = whole or not message.get("more_body", False)
+            over = over or body > largest
             if over:
                 raise TooLarge
             return message
@@ -100,21 +104,18 @@ class Guard:
                 with suppress(TooLarge):
                     await self.app(scope, received, passed)
                 if over and not status():
-                    await refuse(send, 413, self.too_large)
+                    await refuse(send, 413, why)
         except TimeoutError:
-            if not status():
+            if not status() and not whole:
+                await refuse(send, 408, f"the body did not come within {self.seconds:g} s", {"connection": "close"})
+            elif not status():
                 again = {"retry-after": str(math.ceil(self.seconds))}
-                await refuse(send, 503, f"this took longer than {self.seconds:g} s: ask for less", again)
+                await refuse(send, 503, f"this was not done within {self.seconds:g} s", again)
 
     def bears(self, said: str) -> bool:
         """Return whether a header holds the token."""
         scheme, _, token = said.partition(" ")
         return scheme.lower() == "bearer" and hmac.compare_digest(token.strip().encode(), self.token.encode())
-
-    @property
-    def too_large(self) -> str:
-        """What is said of a body that is too large."""
-        return f"the body is larger than {self.largest / 1e6:g} MB, which is as large as it may be"
 
 
 async def refuse(send: Any, status: int, why: str, more: dict[str, str] | None = None) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -27,11 +27,12 @@ from genloom.use.serving.service import Refused, Service, while_there
 
 DATATYPES = {torch.float32: "FP32", torch.int64: "INT64", torch.bool: "BOOL"}
 TAKEN = {  # what may be given for each
-    torch.float32: ("FP32", "FP64", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT8"),
-    torch.int64: ("INT64", "INT32", "INT16", "INT8", "UINT8", "UINT16", "UINT32"),
+    torch.float32: ("FP32", "FP64", "INT64", "INT32"),
+    torch.int64: ("INT64", "INT32"),
     torch.bool: ("BOOL",),
 }
-MOST_NUMBERS = 1 << 24  # of a tensor
+MOST_NUMBERS, MOST_DIMS, MOST_PORTS = 1 << 22, 8, 64  # of a tensor, and of a request
+MOST_ANSWERED = 1 << 20  # numbers of an answer in JSON
 PLATFORM = "genloom_torch"
 
 
@@ -39,7 +40,7 @@ class Given(BaseModel):
     """A tensor of a request: its numbers one after the other, or nested."""
 
     name: str
-    shape: list[StrictInt]
+    shape: list[Annotated[StrictInt, Field(ge=0, le=MOST_NUMBERS)]] = Field(max_length=MOST_DIMS)
     datatype: str
     parameters: dict[str, Any] | None = None
     data: list[Any]
@@ -62,7 +63,7 @@ class Inference(BaseModel):
     )
     id: str | None = Field(None, max_length=256)
     parameters: dict[str, Any] | None = None
-    inputs: list[Given]
+    inputs: list[Given] = Field(max_length=MOST_PORTS)
     outputs: list[Wanted] | None = None
 
 
@@ -75,58 +76,84 @@ def inference(service: Service, version: str) -> APIRouter:
         """Say what this server is, and which models it has."""
         return {"name": "genloom", "version": version, "extensions": [], "models": protocol_names(service)}
 
+    @router.head("/health/live", include_in_schema=False)
     @router.get("/health/live")
     async def live() -> dict[str, bool]:
         """Say that the server runs."""
         return {"live": True}
 
+    @router.head("/health/ready", include_in_schema=False)
     @router.get("/health/ready")
     async def ready() -> JSONResponse:
         """Say whether requests are taken: 503 once the server is about to end."""
         return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 
     @router.get("/models/{model}/ready")
-    @router.get("/models/{model}/versions/{of_version}/ready")
-    async def model_ready(model: str, of_version: str | None = None) -> dict[str, Any]:
+    async def model_ready(model: str) -> dict[str, Any]:
         """Say whether a model can be asked."""
+        named(service, model)
+        return {"name": model, "ready": True}
+
+    @router.get("/models/{model}/versions/{of_version}/ready")
+    async def version_ready(model: str, of_version: str) -> dict[str, Any]:
+        """Say whether a checkpoint of a model can be asked."""
         named(service, model, of_version)
         return {"name": model, "ready": True}
 
     @router.get("/models/{model}")
-    @router.get("/models/{model}/versions/{of_version}")
-    async def metadata(model: str, of_version: str | None = None) -> dict[str, Any]:
+    async def model_metadata(model: str) -> dict[str, Any]:
         """Say what a model takes and gives; -1 stands for any size."""
-        used, entry = named(service, model, of_version)
-        inputs, outputs = ([told(port) for port in ports] for ports in (entry.inputs, entry.outputs))
-        rest = {"inputs": inputs, "outputs": outputs, "parameters": {"function": entry.name, "means": entry.means}}
-        return {"name": model, "versions": [used.version], "platform": PLATFORM, **rest}
+        return metadata(model, *named(service, model))
+
+    @router.get("/models/{model}/versions/{of_version}")
+    async def version_metadata(model: str, of_version: str) -> dict[str, Any]:
+        """Say what a checkpoint of a model takes and gives."""
+        return metadata(model, *named(service, model, of_version))
 
     @router.post("/models/{model}/infer")
-    @router.post("/models/{model}/versions/{of_version}/infer")
-    async def infer(request: Request, model: str, body: Inference, of_version: str | None = None) -> JSONResponse:
+    async def infer(request: Request, model: str, body: Inference) -> JSONResponse:
         """Call a function with tensors."""
-        used, entry = named(service, model, of_version)
-        given = await asyncio.to_thread(tensors_of, entry, body.inputs)
-        wanted = [each.name for each in body.outputs or ()] or [port.name for port in entry.outputs]
-        if strange := [name for name in wanted if name not in {port.name for port in entry.outputs}]:
-            raise Refused(422, f"{model} gives no {strange[0][:80]!r}, but {', '.join(p.name for p in entry.outputs)}")
-        outputs = await while_there(request, service.call(used, entry.name, given))
-        content = await asyncio.to_thread(
-            lambda: [plain(port, x) for port, x in zip(entry.outputs, outputs, strict=True) if port.name in wanted]
-        )
-        said = {"model_name": model, "model_version": used.version, "outputs": content}
-        return JSONResponse(said | ({"id": body.id} if body.id is not None else {}))
+        return await inferred(service, request, model, body, *named(service, model))
+
+    @router.post("/models/{model}/versions/{of_version}/infer")
+    async def infer_version(request: Request, model: str, of_version: str, body: Inference) -> JSONResponse:
+        """Call a function of a checkpoint with tensors."""
+        return await inferred(service, request, model, body, *named(service, model, of_version))
 
     return router
+
+
+def metadata(model: str, used: Loaded, entry: Entry) -> dict[str, Any]:
+    """Return what the protocol says of a model."""
+    inputs, outputs = ([told(port) for port in ports] for ports in (entry.inputs, entry.outputs))
+    rest = {"inputs": inputs, "outputs": outputs, "parameters": {"function": entry.name, "means": entry.means}}
+    return {"name": model, "versions": [used.version], "platform": PLATFORM, **rest}
+
+
+async def inferred(
+    service: Service, request: Request, model: str, body: Inference, used: Loaded, entry: Entry
+) -> JSONResponse:
+    """Return what a function gives; raise Refused where it cannot be asked so."""
+    ports = {port.name: port for port in entry.outputs}
+    wanted = [each.name for each in body.outputs or ()] or list(ports)
+    if strange := [name for name in wanted if name not in ports]:
+        raise Refused(422, f"{model} gives no {strange[0][:80]!r}, but {', '.join(ports)}")
+    given = await asyncio.to_thread(tensors_of, entry, body.inputs)
+    outputs = dict(zip(ports, await while_there(request, service.call(used, entry.name, given)), strict=True))
+    if sum(outputs[name].numel() for name in wanted) > MOST_ANSWERED:
+        raise Refused(413, f"the answer would have more than {MOST_ANSWERED:,} numbers: ask for fewer rows, or outputs")
+    content = await asyncio.to_thread(lambda: [plain(ports[name], outputs[name]) for name in wanted])
+    said = {"model_name": model, "model_version": used.version, "outputs": content}
+    return JSONResponse(said | ({"id": body.id} if body.id is not None else {}))
 
 
 def protocol_names(service: Service) -> list[str]:
     """Return the names of all models, as the protocol has them."""
     functions = [f"{name}.{each}" for name, served in service.models.items() for each in served.loaded.functions]
-    return [*service.models, *functions]
+    return [*(name for name, served in service.models.items() if served.loaded.main), *functions]
 
 
-def named(service: Service, model: str, of_version: str | None) -> tuple[Loaded, Entry]:
+def named(service: Service, model: str, of_version: str | None = None) -> tuple[Loaded, Entry]:
     """Return a model of the protocol by its name: a checkpoint, and the function; raise Refused where there is none."""
     name, dot, function = model.partition(".")
     if name not in service.models:
@@ -179,23 +206,31 @@ def tensor_of(port: Port, given: Given) -> Tensor:
     """Return an input; raise Refused where its numbers are not as many as its shape says, or outside its bounds."""
     if given.datatype not in TAKEN[port.kind]:
         raise Refused(422, f"{port.name} takes {', '.join(TAKEN[port.kind])}, not {given.datatype[:20]!r}")
-    if any(size < 0 for size in given.shape) or math.prod(given.shape) > MOST_NUMBERS:
-        raise Refused(413, f"{port.name} has more than {MOST_NUMBERS:,} numbers, or a size below 0")
+    if {"binary_data", "binary_data_size"} & set(given.parameters or ()):
+        raise Refused(422, f"{port.name}: this server takes numbers in JSON alone")
     kind = {torch.float32: np.float64, torch.int64: np.int64, torch.bool: np.bool_}[port.kind]
+    fits = bool if port.kind == torch.bool else int if given.datatype.startswith("INT") else (int, float)
     try:
-        values = np.array(given.data)
-        fits = {"f": "iuf", "i": "iu", "b": "b"}[np.dtype(kind).kind]
-        if values.size and values.dtype.kind not in fits:
-            raise ValueError
-        values = values.astype(kind)
+        values: Any = np.fromiter(flat(given.data, fits), kind)
     except (ValueError, TypeError, OverflowError):
-        raise Refused(422, f"{port.name} holds what is no {DATATYPES[port.kind]}: {port.means}") from None
+        raise Refused(422, f"{port.name} holds what is no {given.datatype}: {port.means}") from None
     if values.size != math.prod(given.shape):
         raise Refused(422, f"{port.name} has {values.size:,} numbers, and its shape says {math.prod(given.shape):,}")
     low, high = port.bounds or (-1e30, 1e30)
     if kind is not np.bool_ and values.size and not (values.min() >= low and values.max() <= high):
         raise Refused(422, f"{port.name} holds values outside of {low:g} to {high:g}: {port.means}")
     return torch.from_numpy(values.reshape(given.shape)).to(port.kind)
+
+
+def flat(data: Sequence[Any], fits: Any, depth: int = MOST_DIMS) -> Iterator[Any]:
+    """Yield the numbers of nested lists; TypeError where one is of another kind."""
+    for each in data:
+        if isinstance(each, list) and depth:
+            yield from flat(each, fits, depth - 1)
+        elif not isinstance(each, fits) or (isinstance(each, bool) and fits is not bool):
+            raise TypeError
+        else:
+            yield each
 
 
 def check_sizes(port: Port, x: Tensor, sizes: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +68,7 @@ class Queue:
         self.bound, self.rows, self.seconds, self.seen = bound, rows, seconds, seen
         self.waiting: deque[Job] = deque()
         self.news = threading.Condition()
-        self.open, self.pace = True, 0.1  # seconds that a job takes, of late
+        self.open, self.pace, self.begun = True, 0.1, 0.0  # seconds that a job takes, of late; when the last batch began
         self.thread = threading.Thread(target=self.run, daemon=True, name="model")
         self.thread.start()
 
@@ -77,24 +78,26 @@ class Queue:
         job = Job(key, rows, work, given, loop.create_future(), time.monotonic() + self.seconds)
         with self.news:
             if len(self.waiting) >= self.bound or not self.open:
-                raise Busy(max(1, math.ceil(self.pace * len(self.waiting))))
+                running = time.monotonic() - self.begun if self.begun else 0.0
+                raise Busy(max(1, math.ceil(max(self.pace, running) * (len(self.waiting) + 1))))
             self.waiting.append(job)
             self.news.notify()
         try:
             return await job.future
-        finally:
-            job.dropped = True  # its client is gone, if it is still waiting
+        finally:  # where it still waits, its client is gone
+            job.dropped = True
+            with self.news, suppress(ValueError):
+                self.waiting.remove(job)
 
     def run(self) -> None:
         """Do jobs until the queue is closed and empty."""
         while jobs := self.batch():
-            began = time.monotonic()
+            self.begun = time.monotonic()
             results = done([job.given for job in jobs], jobs[0].work)
-            self.pace += 0.1 * ((time.monotonic() - began) / len(jobs) - self.pace)
+            self.pace += 0.1 * ((time.monotonic() - self.begun) / len(jobs) - self.pace)
+            self.begun = 0.0
             for job, result in zip(jobs, results, strict=True):
-                loop = job.future.get_loop()
-                if not loop.is_closed():
-                    loop.call_soon_threadsafe(job.settle, result)
+                tell(job, result)
 
     def batch(self) -> list[Job]:
         """Return the job that waits longest with others of its key, as many as fit; none once the queue is closed."""
@@ -123,7 +126,7 @@ class Queue:
         now, kept = time.monotonic(), deque[Job]()
         for job in self.waiting:
             if job.until < now and not job.dropped:
-                job.future.get_loop().call_soon_threadsafe(job.settle, Late("it waited for too long"))
+                tell(job, Late("it waited for too long"))
             elif not job.dropped:
                 kept.append(job)
         self.waiting = kept
@@ -135,11 +138,21 @@ class Queue:
             self.news.notify()
 
 
+def tell(job: Job, result: Any) -> None:
+    """Hand a result to the loop that a job came from, if it still runs."""
+    loop = job.future.get_loop()
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(job.settle, result)
+
+
 def done(given: Sequence[Any], work: Work) -> Sequence[Any]:
     """Return what is made of each; where a batch fails, of each by itself, so that one spoils no other."""
     try:
-        return work(given)
-    except Exception as error:
+        found = work(given)
+        if len(found) == len(given):
+            return found
+        raise RuntimeError(f"{len(given)} jobs gave {len(found)} results")
+    except BaseException as error:  # whatever it is, the thread goes on
         if len(given) == 1:
-            return [error]
+            return [error if isinstance(error, Exception) else RuntimeError(repr(error))]
     return [result for each in given for result in done([each], work)]

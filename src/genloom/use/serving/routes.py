@@ -20,9 +20,9 @@ from genloom.shapes.pictures import as_picture, to_picture
 from genloom.use.classify import told
 from genloom.use.likelihood import complete as completing
 from genloom.use.serving import bodies
-from genloom.use.serving.bodies import PICTURES, TYPES, as_file, file_of, written
+from genloom.use.serving.bodies import DEEP, PICTURES, TYPES, as_file, file_of, written
 from genloom.use.serving.served import Loaded
-from genloom.use.serving.service import Refused, Service, accepted, answer, brought, while_there
+from genloom.use.serving.service import MOST, Refused, Service, accepted, answer, brought, while_there
 from genloom.use.tagging import tag
 from genloom.use.translation import translate as translating
 from genloom.use.translation import upscale as upscaling
@@ -73,7 +73,9 @@ def answers(*types: str) -> dict[int | str, dict[str, Any]]:
     content = {kind: {} if kind == JSON else {"schema": {"type": "string", "format": "binary"}} for kind in types}
     why = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
     wrong = {"description": "one sentence", "content": {JSON: {"schema": why}}}
-    refusals: dict[int | str, dict[str, Any]] = {status: wrong for status in (400, 401, 404, 406, 413, 415, 422, 429, 503)}
+    refusals: dict[int | str, dict[str, Any]] = {
+        status: wrong for status in (400, 401, 404, 406, 408, 413, 415, 422, 429, 503)
+    }
     return {200: {"description": "done", "content": content}, **refusals}
 
 
@@ -114,19 +116,19 @@ def shaped(used: Loaded, drawn: list[Any], n: int, kind: str) -> bytes:
 # -- pictures --------------------------------------------------------------------------------------
 
 
-async def picture(request: Request) -> tuple[bytes, str]:
-    """Return the picture that a request brings, and the suffix of such files."""
-    kind = brought(request, *PICTURES)
+async def picture(request: Request, kinds: dict[str, str] = PICTURES) -> tuple[bytes, str]:
+    """Return the picture that a request brings, of these kinds, and the suffix of such files."""
+    kind = brought(request, *kinds)
     content = await request.body()
     if not content:
         raise Refused(422, "the body is empty, and is to be a picture: curl --data-binary @photo.png")
-    return content, PICTURES[kind]
+    return content, kinds[kind]
 
 
 def add_translate(router: APIRouter, service: Service) -> None:
     """Add the route /translate."""
 
-    @router.post("/translate", responses=answers(*GRID, NPY), openapi_extra=body_of(*PICTURES), response_class=Response)
+    @router.post("/translate", responses=answers(*GRID, NPY), openapi_extra=body_of(*DEEP), response_class=Response)
     async def translate(
         request: Request, model: Which = None, to: Literal["A", "B"] = "B", seed: Seed = 0, convert: Convert = False
     ) -> Response:
@@ -134,7 +136,7 @@ def add_translate(router: APIRouter, service: Service) -> None:
         used = service.named(model, can.Translates)
         deep = used.model.shape.deep(to)  # type: ignore[attr-defined]
         kind = accepted(request, *((NPY,) if deep else GRID))
-        content, suffix = await picture(request)
+        content, suffix = await picture(request, DEEP)
 
         def do() -> bytes:
             translating.refuse_others(used.model, to)
@@ -247,7 +249,7 @@ def add_impute(router: APIRouter, service: Service) -> None:
         came = brought(request, CSV, JSON)
         kind = accepted(request, came, *{CSV, JSON} - {came})
         shape: Any = used.model.shape
-        rows = rows_of(await request.body(), came)
+        rows = await asyncio.to_thread(rows_of, await request.body(), came, [column.name for column in shape.columns])
         x, mask = await asyncio.to_thread(bodies.codes_of, rows, shape)
         found = [(await while_there(request, service.call(used, "impute", (x, mask))))[0]]
         if draws:
@@ -257,13 +259,19 @@ def add_impute(router: APIRouter, service: Service) -> None:
                 found.append((await while_there(request, service.call(used, "draw", (x, mask, u[:, i]))))[0])
         filled = [bodies.filled_rows(rows, mask, each, shape) for each in found]
         together = [each for one in zip(*filled, strict=True) for each in one]
-        return answer(bodies.as_csv(together) if kind == CSV else json.dumps(together).encode(), kind, used)
+        return answer(bodies.as_csv(together) if kind == CSV else json.dumps(together, allow_nan=False).encode(), kind, used)
 
 
-def rows_of(content: bytes, kind: str) -> list[dict[str, Any]]:
-    """Return the rows of a body; InputError where it has none."""
-    if kind == CSV:
-        return bodies.rows_of_csv(content)
+def rows_of(content: bytes, kind: str, names: list[str]) -> list[dict[str, Any]]:
+    """Return the rows of a body; InputError where it has none, Refused where it has too many."""
+    rows = bodies.rows_of_csv(content, names, MOST) if kind == CSV else rows_of_json(content)
+    if len(rows) > MOST:
+        raise Refused(413, f"at most {MOST} rows a request")
+    return rows
+
+
+def rows_of_json(content: bytes) -> list[dict[str, Any]]:
+    """Return the rows of a JSON body; InputError where it has none."""
     try:
         rows = json.loads(content)
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from genloom.api import load
+from genloom.bounds import cut
 from genloom.core import capabilities as can
 from genloom.core.model import Model
 from genloom.core.random import Noise
@@ -69,6 +70,7 @@ class Served:
         self.name = name or self.run.folder.resolve().name
         if not NAME.fullmatch(self.name):
             raise InputError(f"{self.name!r} is no name for a model in an address: say NAME={folder}, of letters and digits")
+        self.failed = ""  # a checkpoint that could not be loaded
         self.loaded = self.load()
 
     def load(self) -> Loaded:
@@ -81,7 +83,8 @@ class Served:
 
     def newer(self) -> bool:
         """Return whether the run has another checkpoint than the one that is used."""
-        return self.checkpoint == "last" and self.run.checkpoint("last").name != self.loaded.version
+        last = self.run.checkpoint("last").name if self.checkpoint == "last" else self.loaded.version
+        return last not in (self.loaded.version, self.failed)
 
 
 def all_served(said: Sequence[str], checkpoint: str = "last") -> dict[str, Served]:
@@ -135,8 +138,11 @@ def calling(entry: Entry, rows: int | None) -> Callable[[Sequence[tuple[Tensor, 
     """Return what calls a function for several requests at once, with so many rows, as `drawing` does; None for as given."""
 
     def called(given: tuple[Tensor, ...]) -> list[Tensor]:
-        with torch.no_grad():
-            found = entry.call(*given)
+        try:
+            with torch.no_grad():
+                found = entry.call(*given)
+        except (IndexError, RuntimeError) as error:
+            raise InputError(f"{entry.name} cannot take these values: {cut(str(error).splitlines()[0], 200)}") from None
         return [found] if isinstance(found, Tensor) else list(found)
 
     def work(asked: Sequence[tuple[Tensor, ...]]) -> list[list[Tensor]]:

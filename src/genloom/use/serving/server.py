@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import os
+import resource
 import signal
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from genloom.errors import InputError
 from genloom.reading import kind_of, named
@@ -20,7 +24,39 @@ from genloom.use.serving.app import Settings, application
 from genloom.use.serving.service import Service
 
 LEAST_TOKEN, MOST_TOKEN = 16, 4096  # letters
-BACKLOG = 2048
+BACKLOG, SPARE = 2048, 64  # connections that may knock; files that are no connections
+PATIENCE, ENDING = 10.0, 5.0  # seconds
+
+
+class Patient(H11Protocol):
+    """A connection that is ended where nothing comes, or nothing is taken, for too long."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.watched: Any = None
+        self.watch = self.loop.call_later(PATIENCE, self.look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.watch.cancel()
+        super().connection_lost(exc)
+
+    def look(self) -> None:
+        """End a connection that has asked nothing since the look before, or that waits for what nobody takes."""
+        idle = self.cycle is None or self.cycle.response_complete
+        if self.transport.is_closing() or (idle and self.watched == (self.cycle,)):
+            self.transport.abort()
+            return
+        self.watched = (self.cycle,) if idle else None
+        self.watch = self.loop.call_later(PATIENCE, self.look)
+
+
+def connections(wanted: int) -> int:
+    """Return how many connections may be open: some for each request that may wait, and no more than the system gives."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return max(16, min(4 * wanted + 256, soft - SPARE))
 
 
 class Server(uvicorn.Server):
@@ -44,7 +80,7 @@ class Server(uvicorn.Server):
     def end(self) -> None:
         """Begin to end; a second signal ends at once."""
         self.force_exit = self.should_exit
-        self.service.ready, self.should_exit = False, True
+        self.service.ending = self.should_exit = True
 
 
 def token_of(path: str) -> str:
@@ -72,12 +108,12 @@ def bound(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(found[4])
         listening.listen(BACKLOG)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         if listening is not None:
             listening.close()
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             raise InputError(f"port {port} is in use: name another by --port, or 0 for any that is free") from None
-        raise InputError(f"cannot listen on {host}, port {port}: {error.strerror or error}") from None
+        raise InputError(f"cannot listen on {host}, port {port}: {getattr(error, 'strerror', None) or error}") from None
     return listening
 
 
@@ -104,6 +140,8 @@ def serve(service: Service, settings: Settings, host: str, port: int, say: Calla
         timeout_graceful_shutdown=int(settings.seconds) + 1,
         server_header=False,
         date_header=True,
+        http=Patient,
+        limit_concurrency=connections(settings.bound),
     )
     server = Server(config, service)
 
@@ -117,4 +155,8 @@ def serve(service: Service, settings: Settings, host: str, port: int, say: Calla
         await task
 
     asyncio.run(run())
+    service.queue.thread.join(ENDING)
     say("ended")
+    if service.queue.thread.is_alive():  # work that nobody waits for; torch would end the process as if it had failed
+        sys.stderr.flush()
+        os._exit(0)

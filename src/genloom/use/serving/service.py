@@ -11,7 +11,6 @@ from fastapi import Request, Response
 from torch import Tensor
 
 from genloom.core.random import Noise
-from genloom.errors import InputError
 from genloom.use.sampling.draw import check_temperature, labels_for
 from genloom.use.serving.bodies import chosen_type
 from genloom.use.serving.guard import Counts
@@ -39,12 +38,17 @@ class Service:
     """
 
     def __init__(self, models: dict[str, Served], rows: int, bound: int, seconds: float) -> None:
-        self.models, self.rows, self.ready = models, rows, True
+        self.models, self.rows, self.ending = models, rows, False
         self.counts = Counts()
         self.queue = Queue(bound, rows, seconds, self.counts.rows.observe)
         self.counts.waiting.set_function(lambda: len(self.queue.waiting))
         for served in models.values():
             self.counts.model.labels(served.name, served.loaded.version).set(1)
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken."""
+        return not self.ending and self.queue.thread.is_alive()
 
     def able(self, kind: type) -> list[Loaded]:
         """Return the models that can do something."""
@@ -83,11 +87,11 @@ class Service:
     async def call(self, used: Loaded, name: str, given: tuple[Tensor, ...]) -> list[Tensor]:
         """Return what a function of a model gives; row by row in batches with what others ask, where it goes row by row."""
         entry = used.functions[name]
-        if not by_rows(entry):
-            return (await self.queue.ask(calling(entry, None), given))[:]
-        n, key = len(given[0]), (used.name, used.version, name)
+        n, key = max((len(each) for each in given if each.ndim), default=1), (used.name, used.version, name)
         if n > MOST:
             raise Refused(413, f"at most {MOST} rows a request, got {n}")
+        if not by_rows(entry):
+            return await self.queue.ask(calling(entry, None), given)
         work, parts = calling(entry, self.rows), []
         for start in range(0, n, self.rows):
             part = tuple(each[start : start + self.rows] for each in given)
@@ -102,12 +106,14 @@ class Service:
                 try:
                     if not served.newer():
                         continue
+                    served.failed = served.run.checkpoint("last").name
                     loaded = await asyncio.to_thread(served.load)
-                except (InputError, OSError) as error:
-                    say(f"{served.name}: the newer checkpoint is not used: {error}")
+                except Exception as error:  # whatever it is, the checkpoint before is good
+                    if served.failed != served.loaded.version:
+                        say(f"{served.name}: a newer checkpoint cannot be used: {error}")
                     continue
-                self.counts.model.labels(served.name, served.loaded.version).set(0)
-                served.loaded = loaded
+                self.counts.model.remove(served.name, served.loaded.version)
+                served.loaded, served.failed = loaded, ""
                 self.counts.model.labels(served.name, loaded.version).set(1)
                 say(f"{served.name}: checkpoint {loaded.version} is used now")
 
