@@ -1,11 +1,13 @@
 """The server: what it answers is what the commands give, alone and among others; what it refuses, in one sentence."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -460,10 +462,12 @@ def trained(tmp_path_factory):
     }
 
 
-def started(*arguments):
-    """Start a server in a process of its own, and return the process and its address."""
+def started(*arguments, files=None):
+    """Start a server in a process of its own, with so many files that it may open; return the process and its address."""
     code = [sys.executable, "-m", "genloom", "serve", *map(str, arguments), "--port", "0"]
-    process = subprocess.Popen(code, stderr=subprocess.PIPE, text=True, env=os.environ | {"COLUMNS": "300"})
+    limit = None if files is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    said = os.environ | {"COLUMNS": "300"}
+    process = subprocess.Popen(code, stderr=subprocess.PIPE, text=True, env=said, preexec_fn=limit)
     for line in process.stderr:
         if "genloom serves" in line:
             return process, line.split(" at ")[1].split(",")[0].split(";")[0].strip()
@@ -522,6 +526,21 @@ def test_an_end_in_the_middle_of_what_nobody_waits_for_is_no_crash(trained):
         time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
+    process.stderr.close()
+
+
+@pytest.mark.slow
+def test_those_who_only_knock_keep_nobody_out(trained):
+    process, address = started(trained["digits"].folder, files=640)
+    host, port = address.removeprefix("http://").split(":")
+    with contextlib.ExitStack() as held:
+        for _ in range(700 if resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 1000 else 400):
+            held.enter_context(socket.create_connection((host, int(port)))).sendall(b"POST /samp")
+        for _ in range(3):
+            assert urllib.request.urlopen(f"{address}/v2/health/ready", timeout=10).status == 200
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 0
+    assert "Too many open files" not in process.stderr.read()
     process.stderr.close()
 
 

@@ -24,17 +24,21 @@ from genloom.use.serving.app import Settings, application
 from genloom.use.serving.service import Service
 
 LEAST_TOKEN, MOST_TOKEN = 16, 4096  # letters
-BACKLOG, SPARE = 2048, 64  # connections that may knock; files that are no connections
+BACKLOG, SPARE = 64, 400  # connections that may knock, which are taken all at once; files that are no connections
 PATIENCE, ENDING = 10.0, 5.0  # seconds
 
 
 class Patient(H11Protocol):
-    """A connection that is ended where nothing comes, or nothing is taken, for too long."""
+    """A connection that is ended where nothing comes, or nothing is taken, for too long, or others need its place."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.watched: Any = None
         self.watch = self.loop.call_later(PATIENCE, self.look)
+        if len(self.connections) > 0.9 * (self.config.limit_concurrency or 0):
+            waits: Any = next((each for each in self.connections if each.cycle is None and each is not self), self)  # type: ignore[union-attr]
+            self.connections.discard(waits)
+            waits.transport.abort()  # one that has asked nothing yet
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.watch.cancel()
@@ -141,6 +145,7 @@ def serve(service: Service, settings: Settings, host: str, port: int, say: Calla
         server_header=False,
         date_header=True,
         http=Patient,
+        backlog=BACKLOG,
         limit_concurrency=connections(settings.bound),
     )
     server = Server(config, service)
