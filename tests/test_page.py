@@ -70,7 +70,15 @@ def of_model(context, model, tmp_path, **more):
     """Return the page of a model that nobody trained."""
     store = Store("fp32")
     functions = [told(each, model, store) for each in functions_of(model) if isinstance(each, Entry)]
-    told_of = {"genloom": "0", "model": "it", "preset": "tiny", "says": "nothing", "checkpoint": "1", "weights": "fp32"}
+    told_of = {
+        "genloom": "0",
+        "model": "it",
+        "preset": "tiny",
+        "says": "nothing",
+        "checkpoint": "1",
+        "weights": "fp32",
+        "judged": [],
+    }
     shown = {"title": "a page", "shape": json.loads(json.dumps(model.shape.to_json())), "conditional": False, "axes": None}
     record = told_of | shown | {"functions": functions, "constants": store.told, "law": None, **beside(model), **more}
     path = tmp_path / "page.html"
@@ -470,6 +478,37 @@ def test_bad_input_is_one_sentence_and_nothing_is_left(runs, tmp_path, monkeypat
     monkeypatch.undo()
     assert sorted(each.name for each in tmp_path.iterdir()) == ["there.html"]
     assert (tmp_path / "there.html").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_what_is_set_stands_in_the_address(browser, runs, tmp_path):
+    run = runs["dcgan"]
+    found, _ = opened(browser, run, tmp_path)
+    set_seed(found, 9)
+    found.get_by_label("How many").select_option("4")
+    found.get_by_label("Label").select_option("2")
+    until(found, "document.querySelector('.bar').hidden && document.querySelectorAll('.tile').length === 4")
+    assert found.url.endswith("#seed=9&n=4&label=2")
+    again = browser.new_page()
+    again.goto(found.url)
+    until(again, "performance.getEntriesByName('drawn').length > 0")
+    np.testing.assert_array_equal(greys(again), greys(found))
+    again.goto(found.url.replace("seed=9&n=4", "seed=x&n=5"))
+    again.reload()
+    until(again, "performance.getEntriesByName('drawn').length > 0")
+    assert again.locator(".tile").count() == 16 and again.get_by_label("Seed").first.input_value() == "0"
+
+
+def test_a_page_says_what_the_judge_said_of_its_checkpoint(runs, tmp_path):
+    run = runs["line"]
+    said = ["samples lie <near>; to try, go on with: genloom fit", "genloom fit -o runs/x", f"in {run.folder}"]
+    for version, wanted in ((run.checkpoint("last").name, ["samples lie <near>"]), ("1", [])):
+        (run.folder / "judge.json").write_text(json.dumps({"verdicts": said, "about": {"checkpoint": version}}))
+        assert write_page(run, tmp_path / "p.html")["judged"] == wanted
+        assert ("<li>samples lie &lt;near&gt;</li>" in (tmp_path / "p.html").read_text()) == bool(wanted)
+    (run.folder / "judge.json").write_text("{")
+    assert write_page(run, tmp_path / "p.html")["judged"] == []
+    (run.folder / "judge.json").unlink()
 
 
 def test_a_page_names_no_place_of_this_machine(runs, tmp_path):

@@ -14,8 +14,8 @@ function between(a, b, t) {
 SECTIONS.push(() => {
   const stepwise = Boolean(functions.next_pixel)
   let drawn = [], place = 0, touched = false
-  const number = choice([1, 4, 9, 16, 25, 36, 64, 100].map(n => [n, n]), stepwise ? 4 : 16, draw)
-  const seed = seedField(draw), label = labelField(draw, 'all in turn'), warm = stepwise && warmField(draw)
+  const number = kept('n', choice([1, 4, 9, 16, 25, 36, 64, 100].map(n => [n, n]), stepwise ? 4 : 16, draw))
+  const seed = seedField(draw, 'seed'), label = labelField(draw, 'all in turn'), warm = stepwise && warmField(draw)
   const grid = h('div', { class: 'grid', role: 'listbox', 'aria-label': 'pictures', onkeydown: move })
   const bar = progressBar('drawing', () => engine.stop('draw'))
   const saving = button('Save as PNG', () => saveCanvas(sheet(drawn.map(each => each.canvas)), named('png', `seed-${seed.value()}`)))

@@ -9,10 +9,10 @@ const PERCUSSION = 9
 SECTIONS.push(() => {
   const composes = Boolean(functions.next_step), voices = composes ? shape.voices : ['piece'], [fewest, most] = [shape.low, shape.high]
   let longest, notes = [], player
-  const seed = seedField(() => make()), warm = composes && warmField(() => make())
+  const seed = seedField(() => make(), 'seed'), warm = composes && warmField(() => make())
   const told = functions.next_step?.inputs.find(each => each.name === 'told')
-  const bars = composes && choice([2, 4, 8, 16].map(n => [n, `${n} bars`]), 4, () => make())
-  const key = composes && choice([[24, 'any'], ...KEYS.flatMap((k, i) => [[i, `${k} major`], [i + 12, `${k} minor`]])], 24, () => make())
+  const bars = composes && kept('bars', choice([2, 4, 8, 16].map(n => [n, `${n} bars`]), 4, () => make()))
+  const key = composes && kept('key', choice([[24, 'any'], ...KEYS.flatMap((k, i) => [[i, `${k} major`], [i + 12, `${k} minor`]])], 24, () => make()))
   const density = composes && choice([[3, 'any'], [0, 'few notes'], [1, 'some'], [2, 'many']], 3, () => make())
   const composer = composes && shape.classes?.length ? choice(shape.classes.map((name, i) => [i, name]), 0, () => make()) : undefined
   const keep = composes && voices.length > 1 ? voices.map((name, v) => [h('input', { type: 'checkbox', id: `keep-${v}` }), name]) : []

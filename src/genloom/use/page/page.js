@@ -105,6 +105,16 @@ function firstShown() { if (!performance.getEntriesByName('first picture').lengt
 
 // -- controls -------------------------------------------------------------------------------------
 
+const state = new URLSearchParams(location.hash.slice(1)) // what is set stands in the address, for a link or a reload
+
+// Keeps what a control is set to in the address, by a name, and sets it to what stands there.
+function kept(name, control) {
+  const known = !control.options || [...control.options].some(each => each.value === state.get(name))
+  if (state.has(name) && known) control.value = state.get(name)
+  control.addEventListener('change', () => { state.set(name, control.value); location.replace(`#${state}`) })
+  return control
+}
+
 let made = 0
 
 function field(label, control) {
@@ -119,16 +129,18 @@ function choice(options, value, onchange) { // of [value, text]
 const button = (text, onclick, more = {}) => h('button', { type: 'button', onclick, ...more }, text)
 
 // A seed, a whole number of 63 bits as `genloom` takes it, with a button for another one. Its value is a text.
-function seedField(changed) {
+function seedField(changed, name) {
   let used = '0'
-  const take = () => {
+  const take = first => {
     const text = input.value.trim(), whole = /^[+-]?\d{1,19}$/.test(text) ? BigInt(text) : undefined
     if (whole === undefined || BigInt.asIntN(64, whole) !== whole) say(`A seed is a whole number, so ${used} is used.`, true)
-    else { used = String(whole); say(''); changed() }
+    else { used = String(whole); if (first !== true) { say(''); changed() } }
     input.value = used
   }
   const input = h('input', { type: 'text', value: used, onchange: take, inputmode: 'numeric', size: 9 })
-  const another = button('Another', () => { input.value = Math.floor(Math.random() * 1e6); take() }, { title: 'another seed' })
+  if (name) kept(name, input)
+  if (input.value !== used) take(true)
+  const another = button('Another', () => { input.value = Math.floor(Math.random() * 1e6); input.dispatchEvent(new Event('change')) }, { title: 'another seed' })
   return { value: () => used, another: () => another.click(), element: h('div', { class: 'pair' }, field('Seed', input), another) }
 }
 
@@ -136,6 +148,7 @@ function seedField(changed) {
 function labelField(changed, open) {
   if (!shape.classes?.length || !record.conditional) return { value: () => undefined, set() {}, element: '' }
   const select = choice([...(open ? [['', open]] : []), ...shape.classes.map((name, i) => [i, name])], open ? '' : 0, changed)
+  if (open) kept('label', select)
   return { value: () => select.value === '' ? undefined : Number(select.value), set: v => { select.value = v ?? 0 }, element: field('Label', select) }
 }
 

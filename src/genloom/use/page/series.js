@@ -13,7 +13,7 @@ function svg(tag, attributes, ...children) {
 SECTIONS.push(() => {
   const points = typeof shape.columns === 'number'
   const number = choice((points ? [200, 1000, 5000] : [1, 3, 6]).map(n => [n, n]), points ? 1000 : 3, () => draw())
-  const seed = seedField(() => draw()), label = labelField(() => draw(), 'all in turn'), stage = h('div', { class: 'plots' })
+  const seed = seedField(() => draw(), 'seed'), label = labelField(() => draw(), 'all in turn'), stage = h('div', { class: 'plots' })
   let values = []
   section(points ? 'Points' : 'Windows of a record', h('div', { class: 'controls' }, field('How many', number), seed.element, label.element,
     button('Save as CSV', () => values.length ? saveCsv(values, named('csv', `seed-${seed.value()}`)) : say('Nothing is drawn yet.'))), stage)

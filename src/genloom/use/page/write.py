@@ -18,6 +18,7 @@ from genloom.core import capabilities as can
 from genloom.core.model import Model
 from genloom.errors import InputError
 from genloom.files import check_writable, replaced
+from genloom.reading import read_json
 from genloom.shapes.pairs import PairShape
 from genloom.train.run import Run
 from genloom.use.export.entries import Entry, LeftOut
@@ -89,6 +90,7 @@ def write_page(
         "conditional": any(port["name"] == "y" for each in functions for port in each["inputs"]),
         "law": getattr(model, "law", None),
         "axes": axes(model) if any(each["name"] == "generate" for each in functions) else None,
+        "judged": judged(run_, run_.checkpoint(checkpoint).name),
         "functions": functions,
         "constants": store.told,
     }
@@ -136,6 +138,23 @@ def told(entry: Entry, model: Model, store: Store) -> dict[str, Any]:
     }
 
 
+def judged(run_: Run, version: str) -> list[str]:
+    """Return what the judge said of a checkpoint, where it was asked, without what only its owner can do."""
+    try:
+        found = read_json(run_.folder / "judge.json")
+        verdicts = found["verdicts"] if found["about"]["checkpoint"] == version else []
+    except (InputError, KeyError, TypeError):
+        return []
+    said = (str(each).partition("; to try")[0] for each in verdicts)
+    return [each for each in said if "genloom " not in each and str(run_.folder) not in each]
+
+
+def judged_part(verdicts: Sequence[str]) -> str:
+    """Return the part of a page that says how good the model was judged to be."""
+    lines = "".join(f"<li>{html.escape(each)}</li>" for each in verdicts)
+    return f"<details><summary>How good is it?</summary><ul>{lines}</ul></details>" if lines else ""
+
+
 def furthest(entry: Entry, model: Model, run: Any) -> float:
     """Return the largest difference of what runs a function from the model, over sizes it was not made by."""
     return max(difference(entry, model, run, at) for at in TRIED)
@@ -164,6 +183,7 @@ def page(record: dict[str, Any], store: Store) -> str:
         "version": record["genloom"],
         "title": html.escape(record["title"]),
         "about": html.escape(f"{record['model']} (preset {record['preset']}), trained on {record['says']}."),
+        "judged": judged_part(record["judged"]),
         "made": html.escape(
             f"Made by genloom {record['genloom']}, checkpoint {record['checkpoint']}, weights in {record['weights']}."
         ),
