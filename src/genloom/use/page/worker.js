@@ -5,7 +5,7 @@ let folder
 const stopped = new Set()
 
 const tensor = t => new Tensor(t.dims, ARRAYS[t.kind].from(t.data), t.kind)
-const free_ = () => new Promise(done => { const way = new MessageChannel(); way.port1.onmessage = done; way.port2.postMessage(0) })
+const others = () => new Promise(done => { const way = new MessageChannel(); way.port1.onmessage = done; way.port2.postMessage(0) })
 
 async function bytesOf(text) {
   const packed = Uint8Array.from(atob(text), c => c.charCodeAt(0))
@@ -33,9 +33,8 @@ const TASKS = {
   },
 
   // Pictures pixel by pixel, as levels so far; `known` levels that are not -1 stay.
-  async pixels({ seed, n, label, known, temperature, first = 0 }, part) {
-    const show = now(part)
-    const levels = await folder.pixels(seed, n, folder.labels(first, n, label), known?.data, temperature, show)
+  async pixels({ seed, n, label, known, temperature }, part) {
+    const levels = await folder.pixels(seed, n, folder.labels(0, n, label), known?.data, temperature, now(part))
     return { levels }
   },
 
@@ -67,7 +66,7 @@ onmessage = async ({ data: { id, task, given, stop } }) => {
   if (stop) return stopped.add(stop)
   const part = async found => {
     postMessage({ id, part: found })
-    await free_()
+    await others() // messages of the page
     if (stopped.has(id)) throw new Error('stopped')
   }
   try {
