@@ -388,6 +388,7 @@ def test_a_batch_is_of_what_waits_and_what_is_too_much_is_refused():
             await queue.ask(work, 40, 1, "a")
         assert refused.value.seconds >= 1
         gone.cancel()  # its client is gone: it is never done
+        await asyncio.sleep(0.05)
         gate.set()
         assert await asyncio.gather(first, *others, apart, large) == [0, 2, 4, 6, 8, 10, 20, 40]
         queue.close()
