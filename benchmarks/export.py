@@ -101,17 +101,22 @@ def measured(entry: Entry, model: Model, folder: Path) -> dict[str, Any]:
     return found
 
 
+def only(doc: str | None) -> list[str]:
+    """Return the trainings that the command line names; none for all."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", help="trainings by name, with commas")
+    return [name for name in (parser.parse_args().only or "").split(",") if name]
+
+
 def main() -> None:
     """Train, export, measure, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="trainings by name, with commas")
-    options = parser.parse_args()
+    chosen = only(__doc__)
     torch.set_num_threads(1)
     began, figures = time.process_time(), {}
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         for key, (model_name, source, said) in trainings(place).items():
-            if options.only and key not in options.only.split(","):
+            if chosen and key not in chosen:
                 continue
             run = genloom.fit(model_name, source, place / key, threads=1, **said)
             model = genloom.load(Run.open(run.folder)).requires_grad_(False)

@@ -10,7 +10,6 @@ what draws no pictures), median of three. `grey_levels` is the largest differenc
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 import time
@@ -23,7 +22,7 @@ import torch
 import genloom
 from benchmarks.browser import browsing, outside, until
 from benchmarks.evidence import record
-from benchmarks.export import trainings
+from benchmarks.export import only, trainings
 from genloom.core.random import Noise
 from genloom.train.run import Run
 from genloom.use.page.write import write_page
@@ -110,15 +109,13 @@ def measured(path: Path, run: Run, told: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Train, write, open, record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", help="trainings by name, with commas")
-    options = parser.parse_args()
+    chosen = only(__doc__) or TRAININGS
     torch.set_num_threads(1)
     began, figures = time.process_time(), {}
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         known = all_trainings(place)
-        for key in options.only.split(",") if options.only else TRAININGS:
+        for key in chosen:
             model_name, source, said = known[key]
             run = genloom.fit(model_name, source, place / key, threads=1, **said)
             path = place / f"{key}.html"

@@ -492,6 +492,30 @@ def test_a_newer_checkpoint_is_taken_up(trained):
     assert after.content != before.content
 
 
+def test_a_checkpoint_that_cannot_be_loaded_is_told_once_and_the_one_before_stays():
+    held, said = Held("m", build("line")), []
+    held.run, held.told, held.tries = held, "", 0
+    held.checkpoint = lambda name: type("Folder", (), {"name": "2"})
+
+    def load():
+        held.tries += 1
+        raise OSError("it is cut short")
+
+    held.newer, held.load = (lambda: True), load
+    service = Service({"m": held}, 16, 64, 60.0)
+
+    async def play():
+        task = asyncio.ensure_future(service.follow(0.01, said.append))
+        while held.tries < 4:
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    asyncio.run(play())
+    assert said == ["m: its newer checkpoints cannot be used: it is cut short"]
+    assert service.ready and held.loaded.version == "1"
+    service.queue.close()
+
+
 @pytest.mark.slow
 def test_sigterm_answers_what_was_taken_and_a_lost_client_costs_itself_alone(trained):
     process, address = started(trained["pixels"].folder, "--threads", "1")

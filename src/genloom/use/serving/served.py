@@ -70,7 +70,7 @@ class Served:
         self.name = name or self.run.folder.resolve().name
         if not NAME.fullmatch(self.name):
             raise InputError(f"{self.name!r} is no name for a model in an address: say NAME={folder}, of letters and digits")
-        self.failed = ""  # a checkpoint that could not be loaded
+        self.failed, self.told = "", ""  # a checkpoint that could not be loaded, and what was said of it
         self.loaded = self.load()
 
     def load(self) -> Loaded:

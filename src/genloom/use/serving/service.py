@@ -109,11 +109,12 @@ class Service:
                     served.failed = served.run.checkpoint("last").name
                     loaded = await asyncio.to_thread(served.load)
                 except Exception as error:  # whatever it is, the checkpoint before is good
-                    if served.failed != served.loaded.version:
-                        say(f"{served.name}: a newer checkpoint cannot be used: {error}")
+                    if served.told != str(error):  # once, and not every few seconds for ever
+                        say(f"{served.name}: its newer checkpoints cannot be used: {error}")
+                    served.told = str(error)
                     continue
                 self.counts.model.remove(served.name, served.loaded.version)
-                served.loaded, served.failed = loaded, ""
+                served.loaded, served.failed, served.told = loaded, "", ""
                 self.counts.model.labels(served.name, loaded.version).set(1)
                 say(f"{served.name}: checkpoint {loaded.version} is used now")
 
